@@ -1,0 +1,34 @@
+"""foretell: know how good a neural network will be before you train it.
+
+Importing this package loads neither torch nor anything heavy; names are resolved on first use.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Arch": "foretell.arch",
+    "ForetellError": "foretell.errors",
+    "Graph": "foretell.graph",
+    "Skeleton": "foretell.spaces",
+    "Space": "foretell.spaces",
+    "get_space": "foretell.spaces",
+    "Task": "foretell.data",
+    "load_task": "foretell.data",
+    "score": "foretell.api",
+    "search": "foretell.api",
+    "train": "foretell.api",
+}
+
+__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'foretell' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

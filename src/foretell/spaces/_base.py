@@ -1,0 +1,237 @@
+"""The contract of a search space: sample, neighbors, graph; everything else has a default."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from foretell.arch import Arch
+from foretell.errors import ArchError, UnknownNameError
+from foretell.graph import Graph
+from foretell.types import Array, IntArray, Shape3
+
+__all__ = ["CostTable", "ProductSpace", "Skeleton", "Space"]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What surrounds the genes: the fixed part of a network.
+
+    Args:
+        input_shape: channels, height, width of one image.
+        classes: number of outputs.
+        channels: channels of the stem, where the space leaves them open.
+        cells: cells in each stage, where the space leaves them open.
+    """
+
+    input_shape: Shape3 = (3, 32, 32)
+    classes: int = 10
+    channels: int = 16
+    cells: int = 5
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Closed-form costs of n architectures; every field has shape (n,).
+
+    Args:
+        params: trainable parameters, those of dead operations included (int64).
+        live_params: trainable parameters on some path from input to output (int64).
+        flops: multiply-adds of one image (int64); only what runs: dead operations do not.
+        memory: peak activation bytes of one image; see ``foretell.cost.memory`` (int64).
+        sum_log_params: sum over live weight layers of log of their number of weights (float64).
+        alive: whether input reaches output (bool).
+    """
+
+    params: IntArray
+    live_params: IntArray
+    flops: IntArray
+    memory: IntArray
+    sum_log_params: Array
+    alive: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """How many architectures there are."""
+        return len(self.params)
+
+
+@dataclass(frozen=True)
+class Space(ABC):
+    """A set of architectures.
+
+    Args:
+        name: what ``Arch.space`` holds: a registered name or a ``module:attribute`` string.
+    """
+
+    name: str
+
+    network: ClassVar[str] = ""
+    """``module:function`` that builds a network: (space, arch, skeleton) -> nn.Module."""
+    presets: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    """Name of a skeleton -> (channels, cells); the first is the published one."""
+
+    @abstractmethod
+    def sample(self, rng: Generator) -> Arch:
+        """One architecture, uniformly where the space is finite."""
+
+    @abstractmethod
+    def neighbors(self, arch: Arch) -> list[Arch]:
+        """Every architecture one edit away, in a fixed order."""
+
+    @abstractmethod
+    def graph(self, arch: Arch) -> Graph:
+        """The searched part of the network as a labelled DAG."""
+
+    @property
+    def size(self) -> int | None:
+        """How many architectures there are; None if that is unknown or infinite."""
+        return None
+
+    def enumerate(self) -> Iterator[Arch]:
+        """Every architecture, once.
+
+        Raises:
+            ArchError: the space cannot be enumerated.
+        """
+        raise ArchError(f"The space {self.name!r} cannot be enumerated: sample it instead.")
+
+    def mutate(self, arch: Arch, rng: Generator) -> Arch:
+        """A uniformly drawn neighbor."""
+        near = self.neighbors(arch)
+        return near[int(rng.integers(len(near)))] if near else arch
+
+    def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
+        """Each gene from one parent or the other, with equal chance."""
+        mask = rng.random(len(first.genes)) < 0.5
+        pairs = zip(first.genes, second.genes, mask, strict=True)
+        return Arch(self.name, tuple(a if m else b for a, b, m in pairs))
+
+    def check(self, arch: Arch) -> Arch:
+        """The same architecture, if it belongs to this space.
+
+        Raises:
+            ArchError: it does not.
+        """
+        if arch.space != self.name:
+            raise ArchError(f"Expected an architecture of {self.name!r}, but got {arch}.")
+        return arch
+
+    def format(self, arch: Arch) -> str:
+        """The text that ``parse`` reads; the official string where a benchmark has one."""
+        return ".".join(map(str, arch.genes))
+
+    def parse(self, text: str) -> Arch:
+        """The architecture of a text: what ``format`` writes, or an ``Arch`` as JSON.
+
+        Raises:
+            ArchError: the text is neither.
+        """
+        text = text.strip()
+        if text.startswith("{"):
+            return self.check(Arch.from_json(text))
+        genes = text.removeprefix(f"{self.name}:").split(".")
+        if not all(g.isdecimal() for g in genes):
+            raise ArchError(
+                f"{text[:80]!r} is no architecture of {self.name!r}: expected text such as "
+                f"{self.example()!r}."
+            )
+        return self.check(Arch(self.name, tuple(map(int, genes))))
+
+    def example(self) -> str:
+        """The text of some architecture, for messages."""
+        return self.format(self.sample(np.random.default_rng(0)))
+
+    def skeleton(
+        self, input_shape: Shape3 = (3, 32, 32), classes: int = 10, preset: str | None = None
+    ) -> Skeleton:
+        """The fixed part of the networks for images of some shape.
+
+        Args:
+            input_shape: channels, height, width.
+            classes: number of outputs.
+            preset: a name from ``presets``; by default the published skeleton for images of 24
+                pixels and more, and the smallest preset for smaller ones.
+
+        Raises:
+            UnknownNameError: no such preset.
+        """
+        if not self.presets:
+            return Skeleton(tuple(input_shape), classes)
+        names = list(self.presets)
+        if preset is None:
+            preset = names[0] if min(input_shape[1:]) >= 24 else names[-1]
+        if preset not in self.presets:
+            raise UnknownNameError("preset", preset, [], names)
+        channels, cells = self.presets[preset]
+        return Skeleton(tuple(input_shape), classes, channels, cells)
+
+    def costs(self, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable | None:
+        """Closed-form costs, vectorised; None where the space has no closed form."""
+        return None
+
+    def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
+        """Whether input reaches output, (n,)."""
+        return np.array([self.graph(a).alive for a in archs], dtype=bool)
+
+
+@dataclass(frozen=True)
+class ProductSpace(Space):
+    """A space of independent decisions, each with a fixed number of choices.
+
+    Subclasses give ``cardinalities`` and ``graph``.
+    """
+
+    @property
+    @abstractmethod
+    def cardinalities(self) -> tuple[int, ...]:
+        """Number of choices of each decision."""
+
+    @property
+    def size(self) -> int:
+        """The product of the cardinalities."""
+        return int(np.prod(self.cardinalities, dtype=object))
+
+    def sample(self, rng: Generator) -> Arch:
+        """Each gene uniformly."""
+        return Arch(self.name, tuple(rng.integers(self.cardinalities).tolist()))
+
+    def neighbors(self, arch: Arch) -> list[Arch]:
+        """Every architecture that differs in one gene."""
+        self.check(arch)
+        return [
+            arch.set(i, g)
+            for i, (old, count) in enumerate(zip(arch.genes, self.cardinalities, strict=True))
+            for g in range(count)
+            if g != old
+        ]
+
+    def enumerate(self) -> Iterator[Arch]:
+        """Every architecture, the last gene running fastest."""
+        return (Arch(self.name, tuple(map(int, g))) for g in np.ndindex(*self.cardinalities))
+
+    def check(self, arch: Arch) -> Arch:
+        """The same architecture, if its genes fit.
+
+        Raises:
+            ArchError: they do not.
+        """
+        super().check(arch)
+        counts = self.cardinalities
+        if len(arch.genes) != len(counts) or any(
+            not 0 <= g < c for g, c in zip(arch.genes, counts, strict=True)
+        ):
+            raise ArchError(
+                f"Expected {len(counts)} genes below {list(counts)}, but got {list(arch.genes)} "
+                f"for the space {self.name!r}."
+            )
+        return arch
+
+    def genes(self, archs: Sequence[Arch]) -> IntArray:
+        """The genes as an array, (n, decisions)."""
+        return np.array([a.genes for a in archs], dtype=np.int64).reshape(
+            len(archs), len(self.cardinalities)
+        )
