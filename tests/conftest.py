@@ -1,0 +1,18 @@
+"""Shared fixtures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def validation_data() -> Path:
+    """The folder of real validation data, or a skip that says so."""
+    named = os.environ.get("FORETELL_VALIDATION_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not (folder / "nb201.parquet").is_file():
+        pytest.skip(f"validation data are not at {folder}; set FORETELL_VALIDATION_DATA")
+    return folder
