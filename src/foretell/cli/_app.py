@@ -1,0 +1,129 @@
+"""The `foretell` command: finds its sub-commands by name, turns errors into one sentence."""
+
+import errno
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from foretell import __version__
+from foretell.errors import ForetellError
+
+__all__ = ["app", "main"]
+
+COMMANDS = {
+    "search": "Find, train, attack and export the best network under a budget.",
+    "score": "Score architectures or any nn.Module by zero-cost proxies, untrained.",
+    "cost": "Count parameters, multiply-adds and peak memory, without running anything.",
+    "list": "List spaces, proxies, searchers and whatever else has names.",
+    "report": "Write a finished or running search's report again.",
+    "worker": "Take trials of a running search, on this or another host.",
+    "doctor": "Print versions, devices and extras, for bug reports.",
+    "completion": "Print the script that completes foretell in your shell.",
+}
+"""Name -> one line. The command NAME is the click command `NAME_command` of cli/NAME.py."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's file only when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The click command of a name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"foretell.cli.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and lines from the table: no command is imported for the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command where a name is unknown."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1) or list(COMMANDS)
+            raise click.UsageError(f"There is no command {args[0]!r}: try {' or '.join(near)}.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `foretell search`: it needs no data, no GPU and about two minutes.",
+)
+@click.version_option(__version__, prog_name="foretell")
+def app() -> None:
+    """Know how good a neural network will be before you train it.
+
+    foretell scores untrained networks, searches for the best one that you can afford, trains it,
+    attacks it and exports it: on your own network, data, device and budget.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line; exit code 0, 2 for an error with its sentence, 130 for Ctrl-C."""
+    argv = list(sys.argv[1:] if args is None else args)
+    sys.exit(run(argv))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        code = app.main(args=argv, prog_name="foretell", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        return _interrupted()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except click.ClickException as error:
+        if "--json" in argv:
+            return _fail(argv, error.format_message())
+        error.show()
+        return 2
+    except ForetellError as error:
+        if os.environ.get("FORETELL_DEBUG"):
+            traceback.print_exc()
+        return _fail(argv, str(error), type(error).__name__)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if os.environ.get("FORETELL_DEBUG"):
+            traceback.print_exc()
+        return _fail(argv, _os_sentence(error), type(error).__name__)
+
+
+def _interrupted() -> int:
+    click.echo("\nStopped. Finished work is kept: run the same command again to go on.", err=True)
+    return 130
+
+
+def _os_sentence(error: OSError) -> str:
+    place = f" {str(error.filename)!r}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full while writing{place}: free some space and run again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"No permission to write or read{place}: choose another folder or mend its rights."
+    return f"The operating system says {error.strerror or error}{place}: mend that and run again."
+
+
+def _fail(argv: list[str], sentence: str, kind: str = "UsageError") -> int:
+    if "--json" in argv:
+        click.echo(json.dumps({"error": kind, "message": sentence}))
+    click.echo(f"error: {sentence}", err=True)
+    return 2
