@@ -1,0 +1,25 @@
+"""The report of a search run: one HTML file that needs nothing but a browser."""
+
+from foretell.report._data import (
+    BASELINES,
+    ConstraintRow,
+    CurveRow,
+    PoolTable,
+    ResumeRow,
+    RunData,
+    TaskRow,
+    TrialRow,
+    Winner,
+)
+
+__all__ = [
+    "BASELINES",
+    "ConstraintRow",
+    "CurveRow",
+    "PoolTable",
+    "ResumeRow",
+    "RunData",
+    "TaskRow",
+    "TrialRow",
+    "Winner",
+]
