@@ -1,0 +1,116 @@
+"""The sets of architectures that a correlation can be computed on.
+
+The same predictor scores differently on all networks and on the good ones, so every number is
+printed with its population. A population is a boolean mask over the architectures at hand.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foretell.errors import UsageError
+from foretell.graph import Graph
+
+__all__ = ["deduplicated", "every", "populations", "top_k", "unreachable"]
+
+
+def every(n: int) -> NDArray[np.bool_]:
+    """All n architectures."""
+    return np.ones(n, dtype=bool)
+
+
+def deduplicated(keys: Sequence[Hashable]) -> NDArray[np.bool_]:
+    """The first architecture of each key, such as the hash of its canonical graph.
+
+    >>> deduplicated(["a", "b", "a"])
+    array([ True,  True, False])
+    """
+    first: dict[Hashable, int] = {}
+    places = [first.setdefault(key, i) for i, key in enumerate(keys)]
+    return np.asarray(np.array(places, dtype=np.int64) == np.arange(len(places)))
+
+
+def top_k(truth: ArrayLike, k: int) -> NDArray[np.bool_]:
+    """The k architectures of highest truth, and those equal to the last of them.
+
+    Args:
+        truth: (n,) true values; NaN is never among the best.
+        k: how many, >= 1.
+
+    Raises:
+        UsageError: k < 1, or the shape is not (n,).
+
+    >>> top_k([0.1, 0.9, 0.5], 2)
+    array([False,  True,  True])
+    """
+    values = np.asarray(truth, dtype=np.float64)
+    if values.ndim != 1 or k < 1:
+        raise UsageError(f"Expected values of shape (n,) and k >= 1, got {values.shape} and {k}.")
+    known = np.sort(values[~np.isnan(values)])
+    if not len(known):
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray(values >= known[-min(k, len(known))])
+
+
+def unreachable(graph: Graph) -> bool:
+    """Whether some operation other than "zero" lies on no live path from input to output.
+
+    Published tables often leave such networks out, as the operation has parameters and no effect.
+    The inner sums of a cell are no operations and do not count.
+    """
+    n = len(graph.nodes)
+    live = [node.op != "zero" for node in graph.nodes]
+    forward, backward = [False] * n, [False] * n
+    forward[0] = backward[n - 1] = True
+    edges = sorted(graph.edges)
+    for a, b in edges:
+        forward[b] |= forward[a] and live[a] and live[b]
+    for a, b in sorted(edges, key=lambda edge: edge[1], reverse=True):
+        backward[a] |= backward[b] and live[a] and live[b]
+    return any(
+        node.op not in ("zero", "sum", "input", "output") and not (f and b)
+        for node, f, b in zip(graph.nodes, forward, backward, strict=True)
+    )
+
+
+def populations(
+    n: int,
+    *,
+    truth: ArrayLike | None = None,
+    alive: ArrayLike | None = None,
+    reachable: ArrayLike | None = None,
+    keys: Sequence[Hashable] | None = None,
+    top: Sequence[int] = (100,),
+) -> Mapping[str, NDArray[np.bool_]]:
+    """The populations that the arguments allow, by the names that reports print.
+
+    Args:
+        n: number of architectures.
+        truth: (n,) true values; adds "top k" for each k of ``top`` below n.
+        alive: (n,) whether input reaches output; adds "alive".
+        reachable: (n,) whether no operation is unreachable; adds "no unreachable op".
+        keys: n keys, equal for equal networks; adds "deduplicated".
+        top: sizes of the top sets.
+
+    Returns:
+        Name -> (n,) mask; "all" comes first.
+
+    Raises:
+        UsageError: an argument has another length than n.
+    """
+    for name, given in (("truth", truth), ("alive", alive), ("reachable", reachable)):
+        if given is not None and np.shape(given) != (n,):
+            raise UsageError(f"Expected {name} of shape ({n},), but got {np.shape(given)}.")
+    if keys is not None and len(keys) != n:
+        raise UsageError(f"Expected {n} keys, but got {len(keys)}.")
+    masks: dict[str, NDArray[np.bool_]] = {"all": every(n)}
+    if alive is not None:
+        masks["alive"] = np.asarray(alive, dtype=bool)
+    if reachable is not None:
+        masks["no unreachable op"] = np.asarray(reachable, dtype=bool)
+    if keys is not None:
+        masks["deduplicated"] = deduplicated(keys)
+    if truth is not None:
+        masks |= {f"top {k}": top_k(truth, k) for k in top if k < n}
+    return masks
