@@ -113,7 +113,7 @@ class PoolTable:
     infeasible: int = 0
     dead: int = 0
     duplicates: int = 0
-    failures: Mapping[int, str] = field(default_factory=_nothing)
+    failures: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     population: str = "sampled uniformly"
 
 
