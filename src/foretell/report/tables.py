@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from foretell.metrics import kendall, non_dominated, spearman
 from foretell.report._data import BASELINES, CurveRow, RunData, TrialRow, Winner
 from foretell.types import Array
 
@@ -31,13 +32,10 @@ __all__ = [
     "funnel_info",
     "hero_info",
     "interval",
-    "kendall",
-    "non_dominated",
     "pareto_info",
     "prediction_info",
     "progress_info",
     "robustness_info",
-    "spearman",
 ]
 
 NAN = float("nan")
@@ -68,57 +66,10 @@ def interval(accuracy: float, images: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def kendall(x: Array, y: Array) -> tuple[float, int]:
-    """Kendall's tau-b over the places where both are finite, and how many those are.
-
-    Returns:
-        (NaN, n) where fewer than two places are left or one side is constant.
-    """
-    from scipy.stats import kendalltau  # loads slowly
-
-    both = np.isfinite(x) & np.isfinite(y)
-    count = int(both.sum())
-    if count < 2:
-        return NAN, count
-    return float(kendalltau(x[both], y[both], variant="b").statistic), count
-
-
-def spearman(x: Array, y: Array) -> tuple[float, int]:
-    """Spearman's rank correlation over the places where both are finite, and how many."""
-    from scipy.stats import rankdata  # loads slowly
-
-    both = np.isfinite(x) & np.isfinite(y)
-    count = int(both.sum())
-    if count < 2:
-        return NAN, count
-    first, second = rankdata(x[both]), rankdata(y[both])
-    first, second = first - first.mean(), second - second.mean()
-    scale = math.sqrt(float(first @ first) * float(second @ second))
-    return (float(first @ second) / scale if scale else NAN), count
-
-
-def non_dominated(cost: Array, value: Array) -> NDArray[np.bool_]:
-    """Which points no other point beats.
-
-    One point beats another if it costs at most as much, is worth at least as much, and is better in
-    one of the two. Equal points are all kept; points with a NaN never belong.
-
-    Args:
-        cost: to be small, (n,).
-        value: to be large, (n,).
-
-    Returns:
-        A mask, (n,).
-    """
-    front = np.zeros(len(cost), dtype=bool)
-    finite = np.flatnonzero(np.isfinite(cost) & np.isfinite(value))
-    order = finite[np.lexsort((-value[finite], cost[finite]))]
-    best, best_cost = -math.inf, math.nan
-    for i in order:
-        if value[i] > best or (value[i] == best and cost[i] == best_cost):
-            front[i] = True
-            best, best_cost = float(value[i]), float(cost[i])
-    return front
+def _tau(x: Array, y: Array) -> tuple[float, int]:
+    """Kendall's tau-b where both are finite, and on how many pairs it rests."""
+    found = kendall(np.where(np.isfinite(x), x, NAN), np.where(np.isfinite(y), y, NAN))
+    return found.value, found.n
 
 
 def _column(trials: tuple[TrialRow, ...], name: str) -> Array:
@@ -336,8 +287,8 @@ def prediction_info(run: RunData) -> PredictionInfo:
         trials=tuple(t for t, k in zip(run.trials, keep, strict=True) if k),
         predicted=x,
         accuracy=y,
-        tau=kendall(x, y)[0],
-        rho=spearman(x, y)[0],
+        tau=_tau(x, y)[0],
+        rho=spearman(x, y).value,
         without=int((done & ~keep).sum()),
         scale=bool(len(x) and x.min() >= 0 and x.max() <= 1.05 and np.ptp(x) < 4 * np.ptp(y)),
         noise=chance_level(len(x)),
@@ -381,7 +332,7 @@ def pareto_info(run: RunData, cost: Cost = "params") -> ParetoInfo:
         trials=trials,
         costs=costs[keep],
         accuracy=accuracy[keep],
-        front=non_dominated(costs[keep], accuracy[keep]),
+        front=non_dominated(np.stack([accuracy[keep], costs[keep]], axis=1), ("max", "min")),
         winner=_place(trials, accuracy[keep], run.winner) if run.winner else None,
         limit=min(limits) if limits else None,
     )
@@ -431,7 +382,7 @@ def correlation_info(run: RunData) -> CorrelationInfo:
     columns = {k: np.asarray(v, dtype=np.float64) for k, v in pool.scores.items()}
     trained = _trained_scores(run, columns)
     accuracy = _accuracy(run.trials)
-    found = {name: kendall(values, accuracy) for name, values in trained.items()}
+    found = {name: _tau(values, accuracy) for name, values in trained.items()}
 
     def rank(name: str) -> tuple[bool, float]:
         tau = found[name][0]
@@ -442,7 +393,7 @@ def correlation_info(run: RunData) -> CorrelationInfo:
     matrix, counts = np.full((size, size), NAN), np.zeros((size, size), dtype=np.int64)
     for i, first in enumerate(names):
         for j in range(i, size):
-            tau, n = kendall(columns[first], columns[names[j]])
+            tau, n = _tau(columns[first], columns[names[j]])
             matrix[i, j] = matrix[j, i] = tau
             counts[i, j] = counts[j, i] = n
     most = max((n for _, n in found.values()), default=0)
