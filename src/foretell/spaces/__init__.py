@@ -1,5 +1,39 @@
 """Search spaces: values without torch."""
 
 from foretell.spaces._base import CostTable, ProductSpace, Skeleton, Space
+from foretell.spaces._registry import get_space, spaces
+from foretell.spaces.nb201 import NB201
+from foretell.spaces.size import SizeSpace
 
-__all__ = ["CostTable", "ProductSpace", "Skeleton", "Space"]
+__all__ = [
+    "NB201",
+    "CostTable",
+    "ProductSpace",
+    "SizeSpace",
+    "Skeleton",
+    "Space",
+    "get_space",
+    "spaces",
+]
+
+for _space, _line, _reference in (
+    (
+        NB201(),
+        "cells of four nodes and six edges with five operations; 15,625 architectures",
+        "Dong and Yang, NAS-Bench-201, ICLR 2020",
+    ),
+    (
+        SizeSpace(),
+        "channels of five layers around the best cell; 32,768 architectures",
+        "Dong et al., NATS-Bench, TPAMI 2021, section 3.2",
+    ),
+):
+    spaces.register(
+        _space.name,
+        _space,
+        summary=_line,
+        reference=_reference,
+        network=_space.network,
+        size=_space.size,
+    )
+del _space, _line, _reference

@@ -1,5 +1,6 @@
 """The contract of a search space: sample, neighbors, graph; everything else has a default."""
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,15 +160,18 @@ class Space(ABC):
         Raises:
             UnknownNameError: no such preset.
         """
-        if not self.presets:
-            return Skeleton(tuple(input_shape), classes)
         names = list(self.presets)
+        c, h, w = (int(v) for v in input_shape)
         if preset is None:
-            preset = names[0] if min(input_shape[1:]) >= 24 else names[-1]
+            if not names:
+                return Skeleton((c, h, w), classes)
+            preset = names[0] if min(h, w) >= 24 else names[-1]
         if preset not in self.presets:
-            raise UnknownNameError("preset", preset, [], names)
+            raise UnknownNameError(
+                "preset", preset, difflib.get_close_matches(preset, names), names
+            )
         channels, cells = self.presets[preset]
-        return Skeleton(tuple(input_shape), classes, channels, cells)
+        return Skeleton((c, h, w), classes, channels, cells)
 
     def costs(self, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable | None:
         """Closed-form costs, vectorised; None where the space has no closed form."""

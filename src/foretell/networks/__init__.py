@@ -1,0 +1,5 @@
+"""From architectures and from users' code to networks."""
+
+from foretell.networks._build import build, build_module, check_parameters
+
+__all__ = ["build", "build_module", "check_parameters"]

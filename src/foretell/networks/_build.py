@@ -1,0 +1,136 @@
+"""The two ways to a network: from an architecture, and from a user's own code."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from torch import nn
+
+from foretell.arch import Arch
+from foretell.errors import ForetellError, ModuleRaisedError, NetworkError, NoParametersError
+from foretell.registry import resolve
+from foretell.spaces import Skeleton, Space, get_space
+from foretell.types import Shape3
+
+__all__ = ["build", "build_module", "check_parameters"]
+
+Builder = Callable[[Space, Arch, Skeleton], nn.Module]
+
+
+def build(arch: Arch, skeleton: Skeleton, *, seed: int) -> nn.Module:
+    """The network of an architecture, with PyTorch's own initial weights.
+
+    Args:
+        arch: the architecture; its space names the builder.
+        skeleton: what surrounds the genes.
+        seed: of the initial weights; the caller's random state is left as it is.
+
+    Raises:
+        ArchError: the architecture is not of its space.
+        NetworkError: the space has no builder, or the builder returns no module.
+        ModuleRaisedError: the builder raised; the cause is chained.
+    """
+    space = get_space(arch.space)
+    space.check(arch)
+    if not space.network:
+        raise NetworkError(
+            f"The space {space.name!r} names no network builder: set its class attribute "
+            f"network = 'module:function'."
+        )
+    builder = cast(Builder, resolve(space.network))
+    with _seeded(seed):
+        try:
+            module = builder(space, arch, skeleton)
+        except ForetellError:
+            raise
+        except Exception as error:
+            raise ModuleRaisedError(
+                f"Building {space.format(arch)} raised {type(error).__name__}: {error}"
+            ) from error
+    return _check_module(module, f"The builder {space.network!r}")
+
+
+def build_module(text: str, *, input_shape: Shape3, classes: int, seed: int) -> nn.Module:
+    """A user's own network.
+
+    Args:
+        text: ``file.py:name`` or ``module:name`` of a module, a module class, or a function that
+            returns a module. A class or function gets those of the keyword arguments
+            ``input_shape``, ``classes``, ``in_channels`` and ``num_classes`` that it accepts.
+        input_shape: channels, height, width of one image.
+        classes: number of outputs.
+        seed: of the initial weights; the caller's random state is left as it is. A module that
+            exists already keeps its weights.
+
+    Raises:
+        PluginError: the text leads nowhere.
+        ModuleRaisedError: the class or function raised; the cause is chained.
+        NetworkError: it gives no module.
+    """
+    with _seeded(seed):
+        found = resolve(text)
+        if isinstance(found, nn.Module):
+            return found
+        if not callable(found):
+            raise NetworkError(
+                f"{text!r} is a {type(found).__name__}, but a torch.nn.Module is expected, or a "
+                f"function that returns one."
+            )
+        known = {
+            "input_shape": tuple(input_shape),
+            "classes": classes,
+            "in_channels": input_shape[0],
+            "num_classes": classes,
+        }
+        try:
+            accepted = _accepted(found)
+            module = found(**{k: v for k, v in known.items() if k in accepted})
+        except ForetellError:
+            raise
+        except Exception as error:
+            raise ModuleRaisedError(f"{text} raised {type(error).__name__}: {error}") from error
+    return _check_module(module, repr(text))
+
+
+def check_parameters(module: nn.Module, purpose: str = "This") -> nn.Module:
+    """The same module, if it has parameters to train.
+
+    Raises:
+        NoParametersError: it has none.
+    """
+    if not any(p.requires_grad and p.numel() for p in module.parameters()):
+        raise NoParametersError(
+            f"{purpose} needs weights, but the module {type(module).__name__} has no trainable "
+            f"parameters: assign its layers to attributes, or use nn.ModuleList instead of a list."
+        )
+    return module
+
+
+def _accepted(function: Callable[..., object]) -> set[str]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return set()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {p.name for p in parameters if p.kind in kinds}
+
+
+def _check_module(module: object, what: str) -> nn.Module:
+    if not isinstance(module, nn.Module):
+        raise NetworkError(
+            f"{what} returned a {type(module).__name__}, but a torch.nn.Module is expected."
+        )
+    return module
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """PyTorch's CPU generator set to a seed, and given back as it was."""
+    state = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -1,0 +1,45 @@
+"""The registry of spaces, and the one door to them."""
+
+import copy
+from functools import lru_cache
+
+from foretell.errors import PluginError
+from foretell.registry import Registry
+from foretell.spaces._base import Space
+
+__all__ = ["get_space", "spaces"]
+
+spaces: Registry[Space] = Registry("space")
+
+
+@lru_cache(maxsize=256)
+def get_space(name: str) -> Space:
+    """The space of a name; its ``.name`` is the text asked for.
+
+    Args:
+        name: a registered name, or ``file.py:attribute`` or ``module:attribute`` that leads to a
+            space, a subclass of ``Space`` or a function without arguments that returns one.
+
+    Raises:
+        UnknownNameError: no space of that name is registered.
+        PluginError: the text leads nowhere, or to something that is no space.
+    """
+    found: object = spaces[name]
+    if not isinstance(found, Space) and callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            raise PluginError(
+                f"Calling {name!r} raised {type(error).__name__}: {error}. It should be a space, "
+                f"or a function without arguments that returns one."
+            ) from error
+    if not isinstance(found, Space):
+        raise PluginError(
+            f"{name!r} is a {type(found).__name__}, but a foretell.Space is expected: write "
+            f"space = CustomSpace(choices=..., build=...) there."
+        )
+    if found.name == name:
+        return found
+    renamed = copy.copy(found)
+    object.__setattr__(renamed, "name", name)
+    return renamed
