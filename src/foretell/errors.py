@@ -9,27 +9,36 @@ from collections.abc import Iterable
 __all__ = [
     "ArchError",
     "BrokenImageError",
+    "CheckpointError",
     "ConstraintError",
     "DataError",
     "DuplicateNameError",
     "EmptySplitError",
     "ForetellError",
+    "ImageShapeError",
+    "LabelError",
+    "MissingDataError",
     "MissingExtraError",
     "ModuleRaisedError",
     "NetworkError",
     "NoFeasibleArchError",
     "NoParametersError",
     "NonFiniteLossError",
+    "NonFinitePixelsError",
     "OneClassError",
     "PluginError",
     "ProxyError",
     "RunFolderError",
     "SearchError",
     "StoreError",
+    "StoreFullError",
+    "StoreLockedError",
     "StoreVersionError",
+    "StudyConflictError",
     "TooFewBatchesError",
     "TrainingError",
     "UnknownNameError",
+    "UnsafePickleError",
     "UsageError",
 ]
 
@@ -101,6 +110,43 @@ class BrokenImageError(DataError):
     """An image file cannot be decoded."""
 
 
+class ImageShapeError(DataError):
+    """Images have a shape that cannot be used."""
+
+
+class LabelError(DataError):
+    """Labels do not match the images, the class names or one another."""
+
+
+class MissingDataError(DataError):
+    """There is no such file or folder, or nothing of use in it."""
+
+
+class NonFinitePixelsError(DataError):
+    """An image holds infinite pixels, or such that are no number."""
+
+
+class UnsafePickleError(DataError):
+    """A pickle asks for more than plain data; nothing in it was run.
+
+    Args:
+        found: the name it asked for.
+        what: the file.
+    """
+
+    def __init__(self, found: str, what: str = "the pickle") -> None:
+        """Store the values and write the sentence."""
+        self.found, self.what = found, what
+        super().__init__(
+            f"{what} asks for {found}, which plain data never do, so it was not read: use the "
+            f"official file."
+        )
+
+    def __reduce__(self) -> tuple[type["UnsafePickleError"], tuple[str, str]]:
+        """Survive the way back from a worker process."""
+        return type(self), (self.found, self.what)
+
+
 class OneClassError(DataError):
     """The data hold fewer than two classes."""
 
@@ -162,6 +208,10 @@ class NonFiniteLossError(TrainingError):
         return type(self), (self.epoch, self.loss)
 
 
+class CheckpointError(TrainingError):
+    """A checkpoint cannot be read, or belongs to another run."""
+
+
 class SearchError(ForetellError):
     """A searcher was used in a way it cannot serve."""
 
@@ -170,8 +220,43 @@ class StoreError(ForetellError):
     """The study's store cannot be read or written."""
 
 
+class StoreFullError(StoreError):
+    """The disk or a quota is full; what was committed before is kept."""
+
+
+class StoreLockedError(StoreError):
+    """Another process held the store for longer than the busy timeout."""
+
+
 class StoreVersionError(StoreError):
-    """The store was written by another version of the format."""
+    """The store was written by another version of the format.
+
+    Args:
+        path: the store's file.
+        found: format version of the file.
+        expected: format version of this package.
+    """
+
+    def __init__(self, path: object, found: int, expected: int) -> None:
+        """Store the values and write the sentence."""
+        self.path, self.found, self.expected = str(path), found, expected
+        advice = (
+            "install a newer foretell"
+            if found > expected
+            else "use the foretell that wrote it, or choose another run folder"
+        )
+        super().__init__(
+            f"The store {self.path!r} has format {found}, but this foretell reads and writes "
+            f"format {expected}: {advice}."
+        )
+
+    def __reduce__(self) -> tuple[type["StoreVersionError"], tuple[str, int, int]]:
+        """Survive the way back from a worker process."""
+        return type(self), (self.path, self.found, self.expected)
+
+
+class StudyConflictError(StoreError):
+    """A study, a trial or a table of scores is stored already, with other content."""
 
 
 class RunFolderError(ForetellError):

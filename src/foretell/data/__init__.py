@@ -1,0 +1,19 @@
+"""Images and labels as a task: embedded, from files, made up, or from any loader."""
+
+from foretell.data import cifar, digits, folder, npz, synthetic  # noqa: F401  (they register)
+from foretell.data._base import Split, Task, make_task, stratified_sample
+from foretell.data._load import load_task
+from foretell.data._source import Options, Source, sources
+from foretell.data.loader import task_from_loader
+
+__all__ = [
+    "Options",
+    "Source",
+    "Split",
+    "Task",
+    "load_task",
+    "make_task",
+    "sources",
+    "stratified_sample",
+    "task_from_loader",
+]

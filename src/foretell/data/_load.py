@@ -1,0 +1,100 @@
+"""From a text such as ``folder:flowers?size=32`` to a task."""
+
+import difflib
+import re
+from dataclasses import replace
+from typing import Any
+
+from foretell.data._base import Task
+from foretell.data._source import Options, sources
+from foretell.errors import DataError, UnknownNameError, UsageError
+from foretell.registry import resolve
+
+__all__ = ["load_task"]
+
+QUERY = re.compile(r"\?([\w.]+=[\w.]*(?:&[\w.]+=[\w.]*)*)$")
+NUMBERS = {"size": "image_size", "crop": "crop", "limit": "limit", "seed": "seed"}
+SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def load_task(
+    spec: str,
+    *,
+    seed: int = 0,
+    image_size: int | None = None,
+    flip: bool | None = None,
+    crop: int | None = None,
+    limit: int | None = None,
+) -> Task:
+    """The task that a text names.
+
+    The text is a source and what it reads, such as ``digits``, ``npz:data.npz`` or
+    ``cifar10:downloads``; options may follow: ``folder:flowers?flip=0&size=32``. A text such as
+    ``my_data.py:task`` names a task, or a function without arguments that returns one.
+
+    Args:
+        spec: the text; ``foretell list sources`` prints the forms.
+        seed: of the splits, and of images that are made up.
+        image_size: pixels a side after resizing; in the text ``size``.
+        flip: whether mirroring keeps the label; by default what fits the source.
+        crop: pixels of padding for random crops; by default what fits the source.
+        limit: keep at most this many training images and a quarter as many in the other parts.
+
+    Raises:
+        UnknownNameError: no such source.
+        UsageError: no such option, or a value that it cannot take.
+        DataError: the data cannot be used; the subclass and the sentence say why.
+
+    >>> load_task("synthetic:1x8x8x3?limit=60").input_shape
+    (1, 8, 8)
+    """
+    options = Options(seed=seed, image_size=image_size, flip=flip, crop=crop, limit=limit)
+    text = spec.strip()
+    if match := QUERY.search(text):
+        text = text[: match.start()]
+        options = replace(options, **_parse(match.group(1)))
+    name, colon, place = text.partition(":")
+    if name in sources:
+        return sources[name](place, options)
+    if colon and (name.endswith(".py") or "." in name):
+        return _from_python(text)
+    raise UnknownNameError(
+        "data source", name, difflib.get_close_matches(name, sources, 3, 0.5), sources
+    )
+
+
+def _parse(query: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        if key in NUMBERS:
+            if not value.isdecimal():
+                raise UsageError(f"Expected a whole number after {key}=, but got {value!r}.")
+            parsed[NUMBERS[key]] = int(value)
+        elif key == "flip":
+            if value.lower() not in SWITCHES:
+                raise UsageError(f"Expected flip=0 or flip=1, but got {value!r}.")
+            parsed[key] = SWITCHES[value.lower()]
+        elif key == "layout":
+            parsed[key] = value.lower()
+        else:
+            known = ", ".join([*NUMBERS, "flip", "layout"])
+            raise UsageError(f"Unknown data option {key!r}: known are {known}.")
+    return parsed
+
+
+def _from_python(text: str) -> Task:
+    found = resolve(text)
+    try:
+        made = found() if callable(found) else found
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"Calling {text!r} raised {type(error).__name__}: {error}. Mend it, then run again."
+        ) from error
+    if not isinstance(made, Task):
+        raise DataError(
+            f"Expected {text!r} to be a Task or to return one, but got {type(made).__name__}."
+        )
+    return made

@@ -1,0 +1,71 @@
+"""Sources: what turns the text of ``load_task`` into a task."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from foretell.data._base import Task
+from foretell.errors import MissingDataError, UsageError
+from foretell.registry import Registry
+
+__all__ = ["Options", "Source", "existing", "pick", "sources"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every source understands; None means that the source decides.
+
+    Args:
+        seed: of the splits, and of images that are made up.
+        image_size: pixels a side after resizing.
+        flip: whether mirroring keeps the label.
+        crop: pixels of padding for random crops.
+        layout: "nhwc" or "nchw", for arrays whose shape leaves it open.
+        limit: keep at most this many training images, and a quarter as many in the other parts.
+    """
+
+    seed: int = 0
+    image_size: int | None = None
+    flip: bool | None = None
+    crop: int | None = None
+    layout: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that no source can use.
+
+        Raises:
+            UsageError: a number is out of range.
+        """
+        for name, low in (("image_size", 1), ("crop", 0), ("limit", 2)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise UsageError(f"Expected {name} >= {low}, but got {value}.")
+
+
+Source: TypeAlias = Callable[[str, Options], Task]
+"""Called with the text after the colon; returns the task."""
+
+sources: Registry[Source] = Registry("source")
+
+
+def existing(place: str, name: str) -> Path:
+    """The path of some data.
+
+    Raises:
+        MissingDataError: no path is given, or nothing is there.
+    """
+    if not place:
+        raise MissingDataError(f"The data source {name!r} needs a path: write {name}:PATH.")
+    path = Path(place).expanduser()
+    if not path.exists():
+        raise MissingDataError(
+            f"There is no file or folder {str(path)!r}: check the path after {name}: ."
+        )
+    return path
+
+
+def pick(value: int | None, default: int) -> int:
+    """The value, or the default where it is None."""
+    return default if value is None else value

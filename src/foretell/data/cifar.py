@@ -1,0 +1,181 @@
+"""CIFAR-10 and CIFAR-100 from the official archives, in the Python or the binary version."""
+
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from foretell.data._arrays import shrink
+from foretell.data._base import Split, Task, make_task
+from foretell.data._source import Options, existing, pick, sources
+from foretell.data._unpickle import load_plain
+from foretell.errors import DataError, LabelError, MissingDataError
+
+__all__ = ["cifar10", "cifar100"]
+
+PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which files a version consists of, and how one is read."""
+
+    train: tuple[str, ...]
+    test: str
+    names: str
+    label_bytes: int
+    label_key: bytes
+    names_key: bytes
+
+    @property
+    def binary(self) -> bool:
+        return self.label_bytes > 0
+
+
+_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
+_CIFAR10 = (
+    _Layout(_BATCHES, "test_batch", "batches.meta", 0, b"labels", b"label_names"),
+    _Layout(tuple(f"{b}.bin" for b in _BATCHES), "test_batch.bin", "batches.meta.txt", 1, b"", b""),
+)
+_CIFAR100 = (
+    _Layout(("train",), "test", "meta", 0, b"fine_labels", b"fine_label_names"),
+    _Layout(("train.bin",), "test.bin", "fine_label_names.txt", 2, b"", b""),
+)
+
+
+@sources.add("cifar10", summary="the official CIFAR-10 archive or folder", form="cifar10:PATH")
+def cifar10(place: str, options: Options) -> Task:
+    """CIFAR-10 from ``cifar-10-python.tar.gz``, ``cifar-10-binary.tar.gz`` or a folder of theirs.
+
+    Raises:
+        MissingDataError: nothing is there, or not all of its files.
+        UnsafePickleError: a file asks for code; nothing was run.
+        DataError: a file is damaged.
+    """
+    return _cifar("cifar10", place, options, _CIFAR10, 10)
+
+
+@sources.add("cifar100", summary="the official CIFAR-100 archive or folder", form="cifar100:PATH")
+def cifar100(place: str, options: Options) -> Task:
+    """CIFAR-100, fine labels, from an archive or a folder as for CIFAR-10.
+
+    Raises:
+        MissingDataError: nothing is there, or not all of its files.
+        UnsafePickleError: a file asks for code; nothing was run.
+        DataError: a file is damaged.
+    """
+    return _cifar("cifar100", place, options, _CIFAR100, 100)
+
+
+def _cifar(
+    name: str, place: str, options: Options, layouts: tuple[_Layout, ...], classes: int
+) -> Task:
+    path = existing(place, name)
+    wanted = {f for v in layouts for f in (*v.train, v.test, v.names)}
+    found = _from_folder(path, wanted) if path.is_dir() else _from_archive(path, wanted)
+    layout = next((v for v in layouts if {*v.train, v.test} <= set(found)), None)
+    if layout is None:
+        tried = " or ".join(", ".join((*v.train, v.test)) for v in layouts)
+        raise MissingDataError(
+            f"{str(path)!r} does not hold {name}: expected the files {tried}, or the official "
+            f"archive with them."
+        )
+    parts = [_read(found[f](), f, layout, classes) for f in (*layout.train, layout.test)]
+    train = Split(
+        np.concatenate([p.images for p in parts[:-1]]),
+        np.concatenate([p.labels for p in parts[:-1]]),
+    )
+    splits = [
+        Split(shrink(s.images, options.image_size, name), s.labels) for s in (train, parts[-1])
+    ]
+    return make_task(
+        name,
+        splits[0],
+        test=splits[1],
+        class_names=_names(found, layout, classes),
+        seed=options.seed,
+        flip=True if options.flip is None else options.flip,
+        crop=pick(options.crop, max(1, splits[0].images.shape[2] // 8)),
+        limit=options.limit,
+    )
+
+
+def _from_folder(path: Path, wanted: set[str]) -> dict[str, Callable[[], bytes]]:
+    """Readers of the wanted files in a folder or one of its subfolders, or of an archive in it."""
+    for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
+        here = {p.name: p.read_bytes for p in folder.iterdir() if p.name in wanted and p.is_file()}
+        if len(here) > 1:
+            return here
+    archives = sorted(p for p in path.iterdir() if p.name.endswith((".tar.gz", ".tgz", ".tar")))
+    for archive in archives:
+        here = _from_archive(archive, wanted)
+        if len(here) > 1:
+            return here
+    return {}
+
+
+def _from_archive(path: Path, wanted: set[str]) -> dict[str, Callable[[], bytes]]:
+    """The wanted files of a tar archive, read into memory; nothing is unpacked to disk."""
+    found: dict[str, Callable[[], bytes]] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                file = PurePosixPath(member.name).name
+                if file in wanted and member.isfile():
+                    stream = archive.extractfile(member)
+                    assert stream is not None
+                    found[file] = BytesIO(stream.read()).getvalue
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(
+            f"{path.name} cannot be read as a tar archive ({error}): download it again."
+        ) from error
+    return found
+
+
+def _read(content: bytes, file: str, layout: _Layout, classes: int) -> Split:
+    if layout.binary:
+        record = layout.label_bytes + PIXELS
+        if not content or len(content) % record:
+            raise DataError(
+                f"{file} has {len(content)} bytes, which is no multiple of {record}: it is cut "
+                f"off; download it again."
+            )
+        rows = np.frombuffer(content, np.uint8).reshape(-1, record)
+        pixels: Any = rows[:, layout.label_bytes :]
+        labels: Any = rows[:, layout.label_bytes - 1]
+    else:
+        batch = load_plain(BytesIO(content), file)
+        pixels = batch.get(b"data") if isinstance(batch, dict) else None
+        labels = batch.get(layout.label_key) if isinstance(batch, dict) else None
+        if labels is None or not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise DataError(
+                f"{file} holds no uint8 array 'data' with {layout.label_key.decode()!r}: use the "
+                f"official file."
+            )
+    if pixels.size != len(labels) * PIXELS:
+        raise LabelError(
+            f"{file} holds {pixels.size // PIXELS} images but {len(labels)} labels: use the "
+            f"official file."
+        )
+    numbers = np.asarray(labels, dtype=np.int64)
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < classes:
+        raise LabelError(f"{file} holds labels outside 0..{classes - 1}: use the official file.")
+    return Split(pixels.reshape(-1, 3, 32, 32), numbers)
+
+
+def _names(found: dict[str, Callable[[], bytes]], layout: _Layout, classes: int) -> list[str]:
+    fallback = [str(k) for k in range(classes)]
+    if layout.names not in found:
+        return fallback
+    content = found[layout.names]()
+    if layout.binary:
+        names = content.decode("utf-8", "replace").split()
+    else:
+        meta = load_plain(BytesIO(content), layout.names)
+        raw = meta.get(layout.names_key, []) if isinstance(meta, dict) else []
+        names = [n.decode() if isinstance(n, bytes) else str(n) for n in raw]
+    return names if len(names) == classes else fallback

@@ -1,0 +1,226 @@
+"""Images from folders, one for each class."""
+
+import os
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.data._base import Split, Task, make_task
+from foretell.data._source import Options, existing, pick, sources
+from foretell.errors import (
+    BrokenImageError,
+    LabelError,
+    MissingDataError,
+    MissingExtraError,
+    OneClassError,
+)
+
+__all__ = ["folder", "natural_size"]
+
+ENDINGS = (
+    ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+GREY = ("1", "L", "LA", "I", "F")
+T = TypeVar("T")
+
+
+@sources.add(
+    "folder",
+    summary="one folder of images for each class, or train/val/test with such folders",
+    form="folder:PATH",
+    extra="images",
+)
+def folder(place: str, options: Options) -> Task:
+    """A task from image files in one folder for each class.
+
+    PATH holds the class folders, or ``train`` with any of ``val`` and ``test`` that hold them;
+    parts that are missing are drawn. Files may lie deeper; names that start with a dot and files
+    that are no images by their ending are left out. If every image is grey, there is one channel,
+    else three. Images are scaled to ``image_size`` pixels a side, their proportions not kept; see
+    ``natural_size`` for the default. Mirroring is on unless ``flip`` says otherwise.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+        MissingDataError: there is no such folder, or no image in it.
+        BrokenImageError: an image cannot be decoded; the sentence names the file.
+        OneClassError: there is only one class folder.
+        LabelError: val or test has a class that train has not.
+    """
+    path = existing(place, "folder")
+    if not path.is_dir():
+        raise MissingDataError(
+            f"{str(path)!r} is a file: give the folder that holds one folder for each class."
+        )
+    parts = _parts(path)
+    listed = {part: dict(_classes(root)) for part, root in parts.items()}
+    names = sorted(listed["train"])
+    if not names:
+        raise MissingDataError(
+            f"There is no image below {str(parts['train'])!r}: expected one folder for each class "
+            f"with files such as .png or .jpg."
+        )
+    if len(names) == 1:
+        raise OneClassError(
+            f"{str(parts['train'])!r} holds images of only one class, {names[0]!r}: make one folder "
+            f"for each of two classes or more."
+        )
+    for part, found in listed.items():
+        if extra := sorted(set(found) - set(names)):
+            raise LabelError(
+                f"The class {extra[0]!r} is in {str(parts[part])!r} but not in "
+                f"{str(parts['train'])!r}: add training images, or remove it."
+            )
+    files = {p: [f for n in names for f in found.get(n, [])] for p, found in listed.items()}
+    heads = _map(_head, [f for part in files.values() for f in part])
+    size = options.image_size or natural_size([s for s, _ in heads])
+    grey = all(mode in GREY or mode.startswith("I;16") for _, mode in heads)
+    splits = {
+        part: Split(_decode(paths, size, grey), _labels(listed[part], names))
+        for part, paths in files.items()
+    }
+    return make_task(
+        f"folder:{path.resolve().name}",
+        splits["train"],
+        splits.get("val"),
+        splits.get("test"),
+        class_names=names,
+        seed=options.seed,
+        flip=True if options.flip is None else options.flip,
+        crop=pick(options.crop, size // 8),
+        limit=options.limit,
+    )
+
+
+def natural_size(sizes: list[tuple[int, int]]) -> int:
+    """The side that images are scaled to by default.
+
+    Their own, if all are squares of one size up to 64 pixels; else the median of the shorter sides
+    rounded to a multiple of 8, at least 8 and at most 64, so that training stays affordable.
+
+    Args:
+        sizes: width and height of each image.
+
+    >>> natural_size([(28, 28), (28, 28)]), natural_size([(640, 480), (500, 400)])
+    (28, 64)
+    """
+    if len(set(sizes)) == 1 and sizes[0][0] == sizes[0][1] <= 64:
+        return sizes[0][0]
+    median = statistics.median(min(s) for s in sizes)
+    return int(min(64, max(8, 8 * round(median / 8))))
+
+
+def _parts(path: Path) -> dict[str, Path]:
+    inside = {p.name.lower(): p for p in path.iterdir() if p.is_dir()}
+    found = {
+        part: inside[name] for part, names in PARTS.items() for name in names if name in inside
+    }
+    return found if "train" in found and len(found) > 1 else {"train": path}
+
+
+def _classes(root: Path) -> Iterator[tuple[str, list[Path]]]:
+    for place in sorted(root.iterdir()):
+        if place.is_dir() and not place.name.startswith("."):
+            files = sorted(
+                f
+                for f in place.rglob("*")
+                if f.suffix.lower() in ENDINGS
+                and not any(p.startswith(".") for p in f.relative_to(place).parts)
+                and f.is_file()
+            )
+            if files:
+                yield place.name, files
+
+
+def _labels(listed: dict[str, list[Path]], names: list[str]) -> NDArray[np.int64]:
+    return np.repeat(np.arange(len(names)), [len(listed.get(n, [])) for n in names])
+
+
+def _map(function: Callable[[Path], T], paths: list[Path]) -> list[T]:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, paths))
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise MissingExtraError("pillow", "images", "Reading image folders") from error
+    return Image, ImageOps
+
+
+def _broken(path: Path, error: Exception) -> BrokenImageError:
+    return BrokenImageError(
+        f"The image {str(path)!r} cannot be decoded ({type(error).__name__}): mend or remove it."
+    )
+
+
+def _head(path: Path) -> tuple[tuple[int, int], str]:
+    """Width and height as it will be shown, and the colour mode, without decoding the pixels."""
+    image_module, _ = _pillow()
+    try:
+        with image_module.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5
+            mode = str(image.mode)
+            if mode == "P":
+                mode = "RGB" if image.palette is None else _palette_mode(image)
+            return (image.size[::-1] if turned else image.size), mode
+    except Exception as error:
+        raise _broken(path, error) from error
+
+
+def _palette_mode(image: Any) -> str:
+    colours = np.frombuffer(bytes(image.palette.tobytes()), np.uint8)
+    if image.palette.mode != "RGB" or len(colours) % 3:
+        return "RGB"
+    triples = colours.reshape(-1, 3)
+    return "L" if (triples == triples[:, :1]).all() else "RGB"
+
+
+def _decode(paths: list[Path], size: int, grey: bool) -> NDArray[Any]:
+    out = np.empty((len(paths), 1 if grey else 3, size, size), dtype=np.uint8)
+    jobs = dict(zip(paths, out, strict=True))
+
+    def fill(path: Path) -> None:
+        try:
+            jobs[path][:] = _pixels(path, size, grey)
+        except Exception as error:
+            raise _broken(path, error) from error
+
+    _map(fill, paths)
+    return out
+
+
+def _pixels(path: Path, size: int, grey: bool) -> NDArray[Any]:
+    """One image, (c, size, size) uint8."""
+    image_module, image_ops = _pillow()
+    with image_module.open(path) as image:
+        if image.size != (size, size):
+            image.draft(None, (size, size))
+        image.load()
+        image = image_ops.exif_transpose(image)
+        if image.mode.startswith("I") or image.mode == "F":
+            image = image_module.fromarray(_eight_bits(np.asarray(image)))
+        image = image.convert("L" if grey else "RGB")
+        if image.size != (size, size):
+            image = image.resize((size, size), image_module.Resampling.BILINEAR)
+        pixels = np.asarray(image)
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def _eight_bits(pixels: NDArray[Any]) -> NDArray[Any]:
+    """16-bit integers by their upper byte; floats in [0, 1] times 255."""
+    if pixels.dtype.kind == "f":
+        if not np.isfinite(pixels).all():
+            raise ValueError("a pixel is infinite or not a number")
+        return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return (np.clip(pixels, 0, 65535) // 256).astype(np.uint8)
