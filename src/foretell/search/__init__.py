@@ -1,0 +1,35 @@
+"""Searchers by ask and tell, constraints and pools; no torch."""
+
+from foretell.search._base import Problem, Searcher, searcher, searchers
+from foretell.search.constraints import (
+    COST_NAMES,
+    Constraint,
+    Feasibility,
+    combine,
+    feasible_mask,
+)
+from foretell.search.evolution import EvolutionSearch
+from foretell.search.local import LocalSearch
+from foretell.search.objectives import Objective
+from foretell.search.pool import any_arch, draw_pool
+from foretell.search.random import RandomSearch
+from foretell.search.robot import RobotSearch
+
+__all__ = [
+    "COST_NAMES",
+    "Constraint",
+    "EvolutionSearch",
+    "Feasibility",
+    "LocalSearch",
+    "Objective",
+    "Problem",
+    "RandomSearch",
+    "RobotSearch",
+    "Searcher",
+    "any_arch",
+    "combine",
+    "draw_pool",
+    "feasible_mask",
+    "searcher",
+    "searchers",
+]
