@@ -1,0 +1,105 @@
+"""JSON texts and blocks of scores as bytes."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.errors import StoreError
+from foretell.types import Array, Json
+
+__all__ = ["Block", "dump", "load", "pack", "unpack"]
+
+
+class Block(NamedTuple):
+    """Rows of scores, one column after the other.
+
+    Args:
+        types: one letter for each column: "f" little-endian float32, "d" float64.
+        data: the columns.
+    """
+
+    types: str
+    data: bytes
+
+
+def dump(value: Json, what: str, *, sort: bool = False) -> str:
+    """A value as JSON; numpy scalars become numbers, NaN and infinities keep their names.
+
+    Args:
+        value: what to write.
+        what: its name, for the message.
+        sort: whether equal mappings give equal texts.
+
+    Raises:
+        StoreError: the value is not made of mappings, sequences, texts, numbers, bools and None.
+    """
+    try:
+        return json.dumps(value, sort_keys=sort, separators=(",", ":"), default=_scalar)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"The {what} cannot be stored as JSON ({error}): give plain mappings, lists, texts "
+            f"and numbers."
+        ) from error
+
+
+def load(text: str | None) -> Json:
+    """What ``dump`` wrote; None for None."""
+    return None if text is None else json.loads(text)
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"found {type(value).__name__}")
+
+
+def pack(values: Array, *, exact: bool = False) -> Block:
+    """A block of scores, each column in the smallest type that holds it.
+
+    A column is float32 unless that would turn a number into an infinity or a zero, cost it more
+    than float32's own rounding (subnormals), or round a column of whole numbers: counts such as
+    flops stay exact.
+
+    Args:
+        values: (n, p).
+        exact: whether every column is kept as float64.
+    """
+    columns = np.ascontiguousarray(values.T, dtype="<f8")
+    if exact:
+        return Block("d" * len(columns), columns.tobytes())
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        single = columns.astype("<f4")
+        wide = _lossy(columns, single)
+    if not wide.any():
+        return Block("f" * len(columns), single.tobytes())
+    parts = [(columns if w else single)[i].tobytes() for i, w in enumerate(wide)]
+    return Block("".join("d" if w else "f" for w in wide), b"".join(parts))
+
+
+_EPSILON = float(np.finfo(np.float32).eps)
+
+
+def _lossy(columns: Array, single: NDArray[np.float32]) -> NDArray[np.bool_]:
+    error = np.abs(single - columns)
+    # inf - inf and NaN - NaN are NaN: those numbers are kept by float32 and compare False here.
+    lossy: NDArray[np.bool_] = np.any(error > _EPSILON * np.abs(columns), axis=1)
+    changed: NDArray[np.bool_] = np.any(error > 0, axis=1)
+    for i in np.flatnonzero(changed & ~lossy):
+        finite = columns[i][np.isfinite(columns[i])]
+        lossy[i] = (finite == np.rint(finite)).all()
+    return lossy
+
+
+def unpack(block: Block, out: Array) -> None:
+    """Write a block's rows into ``out``, (n, p) float64."""
+    rows, width = out.shape
+    if block.types == "f" * width:
+        out[:] = np.frombuffer(block.data, "<f4").reshape(width, rows).T
+        return
+    offset = 0
+    for i, kind in enumerate(block.types):
+        dtype = np.dtype("<f8" if kind == "d" else "<f4")
+        out[:, i] = np.frombuffer(block.data, dtype, count=rows, offset=offset)
+        offset += rows * dtype.itemsize

@@ -1,0 +1,53 @@
+"""Names of lease owners that tell whether their process still lives."""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+
+__all__ = ["is_dead", "owner_name"]
+
+
+def owner_name() -> str:
+    """A name for this process as an owner of leases: machine, process id, and a random part.
+
+    Two calls give two names, so that two loops in one process never share a lease.
+    """
+    return f"{_machine()}/{os.getpid()}/{secrets.token_hex(4)}"
+
+
+def is_dead(owner: str) -> bool:
+    """Whether ``owner_name`` made this name in a process of this machine that has ended.
+
+    False whenever that cannot be known: for a process of another machine or container, for a name
+    of another form, and for a process id that another process has by now.
+    """
+    machine, _, rest = owner.rpartition("/")[0].rpartition("/")
+    if machine != _machine() or not rest.isdecimal():
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return _zombie(int(rest))
+
+
+def _zombie(pid: int) -> bool:
+    """Whether the process has ended and only waits for its parent to ask how."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["Z"]
+
+
+def _machine() -> str:
+    """Host name, and on Linux the boot and the process namespace: process ids mean nothing else."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}.{boot}.{space}"

@@ -1,0 +1,320 @@
+"""Trials and their leases."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from foretell.errors import StudyConflictError, UsageError
+from foretell.store._base import Result, State, Trial
+from foretell.store._codec import dump, load
+from foretell.store._connection import Database
+from foretell.store._owner import is_dead
+from foretell.types import Json
+
+__all__ = ["Trials"]
+
+_COLUMNS = (
+    "id, number, key, payload, state, attempts, lost, owner, lease_until, value, error, message, "
+    "traceback, seconds, created, started, finished"
+)
+_HELD = "id = ? AND state = 'running' AND owner = ? AND attempts = ?"
+"""The trial is still leased to whom the caller got it for; attempts tells apart two leases."""
+_CLEAR = (
+    "state = 'pending', owner = NULL, lease_until = NULL, value = NULL, error = '', message = '', "
+    "traceback = '', seconds = NULL, finished = NULL"
+)
+
+
+class Trials:
+    """The part of the store that holds trials."""
+
+    _db: Database
+    _now: Callable[[], float]
+    _id: Callable[[str], int]
+
+    def add_trials(self, study: str, trials: Iterable[tuple[str, Json]]) -> int:
+        """Append trials in order; those that are there already stay as they are.
+
+        Args:
+            study: name of the study.
+            trials: (key, payload) pairs; a key names a trial within the study.
+
+        Returns:
+            How many are new.
+
+        Raises:
+            UnknownNameError: there is no such study.
+            StudyConflictError: a key is there with another payload; then nothing is added.
+            StoreError: a payload is no JSON.
+        """
+        owner, now = self._id(study), self._now()
+        rows = [(key, dump(payload, f"payload of {key!r}")) for key, payload in trials]
+        with self._db.write() as db:
+            first = db.execute(
+                "SELECT coalesce(max(number), -1) + 1 FROM trials WHERE study = ?", (owner,)
+            ).fetchone()[0]
+            new = 0
+            for key, payload in rows:
+                new += db.execute(
+                    "INSERT OR IGNORE INTO trials (study, number, key, payload, created) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (owner, first + new, key, payload, now),
+                ).rowcount
+            if new < len(rows):
+                self._refuse_other_payloads(db, owner, rows)
+        return new
+
+    def claim(
+        self,
+        study: str,
+        owner: str,
+        count: int = 1,
+        lease_seconds: float = 60.0,
+        *,
+        max_lost: int | None = None,
+    ) -> list[Trial]:
+        """Take trials that nobody runs: pending ones, and running ones whose lease is over.
+
+        Args:
+            study: name of the study.
+            owner: who takes them; see ``owner_name``.
+            count: how many at most.
+            lease_seconds: until when they are safe from others, unless renewed.
+            max_lost: a trial whose owner went silent this often is finished as failed instead of
+                being handed out again; None hands it out for ever.
+
+        Returns:
+            The trials, lowest number first; fewer than ``count`` if there are no more.
+
+        Raises:
+            UnknownNameError: there is no such study.
+            UsageError: ``count`` or ``lease_seconds`` is not positive.
+        """
+        if count < 1 or not lease_seconds > 0:
+            raise UsageError(
+                f"Expected count >= 1 and lease_seconds > 0, but got {count} and {lease_seconds:g}."
+            )
+        key = self._id(study)
+        with self._db.write() as db:
+            now = self._now()
+            expired = "study = ? AND state = 'running' AND lease_until <= ?"
+            if max_lost is not None:
+                db.execute(
+                    "UPDATE trials SET state = 'failed', error = 'WorkerLostError', message = "
+                    "'Its worker went silent ' || (lost + 1) || ' times: it was killed, or ran out "
+                    "of memory, or its machine stopped.', lost = lost + 1, lease_until = NULL, "
+                    f"seconds = ? - started, finished = ? WHERE {expired} AND lost + 1 >= ?",
+                    (now, now, key, now, max_lost),
+                )
+            rows = db.execute(
+                "SELECT id, number FROM trials WHERE study = ? AND state = 'pending' "
+                "ORDER BY number LIMIT ?",
+                (key, count),
+            ).fetchall()
+            rows += db.execute(
+                f"SELECT id, number FROM trials WHERE {expired} ORDER BY number LIMIT ?",
+                (key, now, count),
+            ).fetchall()
+            taken = [row[0] for row in sorted(rows, key=lambda row: row[1])[:count]]
+            db.executemany(
+                "UPDATE trials SET lost = lost + (state = 'running'), state = 'running', "
+                "attempts = attempts + 1, owner = ?, lease_until = ?, started = ? WHERE id = ?",
+                [(owner, now + lease_seconds, now, i) for i in taken],
+            )
+            select = f"SELECT {_COLUMNS} FROM trials WHERE id = ?"
+            return [_trial(study, db.execute(select, (i,)).fetchone()) for i in taken]
+
+    def renew(self, trials: Iterable[Trial], lease_seconds: float = 60.0) -> list[Trial]:
+        """Lengthen leases, counted from now.
+
+        Returns:
+            The trials that are still the caller's; the others were taken over, or are finished.
+        """
+        with self._db.write() as db:
+            until = self._now() + lease_seconds
+            return [
+                trial
+                for trial in trials
+                if db.execute(
+                    f"UPDATE trials SET lease_until = ? WHERE {_HELD}",
+                    (until, trial.id, trial.owner, trial.attempts),
+                ).rowcount
+            ]
+
+    def finish(self, trial: Trial, result: Result) -> State:
+        """Store what came of a trial, once; it is on disk when this returns.
+
+        A lease that is over does no harm as long as nobody else has taken the trial.
+
+        Args:
+            trial: as ``claim`` gave it.
+            result: its outcome.
+
+        Returns:
+            The state stored; stale, and nothing stored, if the trial is another owner's by now or
+            finished already.
+
+        Raises:
+            StoreError: the value is no JSON.
+            UsageError: the result is of another trial.
+        """
+        if result.id != trial.id:
+            raise UsageError(f"Expected the result of trial {trial.id}, but got {result.id!r}'s.")
+        if result.state is State.stale:
+            return State.stale
+        value = dump(result.value, f"value of trial {trial.key!r}") if result.ok else None
+        with self._db.write() as db:
+            stored = db.execute(
+                "UPDATE trials SET state = ?, value = ?, error = ?, message = ?, traceback = ?, "
+                f"seconds = ?, finished = ?, lease_until = NULL WHERE {_HELD}",
+                (
+                    result.state.value,
+                    value,
+                    _clean(result.error),
+                    _clean(result.message),
+                    _clean(result.traceback),
+                    result.seconds,
+                    self._now(),
+                    trial.id,
+                    trial.owner,
+                    trial.attempts,
+                ),
+            ).rowcount
+        return result.state if stored else State.stale
+
+    def release(self, owner: str, study: str | None = None) -> int:
+        """Give an owner's unfinished trials back, to be taken by anyone.
+
+        Args:
+            owner: whose trials.
+            study: only those of one study.
+
+        Returns:
+            How many there were.
+        """
+        where = "state = 'running' AND owner = ?"
+        values: tuple[object, ...] = (owner,)
+        if study is not None:
+            where, values = f"study = ? AND {where}", (self._id(study), owner)
+        with self._db.write() as db:
+            return db.execute(f"UPDATE trials SET {_CLEAR} WHERE {where}", values).rowcount
+
+    def release_dead(self, study: str) -> int:
+        """Give back the trials of owners whose processes ended on this machine.
+
+        A resumed run need not wait for the leases of the run that was killed. Only owners named by
+        ``owner_name`` are looked at; nothing is done about those of other machines.
+
+        Returns:
+            How many there were.
+        """
+        key = self._id(study)
+        select = "SELECT DISTINCT owner FROM trials WHERE study = ? AND state = 'running'"
+        dead = [owner for (owner,) in self._db.read(select, key) if is_dead(owner)]
+        if not dead:
+            return 0
+        with self._db.write() as db:
+            return sum(
+                db.execute(
+                    f"UPDATE trials SET lost = lost + 1, {_CLEAR} "
+                    "WHERE study = ? AND state = 'running' AND owner = ?",
+                    (key, owner),
+                ).rowcount
+                for owner in dead
+            )
+
+    def retry(self, study: str, states: Iterable[State]) -> int:
+        """Make finished trials pending again, such as those that failed by a mistake now mended.
+
+        Args:
+            study: name of the study.
+            states: which final states to take.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            UsageError: a state is not final.
+        """
+        wanted = [State(s) for s in states]
+        if wrong := [s.value for s in wanted if not s.final]:
+            raise UsageError(f"Only finished trials can be tried again, but got {wrong[0]!r}.")
+        marks = ", ".join("?" * len(wanted))
+        with self._db.write() as db:
+            return db.execute(
+                f"UPDATE trials SET {_CLEAR} WHERE study = ? AND state IN ({marks})",
+                (self._id(study), *[s.value for s in wanted]),
+            ).rowcount
+
+    def trials(self, study: str, state: State | Sequence[State] | None = None) -> list[Trial]:
+        """A study's trials by number.
+
+        Args:
+            study: name of the study.
+            state: only those in this state, or in these.
+
+        Raises:
+            UnknownNameError: there is no such study.
+        """
+        sql = f"SELECT {_COLUMNS} FROM trials WHERE study = ?"
+        values: list[object] = [self._id(study)]
+        if state is not None:
+            states = [state] if isinstance(state, str) else list(state)
+            sql += f" AND state IN ({', '.join('?' * len(states))})"
+            values += [State(s).value for s in states]
+        return [_trial(study, row) for row in self._db.read(sql + " ORDER BY number", *values)]
+
+    def counts(self, study: str) -> dict[State, int]:
+        """How many trials are in each state; states without any are left out.
+
+        Raises:
+            UnknownNameError: there is no such study.
+        """
+        rows = self._db.read(
+            "SELECT state, count(*) FROM trials WHERE study = ? GROUP BY state", self._id(study)
+        )
+        found = {State(s): n for s, n in rows}
+        return {state: found[state] for state in State if state in found}
+
+    def _refuse_other_payloads(
+        self, db: sqlite3.Connection, study: int, rows: list[tuple[str, str]]
+    ) -> None:
+        for key, payload in rows:
+            stored = db.execute(
+                "SELECT payload FROM trials WHERE study = ? AND key = ?", (study, key)
+            ).fetchone()[0]
+            if stored != payload and load(stored) != load(payload):
+                raise StudyConflictError(
+                    f"The trial {key!r} is stored with another payload: {stored[:60]} there, "
+                    f"{payload[:60]} here; a key must name everything that a trial depends on."
+                )
+
+
+def _clean(text: str) -> str:
+    """Without the half characters that undecodable file names leave and SQLite refuses."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _trial(study: str, row: tuple[Any, ...]) -> Trial:
+    ident, number, key, payload, state, attempts, lost, owner, lease_until, value, *rest = row
+    error, message, traceback, seconds, created, started, finished = rest
+    return Trial(
+        id=ident,
+        study=study,
+        number=number,
+        key=key,
+        payload=load(payload),
+        state=State(state),
+        attempts=attempts,
+        lost=lost,
+        owner=owner,
+        lease_until=lease_until,
+        value=load(value),
+        error=error,
+        message=message,
+        traceback=traceback,
+        seconds=seconds,
+        created=created,
+        started=started,
+        finished=finished,
+    )
