@@ -30,6 +30,7 @@ __all__ = [
     "ProxyError",
     "RunFolderError",
     "SearchError",
+    "SpaceError",
     "StoreError",
     "StoreFullError",
     "StoreLockedError",
@@ -161,6 +162,10 @@ class ConstraintError(ForetellError):
 
 class NoFeasibleArchError(ConstraintError):
     """No architecture that was drawn meets the constraints."""
+
+
+class SpaceError(ForetellError):
+    """A search space is declared in a way that cannot work."""
 
 
 class NetworkError(ForetellError):

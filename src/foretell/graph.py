@@ -1,11 +1,19 @@
-"""A labelled DAG: operations on nodes, values on edges."""
+"""A labelled DAG: operations on nodes, values on edges.
+
+Every node applies its operation to the sum of the values that come in; ``concat`` takes them side
+by side instead. Two operations of the same name have weights of their own.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 __all__ = ["Graph", "Node"]
+
+ZERO = frozenset({"zero", "none"})
+IDENTITY = frozenset({"skip", "sum", "identity", "skip_connect"})
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,20 @@ class Graph:
     nodes: tuple[Node, ...]
     edges: tuple[tuple[int, int], ...]
 
+    @cached_property
+    def live(self) -> tuple[bool, ...]:
+        """Whether each node lies on a path from input to output without a zero operation."""
+        last = len(self.nodes) - 1
+        passes = [n.op not in ZERO for n in self.nodes]
+        reached, leads = [False] * (last + 1), [False] * (last + 1)
+        reached[0], leads[last] = passes[0], passes[last]
+        for source, target in sorted(self.edges):
+            reached[target] |= reached[source] and passes[target]
+        for source, target in sorted(self.edges, reverse=True):
+            leads[source] |= leads[target] and passes[source]
+        return tuple(r and o for r, o in zip(reached, leads, strict=True))
+
     @property
     def alive(self) -> bool:
         """Whether some path without a zero operation leads from input to output."""
-        raise NotImplementedError
+        return self.live[-1]

@@ -111,7 +111,7 @@ class Cell(nn.Module):
             # a node that nothing live leads to is never read
             nodes.append(x if total is None else total)
         if not self.plan[-1]:
-            return x.new_zeros(x.shape[0], self.c_out, x.shape[2], x.shape[3])
+            nodes[3] = x.new_zeros(x.shape[0], self.c_out, x.shape[2], x.shape[3])
         return nodes[3]
 
 
@@ -131,8 +131,8 @@ class ResidualReduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c_in, h, w) -> (n, c_out, h / 2, w / 2)."""
-        y: Tensor = self.second(self.first(x))
-        return y + self.shortcut(self.pool(x))
+        y: Tensor = self.second(self.first(x)) + self.shortcut(self.pool(x))
+        return y
 
 
 class CellNetwork(nn.Module):

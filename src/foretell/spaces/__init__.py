@@ -2,12 +2,14 @@
 
 from foretell.spaces._base import CostTable, ProductSpace, Skeleton, Space
 from foretell.spaces._registry import get_space, spaces
+from foretell.spaces.custom import CustomSpace
 from foretell.spaces.nb201 import NB201
 from foretell.spaces.size import SizeSpace
 
 __all__ = [
     "NB201",
     "CostTable",
+    "CustomSpace",
     "ProductSpace",
     "SizeSpace",
     "Skeleton",

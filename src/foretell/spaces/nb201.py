@@ -100,8 +100,7 @@ class NB201(ProductSpace):
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Whether the cell's input reaches its output, (n,)."""
-        found: NDArray[np.bool_] = live_edges(self.genes(archs)).any(axis=1)
-        return found
+        return np.asarray(live_edges(self.genes(archs)).any(axis=1))
 
     def live_edges(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Whether each edge lies on a path from input to output without ``none``, (n, 6)."""
