@@ -71,8 +71,8 @@ def folder(place: str, options: Options) -> Task:
         )
     if len(names) == 1:
         raise OneClassError(
-            f"{str(parts['train'])!r} holds images of only one class, {names[0]!r}: make one folder "
-            f"for each of two classes or more."
+            f"{str(parts['train'])!r} holds images of only one class, {names[0]!r}: make one "
+            f"folder for each of two classes or more."
         )
     for part, found in listed.items():
         if extra := sorted(set(found) - set(names)):
@@ -213,7 +213,7 @@ def _pixels(path: Path, size: int, grey: bool) -> NDArray[Any]:
         image = image.convert("L" if grey else "RGB")
         if image.size != (size, size):
             image = image.resize((size, size), image_module.Resampling.BILINEAR)
-        pixels = np.asarray(image)
+        pixels: NDArray[Any] = np.asarray(image)
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
@@ -222,5 +222,7 @@ def _eight_bits(pixels: NDArray[Any]) -> NDArray[Any]:
     if pixels.dtype.kind == "f":
         if not np.isfinite(pixels).all():
             raise ValueError("a pixel is infinite or not a number")
-        return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    return (np.clip(pixels, 0, 65535) // 256).astype(np.uint8)
+        pixels = np.rint(np.clip(pixels, 0, 1) * 255)
+    else:
+        pixels = np.clip(pixels, 0, 65535) // 256
+    return pixels.astype(np.uint8)

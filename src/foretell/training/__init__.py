@@ -1,0 +1,17 @@
+"""Short and full training runs of one network."""
+
+from foretell.training._train import RECIPES, get_recipe, tensor_task, train
+from foretell.training.loop import Curves, Epoch, Part, Recipe, TensorTask, TrainingResult
+
+__all__ = [
+    "RECIPES",
+    "Curves",
+    "Epoch",
+    "Part",
+    "Recipe",
+    "TensorTask",
+    "TrainingResult",
+    "get_recipe",
+    "tensor_task",
+    "train",
+]

@@ -1,0 +1,104 @@
+"""Training on a Task, with this library's errors."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import nn
+
+from foretell.data import Split, Task
+from foretell.errors import CheckpointError, NonFiniteLossError, UnknownNameError
+from foretell.training.loop import (
+    DivergenceError,
+    Epoch,
+    OtherRunError,
+    Part,
+    Recipe,
+    TensorTask,
+    TrainingResult,
+    fit,
+)
+
+__all__ = ["RECIPES", "get_recipe", "tensor_task", "train"]
+
+RECIPES = MappingProxyType(
+    {
+        "short": Recipe(epochs=12, batch_size=64, lr=0.1),
+        "full": Recipe(epochs=50, batch_size=64, lr=0.1),
+    }
+)
+
+
+def get_recipe(name: str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        UnknownNameError: no such recipe.
+    """
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, [], RECIPES)
+    return RECIPES[name]
+
+
+def train(
+    module: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str = "cpu",
+    on_epoch: Callable[[Epoch], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> TrainingResult:
+    """Train a module in place.
+
+    Args:
+        module: maps normalised images (n, c, h, w) to logits (n, classes); it stays on ``device``.
+        task: the data.
+        recipe: how to train.
+        seed: of order, crops, mirroring and dropout. The caller's random state is left alone.
+        device: where to train, such as "cpu" or "cuda".
+        on_epoch: called after each epoch; what it raises ends the run.
+        checkpoint: a file written after each epoch; if it exists, the run goes on from it and
+            gives the same result, bit for bit, as one that was never interrupted.
+
+    Returns:
+        Curves and accuracies. The test accuracy is for reports; choose by ``val_accuracy``.
+
+    Raises:
+        NonFiniteLossError: the loss became infinite or not a number.
+        CheckpointError: the checkpoint cannot be read, or is of another run.
+    """
+    try:
+        return fit(
+            module,
+            tensor_task(task),
+            recipe,
+            seed=seed,
+            device=device,
+            on_epoch=on_epoch,
+            checkpoint=checkpoint,
+        )
+    except DivergenceError as error:
+        raise NonFiniteLossError(error.epoch, error.loss) from error
+    except OtherRunError as error:
+        raise CheckpointError(f"{error}: delete it to start anew, or give another path.") from error
+
+
+def tensor_task(task: Task) -> TensorTask:
+    """The same task as tensors that share its memory."""
+    return TensorTask(
+        _part(task.train),
+        _part(task.val),
+        _part(task.test),
+        tuple(task.mean.tolist()),
+        tuple(task.std.tolist()),
+        task.flip,
+        task.crop,
+        task.fingerprint,
+    )
+
+
+def _part(split: Split) -> Part:
+    return Part(torch.from_numpy(split.images), torch.from_numpy(split.labels))

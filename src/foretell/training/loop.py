@@ -1,0 +1,562 @@
+"""Training a classifier on images that fit into memory.
+
+This file needs nothing but torch: it is copied beside an exported ``train.py``.
+
+The whole data set is a few tensors on the device. Each epoch is shuffled, cropped and mirrored in
+large chunks, of which batches are slices, so that little Python runs per step. All randomness
+comes from one generator on the CPU, and from a forked copy of PyTorch's own for layers such as
+dropout: the caller's random state is left as it was, and one seed gives one result.
+"""
+
+import io
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = [
+    "Curves",
+    "DivergenceError",
+    "Epoch",
+    "OtherRunError",
+    "Part",
+    "Recipe",
+    "TensorTask",
+    "TrainingResult",
+    "evaluate",
+    "fit",
+    "load_tensor_task",
+    "save_tensor_task",
+]
+
+CHUNK_BYTES = 32 * 2**20
+"""Size of the augmented images that are made at a time."""
+EVALUATION_BATCH = 512
+FORMAT = 1
+"""Version of the checkpoint format."""
+
+
+class DivergenceError(ArithmeticError):
+    """The loss became infinite or not a number.
+
+    Args:
+        epoch: counted from 0.
+        loss: what was seen.
+    """
+
+    def __init__(self, epoch: int, loss: float) -> None:
+        """Store the values."""
+        super().__init__(f"the training loss became {loss} in epoch {epoch + 1}")
+        self.epoch, self.loss = epoch, loss
+
+
+class OtherRunError(ValueError):
+    """A checkpoint cannot be read, or belongs to another run."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: SGD with Nesterov momentum, linear warm-up, then cosine to zero.
+
+    Args:
+        epochs: passes over the training images.
+        batch_size: images in a step; a last batch of less than half that size is left out.
+        lr: highest learning rate.
+        momentum: of SGD.
+        nesterov: whether the momentum is Nesterov's.
+        weight_decay: on weights of two dimensions and more; not on biases and BatchNorm.
+        label_smoothing: share of the target that is spread over all classes.
+        warmup: share of all steps in which the learning rate rises linearly.
+        clip: largest norm of the gradient; None leaves it alone.
+        flip: whether to mirror at random; None takes what the task says.
+        crop: pixels of padding for random crops; None takes what the task says.
+        use_val: train on the validation images too, as for a final network; the validation
+            curves are then NaN, because nothing is left to validate on.
+        channels_last: memory format of images and weights.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    epochs: int = 12
+    batch_size: int = 64
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    warmup: float = 0.1
+    clip: float | None = 5.0
+    flip: bool | None = None
+    crop: int | None = None
+    use_val: bool = False
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        rules = {
+            "epochs": self.epochs >= 1,
+            "batch_size": self.batch_size >= 2,
+            "lr": self.lr > 0 and math.isfinite(self.lr),
+            "momentum": 0 <= self.momentum < 1,
+            "nesterov": not self.nesterov or self.momentum > 0,
+            "weight_decay": self.weight_decay >= 0 and math.isfinite(self.weight_decay),
+            "label_smoothing": 0 <= self.label_smoothing < 1,
+            "warmup": 0 <= self.warmup < 1,
+            "clip": self.clip is None or self.clip > 0,
+            "crop": self.crop is None or self.crop >= 0,
+        }
+        for name, good in rules.items():
+            if not good:
+                raise ValueError(
+                    f"A recipe cannot have {name}={getattr(self, name)!r}: see its documentation."
+                )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images and labels as tensors.
+
+    Args:
+        images: (n, c, h, w), uint8 or float32 in [0, 1].
+        labels: (n,) int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class TensorTask:
+    """A task as tensors.
+
+    Args:
+        train: what weights are fitted to.
+        val: what choices are made on.
+        test: what is reported.
+        mean: of each channel in [0, 1].
+        std: of each channel.
+        flip: whether mirroring keeps the label.
+        crop: pixels of padding for random crops.
+        fingerprint: of the content, to recognise it again.
+    """
+
+    train: Part
+    val: Part
+    test: Part
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool = False
+    crop: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One point of the curves.
+
+    Args:
+        index: counted from 0.
+        train_loss: mean over the epoch's steps, label smoothing included, nats.
+        val_loss: without smoothing, nats; NaN if nothing is left to validate on.
+        val_accuracy: in [0, 1]; NaN likewise.
+        seconds: of this epoch.
+    """
+
+    index: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Values after each epoch; see ``Epoch``."""
+
+    train_loss: tuple[float, ...] = ()
+    val_loss: tuple[float, ...] = ()
+    val_accuracy: tuple[float, ...] = ()
+
+    def add(self, epoch: Epoch) -> "Curves":
+        """The curves with one more point."""
+        return Curves(
+            (*self.train_loss, epoch.train_loss),
+            (*self.val_loss, epoch.val_loss),
+            (*self.val_accuracy, epoch.val_accuracy),
+        )
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run gave.
+
+    Args:
+        curves: per epoch.
+        val_accuracy: after the last epoch, in [0, 1]; NaN if nothing was left to validate on.
+        test_accuracy: after the last epoch; never to be used for a choice.
+        seconds: of training and validating, over all resumptions.
+        epochs: how many were run.
+    """
+
+    curves: Curves
+    val_accuracy: float
+    test_accuracy: float
+    seconds: float
+    epochs: int
+
+
+@dataclass
+class _Run:
+    """Everything that changes during a run, as a checkpoint stores it."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    epoch: int = 0
+    seconds: float = 0.0
+    curves: Curves = field(default_factory=Curves)
+
+
+def fit(
+    module: nn.Module,
+    task: TensorTask,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    on_epoch: Callable[[Epoch], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> TrainingResult:
+    """Train a module in place.
+
+    Args:
+        module: maps normalised images (n, c, h, w) to logits (n, classes); it stays on ``device``.
+        task: the data.
+        recipe: how to train.
+        seed: of order, crops, mirroring and dropout.
+        device: where to train.
+        on_epoch: called after each epoch; what it raises ends the run.
+        checkpoint: a file written after each epoch; if it exists, the run goes on from it and
+            gives the same result, bit for bit, as one that was never interrupted.
+
+    Raises:
+        DivergenceError: the loss became infinite or not a number.
+        OtherRunError: the checkpoint is of another run.
+    """
+    device = torch.device(device)
+    module.to(device)
+    if recipe.channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parts = (task.train, task.val) if recipe.use_val else (task.train,)
+    images = torch.cat([p.images for p in parts]) if len(parts) > 1 else task.train.images
+    labels = torch.cat([p.labels for p in parts]).to(device)
+    crop = task.crop if recipe.crop is None else recipe.crop
+    batches = _Batches(
+        images=F.pad(images, (crop, crop, crop, crop)).to(device),
+        labels=labels,
+        mean=task.mean,
+        std=task.std,
+        flip=task.flip if recipe.flip is None else recipe.flip,
+        crop=crop,
+        size=min(recipe.batch_size, len(labels)),
+        channels_last=recipe.channels_last,
+    )
+    run = _Run(module, _optimizer(module, recipe), torch.Generator().manual_seed(seed))
+    with _forked(device, seed), _deterministic(device):
+        key = _key(recipe, task, seed)
+        if checkpoint is not None:
+            _load(run, Path(checkpoint), key, device)
+        while run.epoch < recipe.epochs:
+            start = time.perf_counter()
+            train_loss = _train_epoch(run, batches, recipe)
+            val_loss = val_accuracy = math.nan
+            if not recipe.use_val:
+                val_loss, val_accuracy = evaluate(
+                    module, task.val, task, channels_last=recipe.channels_last
+                )
+            epoch = Epoch(
+                run.epoch, train_loss, val_loss, val_accuracy, time.perf_counter() - start
+            )
+            run.curves = run.curves.add(epoch)
+            run.seconds += epoch.seconds
+            run.epoch += 1
+            if checkpoint is not None:
+                _save(run, Path(checkpoint), key, device)
+            if on_epoch is not None:
+                on_epoch(epoch)
+        _, test_accuracy = evaluate(module, task.test, task, channels_last=recipe.channels_last)
+    curves = run.curves
+    return TrainingResult(
+        curves, curves.val_accuracy[-1], test_accuracy, run.seconds, len(curves.train_loss)
+    )
+
+
+@torch.inference_mode()
+def evaluate(
+    module: nn.Module, part: Part, task: TensorTask, *, channels_last: bool = False
+) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy in [0, 1], with the module in evaluation mode.
+
+    Each submodule's mode is afterwards what it was.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    with eval_mode(module):
+        for start in range(0, len(part), EVALUATION_BATCH):
+            stop = start + EVALUATION_BATCH
+            x = normalise(part.images[start:stop].to(device), task.mean, task.std)
+            if channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
+            y = part.labels[start:stop].to(device)
+            logits = module(x)
+            loss += F.cross_entropy(logits, y, reduction="sum")
+            right += (logits.argmax(1) == y).sum()
+    return loss.item() / len(part), right.item() / len(part)
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode; afterwards each submodule's mode is what it was."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes:
+            m.training = training
+
+
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Images, uint8 or floats in [0, 1], as float32 with the mean taken off, in units of std."""
+    scale = 255.0 if images.dtype == torch.uint8 else 1.0
+    shift = torch.tensor(mean, dtype=torch.float64).mul(scale).float().view(-1, 1, 1)
+    factor = torch.tensor(std, dtype=torch.float64).mul(scale).reciprocal().float().view(-1, 1, 1)
+    return (images.float() - shift.to(images.device)) * factor.to(images.device)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Augmented batches; ``images`` are padded by ``crop`` pixels of black on each side."""
+
+    images: Tensor
+    labels: Tensor
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool
+    crop: int
+    size: int
+    channels_last: bool
+
+    @property
+    def count(self) -> int:
+        """Steps in an epoch."""
+        whole, rest = divmod(len(self.labels), self.size)
+        return whole + (rest * 2 >= self.size)
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in random order."""
+        device, n = self.images.device, len(self.labels)
+        order = torch.randperm(n, generator=generator)[: self.count * self.size]
+        dy, dx = torch.randint(0, 2 * self.crop + 1, (2, n), generator=generator)
+        mirror = torch.randint(0, 2, (n,), generator=generator)
+        order, dy, dx, mirror = (t.to(device) for t in (order, dy, dx, mirror))
+        per_image = 4 * self.images[0].numel()
+        chunk = self.size * max(1, CHUNK_BYTES // (per_image * self.size))
+        for start in range(0, len(order), chunk):
+            index = order[start : start + chunk]
+            x = self._augmented(index, dy[index], dx[index], mirror[index])
+            y = self.labels[index]
+            for s in range(0, len(index), self.size):
+                yield x[s : s + self.size], y[s : s + self.size]
+
+    def _augmented(self, index: Tensor, dy: Tensor, dx: Tensor, mirror: Tensor) -> Tensor:
+        if not self.crop and not self.flip:
+            x = self.images[index]
+        else:
+            c, h, w = self.images.shape[1:]
+            h, w = h - 2 * self.crop, w - 2 * self.crop
+            device = self.images.device
+            rows = torch.arange(h, device=device) + dy[:, None]
+            columns = torch.arange(w, device=device).expand(len(index), w)
+            if self.flip:
+                columns = torch.where(mirror[:, None] == 1, w - 1 - columns, columns)
+            columns = columns + dx[:, None]
+            channels = torch.arange(c, device=device)
+            x = self.images[
+                index[:, None, None, None],
+                channels[:, None, None],
+                rows[:, None, :, None],
+                columns[:, None, None, :],
+            ]
+        x = normalise(x, self.mean, self.std)
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+
+def _train_epoch(run: _Run, batches: _Batches, recipe: Recipe) -> float:
+    """One epoch; the mean loss of its steps."""
+    run.module.train()
+    total = torch.zeros((), dtype=torch.float64, device=batches.labels.device)
+    parameters = [p for g in run.optimizer.param_groups for p in g["params"]]
+    steps = batches.count
+    check = 50 if total.is_cuda else 1
+    for step, (x, y) in enumerate(batches.epoch(run.generator)):
+        rate = recipe.lr * schedule((run.epoch * steps + step) / (recipe.epochs * steps), recipe)
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate
+        loss = F.cross_entropy(run.module(x), y, label_smoothing=recipe.label_smoothing)
+        total += loss.detach()
+        if (step + 1) % check == 0 or step + 1 == steps:
+            _check_finite(total, run.epoch)
+        run.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, recipe.clip)
+        run.optimizer.step()
+    return total.item() / steps
+
+
+def schedule(progress: float, recipe: Recipe) -> float:
+    """Share of the highest learning rate: linear up to ``warmup``, then half a cosine to zero.
+
+    Args:
+        progress: share of all steps that are done, in [0, 1).
+        recipe: gives ``warmup``.
+    """
+    if progress < recipe.warmup:
+        return max(progress / recipe.warmup, 1e-3)
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))
+
+
+def _check_finite(total: Tensor, epoch: int) -> None:
+    value = total.item()
+    if not math.isfinite(value):
+        raise DivergenceError(epoch, value)
+
+
+def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        [g for g in groups if g["params"]],
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        fused=True,
+    )
+
+
+@contextmanager
+def _forked(device: torch.device, seed: int) -> Iterator[None]:
+    """PyTorch's own generators seeded, and afterwards as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """Convolutions on CUDA by deterministic algorithms."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
+
+
+def _key(recipe: Recipe, task: TensorTask, seed: int) -> dict[str, Any]:
+    """What must be equal for a checkpoint to be of the same run."""
+    return {"recipe": asdict(recipe), "task": task.fingerprint, "seed": seed}
+
+
+def _save(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> None:
+    state = {
+        "format": FORMAT,
+        "key": key,
+        "module": run.module.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "generator": run.generator.get_state(),
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "epoch": run.epoch,
+        "seconds": run.seconds,
+        "curves": asdict(run.curves),
+    }
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment it is either the old one or the new one, whole."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _load(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> None:
+    if not path.exists():
+        return
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        found = (state["format"], state["key"])
+    except Exception as error:
+        raise OtherRunError(f"{path} is no checkpoint ({type(error).__name__})") from error
+    if found != (FORMAT, key):
+        changed = [k for k in key if found[1].get(k) != key[k]] or ["format"]
+        raise OtherRunError(f"{path} is the checkpoint of another {' and '.join(changed)}")
+    try:
+        run.module.load_state_dict(state["module"])
+        run.optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise OtherRunError(f"{path} is the checkpoint of another network") from error
+    run.generator.set_state(state["generator"].cpu())
+    torch.set_rng_state(state["random"].cpu())
+    if state["cuda_random"] is not None:
+        torch.cuda.set_rng_state(state["cuda_random"].cpu(), device)
+    run.epoch, run.seconds = state["epoch"], state["seconds"]
+    run.curves = Curves(**{k: tuple(v) for k, v in state["curves"].items()})
+
+
+def save_tensor_task(task: TensorTask, path: str | Path) -> None:
+    """Write a task to a file that ``load_tensor_task`` reads with torch alone."""
+    content = {
+        name: {"images": part.images, "labels": part.labels}
+        for name, part in (("train", task.train), ("val", task.val), ("test", task.test))
+    }
+    facts = {k: getattr(task, k) for k in ("mean", "std", "flip", "crop", "fingerprint")}
+    torch.save({**content, **facts}, path)
+
+
+def load_tensor_task(path: str | Path) -> TensorTask:
+    """Read what ``save_tensor_task`` wrote."""
+    content = torch.load(path, weights_only=True)
+    for name in ("train", "val", "test"):
+        content[name] = Part(**content[name])
+    return TensorTask(**content)
