@@ -12,6 +12,7 @@ __all__ = [
     "CheckpointError",
     "ConstraintError",
     "DataError",
+    "DeadNetworkError",
     "DuplicateNameError",
     "EmptySplitError",
     "ForetellError",
@@ -41,6 +42,7 @@ __all__ = [
     "UnknownNameError",
     "UnsafePickleError",
     "UsageError",
+    "WorkerError",
 ]
 
 
@@ -180,6 +182,10 @@ class NoParametersError(NetworkError):
     """A module without parameters was given where weights are needed."""
 
 
+class DeadNetworkError(NetworkError):
+    """No path leads from the images to the output."""
+
+
 class ProxyError(ForetellError):
     """A proxy cannot be computed on what it was given."""
 
@@ -266,3 +272,7 @@ class StudyConflictError(StoreError):
 
 class RunFolderError(ForetellError):
     """The run folder cannot be created or written, or belongs to another run."""
+
+
+class WorkerError(ForetellError):
+    """Worker processes cannot be started, or cannot load what they are to run."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.errors import StoreError
+from foretell.errors import UsageError
 from foretell.types import Array, Json
 
 __all__ = ["Block", "dump", "load", "pack", "unpack"]
@@ -33,12 +33,12 @@ def dump(value: Json, what: str, *, sort: bool = False) -> str:
         sort: whether equal mappings give equal texts.
 
     Raises:
-        StoreError: the value is not made of mappings, sequences, texts, numbers, bools and None.
+        UsageError: the value is not made of mappings, sequences, texts, numbers, bools and None.
     """
     try:
         return json.dumps(value, sort_keys=sort, separators=(",", ":"), default=_scalar)
     except (TypeError, ValueError, RecursionError) as error:
-        raise StoreError(
+        raise UsageError(
             f"The {what} cannot be stored as JSON ({error}): give plain mappings, lists, texts "
             f"and numbers."
         ) from error

@@ -72,7 +72,7 @@ class Studies:
 
         Raises:
             UnknownNameError: there is no such study.
-            StoreError: the value is no JSON.
+            UsageError: the value is no JSON.
         """
         row = (self._id(study), key, dump(value, f"value {key!r}"), self._now())
         with self._db.write() as db:

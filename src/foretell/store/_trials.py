@@ -45,7 +45,7 @@ class Trials:
         Raises:
             UnknownNameError: there is no such study.
             StudyConflictError: a key is there with another payload; then nothing is added.
-            StoreError: a payload is no JSON.
+            UsageError: a payload is no JSON.
         """
         owner, now = self._id(study), self._now()
         rows = [(key, dump(payload, f"payload of {key!r}")) for key, payload in trials]
@@ -155,8 +155,7 @@ class Trials:
             finished already.
 
         Raises:
-            StoreError: the value is no JSON.
-            UsageError: the result is of another trial.
+            UsageError: the value is no JSON, or the result is of another trial.
         """
         if result.id != trial.id:
             raise UsageError(f"Expected the result of trial {trial.id}, but got {result.id!r}'s.")
@@ -198,6 +197,21 @@ class Trials:
             where, values = f"study = ? AND {where}", (self._id(study), owner)
         with self._db.write() as db:
             return db.execute(f"UPDATE trials SET {_CLEAR} WHERE {where}", values).rowcount
+
+    def give_back(self, trials: Iterable[Trial]) -> int:
+        """Give back those of the trials that are still leased as ``claim`` gave them.
+
+        Returns:
+            How many there were.
+        """
+        with self._db.write() as db:
+            return sum(
+                db.execute(
+                    f"UPDATE trials SET {_CLEAR} WHERE {_HELD}",
+                    (trial.id, trial.owner, trial.attempts),
+                ).rowcount
+                for trial in trials
+            )
 
     def release_dead(self, study: str) -> int:
         """Give back the trials of owners whose processes ended on this machine.

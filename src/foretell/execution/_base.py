@@ -1,0 +1,153 @@
+"""The contract of an executor: claims in, results out, a failure is never a number."""
+
+import errno
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeAlias, cast
+
+from foretell.errors import NonFiniteLossError, PluginError
+from foretell.registry import resolve
+from foretell.store import Result, State
+from foretell.types import Json
+
+__all__ = ["Claim", "Executor", "Function", "absolute", "callable_of", "failure", "run_claim"]
+
+Function: TypeAlias = str | Callable[[Json], Json]
+"""``module:function``, ``file.py:function``, or a callable: payload -> value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One piece of work.
+
+    Args:
+        id: names it; a trial's id where there is one.
+        payload: what the function is called with.
+    """
+
+    id: int | str
+    payload: Json
+
+
+class Executor(ABC):
+    """Calls one function on the payloads of claims, and never raises what the function raises.
+
+    A context manager: leaving the block ends whatever still runs.
+    """
+
+    workers: int = 1
+    """How many claims run at the same time."""
+
+    @abstractmethod
+    def map(
+        self, claims: Iterable[Claim], *, ordered: bool = True
+    ) -> Generator[Result, None, None]:
+        """One result for each claim.
+
+        A claim is taken from the iterable when there is a worker free for it, and after every
+        result that was ready has been yielded: an iterable may look at results before it gives the
+        next claim.
+
+        Args:
+            claims: what to run; consumed lazily.
+            ordered: whether results come in the order of the claims, so that every executor yields
+                the same sequence; else each comes as soon as it is there.
+
+        Yields:
+            Results. Closing the generator, or an error in the caller's loop, ends what still runs.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """End whatever still runs; the executor may be used again."""
+
+    def __enter__(self) -> Self:
+        """The executor itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def absolute(function: Function) -> Function:
+    """The same function; a file's path no longer depends on the current folder."""
+    if isinstance(function, str):
+        place, _, attribute = function.rpartition(":")
+        if place.endswith(".py"):
+            return f"{Path(place).expanduser().resolve()}:{attribute}"
+    return function
+
+
+def callable_of(function: Function) -> Callable[[Json], Json]:
+    """The callable that a text names, or the callable itself.
+
+    Raises:
+        PluginError: the text leads nowhere, or to something that cannot be called.
+    """
+    found = resolve(function) if isinstance(function, str) else function
+    if not callable(found):
+        raise PluginError(
+            f"{function!r} is a {type(found).__name__} and cannot be called: name a function that "
+            f"takes a payload and returns a value."
+        )
+    return cast(Callable[[Json], Json], found)
+
+
+def run_claim(function: Callable[[Json], Json], claim: Claim) -> Result:
+    """Call the function on one claim's payload.
+
+    Everything but KeyboardInterrupt becomes a result, an exit of the interpreter included.
+    """
+    start = time.perf_counter()
+    try:
+        value = function(claim.payload)
+    except (Exception, SystemExit) as error:
+        return failure(claim.id, error, time.perf_counter() - start)
+    return Result(claim.id, State.done, value, seconds=time.perf_counter() - start)
+
+
+def failure(id: int | str, error: BaseException, seconds: float) -> Result:
+    """The result of a claim whose function raised, without the frame of ``run_claim``."""
+    trace = error.__traceback__
+    shown = trace.tb_next if trace is not None and trace.tb_next is not None else trace
+    return Result(
+        id,
+        _state(error),
+        error=type(error).__name__,
+        message=str(error),
+        traceback="".join(traceback.format_exception(type(error), error, shown)),
+        seconds=seconds,
+    )
+
+
+def _state(error: BaseException) -> State:
+    """What an error means; an error raised ``from`` another means what that one does."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, NonFiniteLossError):
+            return State.not_finite
+        if _is_memory(seen):
+            return State.out_of_memory
+        seen = seen.__cause__
+    return State.failed
+
+
+def _is_memory(error: BaseException) -> bool:
+    # torch's class is known by its name, so that torch need not be there; its CPU allocator raises
+    # a plain RuntimeError.
+    return (
+        isinstance(error, MemoryError)
+        or any(c.__name__ == "OutOfMemoryError" for c in type(error).__mro__)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

@@ -1,0 +1,63 @@
+"""What runs inside a worker process."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from foretell.execution._base import Claim, callable_of, failure, run_claim
+from foretell.types import Json
+
+__all__ = ["NotLoadedError", "call", "start"]
+
+_function: Callable[[Json], Json] | None = None
+_problem = ""
+
+
+class NotLoadedError(Exception):
+    """The worker could not load the function; no claim can run here."""
+
+
+def start(function: bytes) -> None:
+    """Make a fresh process ready for claims.
+
+    Args:
+        function: a pickled ``Function``.
+    """
+    global _function, _problem
+    # End at once when told to, also in the middle of a long computation outside Python.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _function = callable_of(pickle.loads(function))
+    except Exception as error:
+        _problem = f"{type(error).__name__}: {error}"
+
+
+def call(claim: bytes) -> bytes:
+    """Run one pickled claim; the pickled result says what came of it, whatever it was.
+
+    Raises:
+        NotLoadedError: there is no function to run.
+    """
+    if _function is None:
+        raise NotLoadedError(_problem)
+    begin = time.perf_counter()
+    taken: Claim = pickle.loads(claim)
+    result = run_claim(_function, taken)
+    try:
+        return pickle.dumps(result)
+    except Exception as error:
+        return pickle.dumps(failure(result.id, error, time.perf_counter() - begin))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

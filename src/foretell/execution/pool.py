@@ -1,0 +1,294 @@
+"""Claims run in worker processes: a time limit each, and one failure stays one failure."""
+
+import contextlib
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from pebble import ProcessExpired, ProcessPool
+
+from foretell.errors import UsageError, WorkerError
+from foretell.execution._base import Claim, Executor, Function, absolute, callable_of, failure
+from foretell.execution._child import NotLoadedError, call, start
+from foretell.execution._spawn import LimitedContext, thread_limits
+from foretell.store import Result, State
+
+__all__ = ["PoolExecutor"]
+
+_STOP_SECONDS = 10.0
+
+
+class PoolExecutor(Executor):
+    """Runs claims in worker processes that stay alive from claim to claim.
+
+    Every worker has a pebble pool, and so a pipe, of its own: a worker that is killed, by whom and
+    at whatever moment, cannot take anything but its own claim along. Workers are fresh
+    interpreters, so a script that uses them needs the ``if __name__ == "__main__":`` guard; they
+    end when this process does, however it ends.
+
+    Args:
+        function: payload -> value; ``module:function``, ``file.py:function``, or a callable that
+            pickle can send. It is loaded once in each worker, outside the time limit.
+        workers: how many processes.
+        timeout: seconds that one claim may take before its worker is killed; None for no limit.
+        threads_per_worker: threads of numpy and torch in each worker; None leaves the environment
+            as it is. Sums in other orders round differently: results can depend on this number.
+        max_tasks: a worker is replaced after this many claims, against leaks; 0 for never.
+
+    Raises:
+        PluginError: the text leads nowhere, or to something that cannot be called.
+        UsageError: a number is out of range, or the callable cannot be sent to a process.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        workers: int,
+        timeout: float | None = None,
+        *,
+        threads_per_worker: int | None = 1,
+        max_tasks: int = 0,
+    ) -> None:
+        """Check the arguments; processes start with the first claims."""
+        if workers < 1 or max_tasks < 0 or (threads_per_worker or 1) < 1:
+            raise UsageError(
+                f"Expected workers >= 1, threads_per_worker >= 1 and max_tasks >= 0, but got "
+                f"{workers}, {threads_per_worker} and {max_tasks}."
+            )
+        if timeout is not None and not timeout > 0:
+            raise UsageError(f"Expected a timeout > 0 seconds or None, but got {timeout:g}.")
+        callable_of(function)
+        try:
+            sent = pickle.dumps(absolute(function))
+        except Exception as error:
+            raise UsageError(
+                f"The function {function!r} cannot be sent to a worker process ({error}): define it"
+                f" at the top of a module, or name it as 'module:function'."
+            ) from error
+        self.function = function
+        self.workers = workers
+        self.timeout = timeout
+        context = LimitedContext(thread_limits(threads_per_worker))
+        self._slots = [_Slot(sent, context, max_tasks, timeout) for _ in range(workers)]
+        self._busy = False
+
+    def map(
+        self, claims: Iterable[Claim], *, ordered: bool = True
+    ) -> Generator[Result, None, None]:
+        """One result for each claim; see ``Executor.map``.
+
+        Yields:
+            Results: done, failed (the function raised, or its worker died), timed_out,
+            out_of_memory or not_finite.
+
+        Raises:
+            WorkerError: workers cannot be started, or cannot load the function.
+            UsageError: another ``map`` of this executor is still running.
+        """
+        if self._busy:
+            raise UsageError(
+                "This pool is already running a map: finish or close that one first, or make "
+                "another pool."
+            )
+        self._busy = True
+        running: dict[Future[bytes], _Job] = {}
+        try:
+            yield from self._run(enumerate(claims), running, ordered)
+        finally:
+            _stop([job.slot for job in running.values()])
+            self._busy = False
+
+    def close(self) -> None:
+        """End the worker processes; what has not been yielded is lost."""
+        _stop(self._slots)
+
+    def _run(
+        self,
+        source: "enumerate[Claim]",
+        running: "dict[Future[bytes], _Job]",
+        ordered: bool,
+    ) -> Generator[Result, None, None]:
+        idle = list(reversed(self._slots))
+        ready: dict[int, Result] = {}
+        due = 0
+        more = True
+        while more or running or ready:
+            while ready and (not ordered or due in ready):
+                yield ready.pop(due if ordered else next(iter(ready)))
+                due += 1
+            while more and idle:
+                number, claim = next(source, (-1, None))
+                if claim is None:
+                    more = False
+                    break
+                job = _Job(number, claim, idle.pop())
+                try:
+                    running[job.begin()] = job
+                except (pickle.PicklingError, AttributeError, TypeError) as error:
+                    ready[number] = failure(claim.id, error, 0.0)
+                    idle.append(job.slot)
+                    break
+            if running and not (ready and (not ordered or due in ready)):
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in sorted(finished, key=lambda f: running[f].number):
+                    job = running.pop(future)
+                    result = job.end(future)
+                    if result is None:
+                        running[job.begin()] = job
+                    else:
+                        ready[job.number] = result
+                        idle.append(job.slot)
+
+
+class _Slot:
+    """One worker process, and whatever replaces it."""
+
+    def __init__(
+        self, function: bytes, context: LimitedContext, max_tasks: int, timeout: float | None
+    ) -> None:
+        self.function, self.context = function, context
+        self.max_tasks, self.timeout = max_tasks, timeout
+        self.pool: ProcessPool | None = None
+
+    def schedule(self, claim: bytes) -> "Future[bytes]":
+        if self.pool is None or not self.pool.active:
+            self.stop()
+            self.pool = ProcessPool(
+                max_workers=1,
+                max_tasks=self.max_tasks,
+                initializer=start,
+                initargs=(self.function,),
+                context=self.context,
+            )
+        future: Future[bytes] = self.pool.schedule(call, args=(claim,), timeout=self.timeout)
+        return future
+
+    def stop(self) -> None:
+        """End the process, in any state of its pipe."""
+        pool, self.pool = self.pool, None
+        if pool is not None:
+            pool.stop()  # type: ignore[no-untyped-call]
+            # A worker killed while it wrote leaves half a message, and a thread that waits for the
+            # other half for ever: leave that one behind.
+            joiner = threading.Thread(target=_join, args=(pool,), daemon=True)
+            joiner.start()
+            joiner.join(_STOP_SECONDS)
+
+
+def _join(pool: ProcessPool) -> None:
+    with contextlib.suppress(Exception):
+        pool.join()
+
+
+def _stop(slots: Iterable[_Slot]) -> None:
+    threads = [threading.Thread(target=slot.stop, daemon=True) for slot in slots if slot.pool]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@dataclass
+class _Job:
+    """A claim at a worker.
+
+    Args:
+        number: the claim's place in the order.
+        claim: what to run.
+        slot: where.
+        started: seconds of a monotonic clock.
+        kills: how often the system had ended a process for lack of memory before.
+        restarts: how often the worker was gone before it took the claim.
+    """
+
+    number: int
+    claim: Claim
+    slot: _Slot
+    started: float = 0.0
+    kills: int = 0
+    restarts: int = 0
+
+    def begin(self) -> "Future[bytes]":
+        """Give the claim to the worker."""
+        sent = pickle.dumps(self.claim)
+        self.started = time.perf_counter()
+        self.kills = memory_kills()
+        return self.slot.schedule(sent)
+
+    def end(self, future: "Future[bytes]") -> Result | None:
+        """The result; None if the worker was gone before it took the claim: begin again.
+
+        Raises:
+            WorkerError: the worker cannot be started, or cannot load the function.
+        """
+        try:
+            result: Result = pickle.loads(future.result())
+        except TimeoutError:
+            return Result(
+                self.claim.id,
+                State.timed_out,
+                error="TimeoutError",
+                message=f"It took longer than the limit of {self.slot.timeout:g} seconds.",
+                seconds=self._seconds(),
+            )
+        except ProcessExpired as error:
+            self.slot.stop()
+            return self._died(error.exitcode)
+        except NotLoadedError as error:
+            raise WorkerError(
+                f"A worker process cannot load {pickle.loads(self.slot.function)!r}: {error}"
+            ) from error
+        except (BrokenProcessPool, RuntimeError) as error:
+            self.slot.stop()
+            self.restarts += 1
+            if self.restarts > 1:
+                raise WorkerError(
+                    "Worker processes end before they take any work; the reason stands in their "
+                    "output above. A script that uses workers needs the guard "
+                    "if __name__ == '__main__':"
+                ) from error
+            return None
+        except Exception as error:
+            return failure(self.claim.id, error, self._seconds())
+        return result
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def _died(self, code: int) -> Result:
+        if code == -signal.SIGKILL and memory_kills() > self.kills:
+            state = State.out_of_memory
+            message = "The system ended its worker for lack of memory: use fewer workers."
+        else:
+            state = State.failed
+            message = f"Its worker process {_ending(code)}."
+        return Result(
+            self.claim.id, state, error="WorkerDied", message=message, seconds=self._seconds()
+        )
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exited with code {code} in the middle of the claim"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ", by a user or for lack of memory" if name == "SIGKILL" else ""
+    return f"was ended by {name}{hint}"
+
+
+def memory_kills() -> int:
+    """How many processes this system has ended for lack of memory; 0 where it does not say."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    found = [line for line in text.splitlines() if line.startswith("oom_kill ")]
+    return int(found[0].split()[1]) if found else 0
