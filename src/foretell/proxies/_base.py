@@ -1,0 +1,254 @@
+"""The contract of a proxy: a pure function of what one shared pass collected."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from typing import TypeAlias, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from foretell.errors import ProxyError
+from foretell.registry import Entry, Registry
+
+__all__ = [
+    "Collected",
+    "Costs",
+    "Needs",
+    "Proxy",
+    "SynflowLayer",
+    "ZenStats",
+    "needs_of",
+    "proxies",
+]
+
+
+class Needs(Flag):
+    """What a proxy reads; the planner runs the union over the proxies asked for."""
+
+    NONE = 0
+    COSTS = auto()
+    """Parameters and multiply-adds: no pass where the space has a closed form."""
+    WEIGHTS = auto()
+    """The weights of the live layers."""
+    GRADS = auto()
+    """dloss/dweight of the live layers on the first batch: one forward, one backward."""
+    FISHER = auto()
+    """Per channel of each live layer, 1/2 mean_n (sum_hw a dloss/da)^2: the same backward."""
+    BATCH_GRADS = auto()
+    """dloss/dweight on every batch: one forward and backward more for each further batch."""
+    JACOBIAN = auto()
+    """Gradient of the summed outputs by the images: one more backward through the same forward."""
+    CODES = auto()
+    """On how many ReLU units two images agree, for each pair: the same forward."""
+    GRASP = auto()
+    """w'Hg of each live layer: one second-order backward."""
+    SYNFLOW = auto()
+    """Weights and gradients of the linearised network: one forward and backward of one image."""
+    ZEN = auto()
+    """Features of two near inputs under N(0, 1) weights: two forwards without gradients."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The free baselines of one network.
+
+    Args:
+        params: trainable parameters, those of dead operations included.
+        live_params: trainable parameters on some path from input to output.
+        flops: multiply-adds of one image.
+        sum_log_params: sum over live layers of the log of their number of weights.
+    """
+
+    params: int
+    live_params: int
+    flops: int
+    sum_log_params: float
+
+
+@dataclass(frozen=True)
+class SynflowLayer:
+    """One live layer of the linearised network, both in float64.
+
+    Args:
+        weight: absolute values of the weights.
+        grad: derivative of the summed outputs, for an image of ones, by the weights.
+    """
+
+    weight: Tensor
+    grad: Tensor
+
+
+@dataclass(frozen=True)
+class ZenStats:
+    """What two forwards under N(0, 1) weights leave.
+
+    Args:
+        difference: mean over images of the L1 distance of the features.
+        variances: mean running variance of each batch normalisation, (layers,) float64.
+    """
+
+    difference: float
+    variances: Tensor
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What the shared pass leaves for the proxies. A field that no proxy asked for raises.
+
+    Layers are the convolutions and matrix products whose result reaches the output, in the order
+    in which they first run; ``weights``, ``grads``, ``fisher`` and ``grasp`` are aligned to them.
+
+    Args:
+        parts: name of a field -> its value.
+        classes: number of outputs of the network.
+        labels: class of each image of the first batch, (n,) int64.
+    """
+
+    parts: Mapping[str, object]
+    classes: int = 0
+    labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    def part(self, name: str) -> object:
+        """The field of that name.
+
+        Raises:
+            ProxyError: no proxy asked for it, or the network has no such thing.
+        """
+        if name not in self.parts:
+            raise ProxyError(
+                f"{name} was not collected: declare Needs.{_FIELDS[name].name} where the proxy is "
+                f"registered."
+            )
+        value = self.parts[name]
+        if isinstance(value, ProxyError):
+            raise value
+        return value
+
+    @property
+    def costs(self) -> Costs:
+        """Parameters and multiply-adds."""
+        return cast(Costs, self.part("costs"))
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """Weights of each live layer."""
+        return cast(tuple[Tensor, ...], self.part("weights"))
+
+    @property
+    def grads(self) -> tuple[Tensor, ...]:
+        """dloss/dweight of each live layer on the first batch."""
+        return cast(tuple[Tensor, ...], self.part("grads"))
+
+    @property
+    def batch_grads(self) -> tuple[tuple[Tensor, ...], ...]:
+        """For each batch, dloss/dweight of each live layer."""
+        return cast(tuple[tuple[Tensor, ...], ...], self.part("batch_grads"))
+
+    @property
+    def fisher(self) -> tuple[Tensor, ...]:
+        """For each live layer, (channels,): one half of mean_n (sum_hw a dloss/da)^2."""
+        return cast(tuple[Tensor, ...], self.part("fisher"))
+
+    @property
+    def jacobian(self) -> Tensor:
+        """Derivative of the summed outputs by each pixel, (n, c*h*w)."""
+        return cast(Tensor, self.part("jacobian"))
+
+    @property
+    def codes(self) -> Tensor:
+        """Number of ReLU units on which two images agree, (n, n) float64."""
+        return cast(Tensor, self.part("codes"))
+
+    @property
+    def grasp(self) -> Tensor:
+        """W'Hg of each live layer, (layers,)."""
+        return cast(Tensor, self.part("grasp"))
+
+    @property
+    def synflow(self) -> tuple[SynflowLayer, ...]:
+        """Each live layer of the linearised network."""
+        return cast(tuple[SynflowLayer, ...], self.part("synflow"))
+
+    @property
+    def zen(self) -> ZenStats:
+        """What the forwards under N(0, 1) weights leave."""
+        return cast(ZenStats, self.part("zen"))
+
+
+_FIELDS: Mapping[str, Needs] = {
+    "costs": Needs.COSTS,
+    "weights": Needs.WEIGHTS,
+    "grads": Needs.GRADS,
+    "batch_grads": Needs.BATCH_GRADS,
+    "fisher": Needs.FISHER,
+    "jacobian": Needs.JACOBIAN,
+    "codes": Needs.CODES,
+    "grasp": Needs.GRASP,
+    "synflow": Needs.SYNFLOW,
+    "zen": Needs.ZEN,
+}
+
+Proxy: TypeAlias = Callable[[Collected], float | Tensor]
+"""Higher should mean better, as the proxy's paper states; a proxy that cannot be computed raises
+ProxyError, and its value is then NaN with the sentence beside it."""
+
+P = TypeVar("P", bound=Proxy)
+
+
+class ProxyRegistry(Registry[Proxy]):
+    """The proxies, with the facts that the planner reads."""
+
+    def add(  # type: ignore[override]
+        self,
+        name: str,
+        *,
+        needs: Needs,
+        data: str = "labels",
+        higher_is_better: bool = True,
+        summary: str = "",
+        reference: str = "",
+    ) -> Callable[[P], P]:
+        """A decorator that registers a proxy.
+
+        Args:
+            name: the name users type.
+            needs: what it reads of the pass.
+            data: "none", "images" or "labels": how much of the data it looks at.
+            higher_is_better: the direction that its paper states.
+            summary: one line; by default the first line of the docstring.
+            reference: paper and section.
+
+        Raises:
+            DuplicateNameError: the name is taken.
+            ProxyError: ``data`` is none of the three.
+        """
+        if data not in ("none", "images", "labels"):
+            raise ProxyError(f"Expected data 'none', 'images' or 'labels', but got {data!r}.")
+        return super().add(  # type: ignore[return-value]
+            name,
+            summary=summary,
+            reference=reference,
+            needs=needs,
+            data=data,
+            higher_is_better=higher_is_better,
+        )
+
+
+proxies = ProxyRegistry("proxy")
+"""Every proxy by name."""
+
+
+def needs_of(entry: Entry[Proxy]) -> Needs:
+    """What a registered proxy reads.
+
+    Raises:
+        ProxyError: the function was not registered with ``proxies.add``.
+    """
+    needs = entry.facts.get("needs")
+    if not isinstance(needs, Needs):
+        raise ProxyError(
+            f"{entry.name!r} does not say what it needs: register the function with "
+            f"@foretell.proxies.proxies.add(name, needs=Needs.GRADS)."
+        )
+    return needs

@@ -1,0 +1,89 @@
+"""The images and labels that networks are scored on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foretell.errors import ProxyError, UsageError
+from foretell.rng import stream
+
+if TYPE_CHECKING:
+    from foretell.data import Task
+
+__all__ = ["Batches", "make_batches"]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Some batches, the same for every network that is scored.
+
+    Args:
+        images: each (n, c, h, w) float32, normalised.
+        labels: each (n,) int64.
+
+    Raises:
+        ProxyError: no batch, batches of fewer than two images, or lengths that differ.
+    """
+
+    images: tuple[Tensor, ...]
+    labels: tuple[Tensor, ...]
+
+    def __post_init__(self) -> None:
+        """Check what was given."""
+        sizes = [len(x) for x in self.images]
+        if not sizes or min(sizes) < 2 or sizes != [len(y) for y in self.labels]:
+            raise ProxyError(
+                f"Expected batches of at least two images with as many labels, but got images "
+                f"{sizes} and labels {[len(y) for y in self.labels]}."
+            )
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+        return len(self.images)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one image."""
+        return tuple(self.images[0].shape[1:])
+
+
+def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: int = 0) -> Batches:
+    """Batches of training images, drawn without replacement while there are enough.
+
+    Images are scaled to [0, 1] and normalised with the task's mean and standard deviation; they are
+    neither cropped nor flipped, so that a score depends on nothing but the seed.
+
+    Args:
+        task: the data.
+        batch_size: images in a batch.
+        count: batches.
+        seed: of the drawing.
+
+    Raises:
+        UsageError: ``batch_size`` is below 2 or ``count`` below 1.
+    """
+    if batch_size < 2 or count < 1:
+        raise UsageError(
+            f"Expected batch_size >= 2 and count >= 1, but got {batch_size} and {count}."
+        )
+    images, labels = task.train.images, task.train.labels
+    total = len(images)
+    order = stream(seed, "batches").permutation(total)
+    while len(order) < min(batch_size, total) * count:
+        order = np.concatenate([order, stream(seed, "batches", len(order)).permutation(total)])
+    size = min(batch_size, total)
+    mean = torch.as_tensor(task.mean, dtype=torch.float32).reshape(1, -1, 1, 1)
+    std = torch.as_tensor(task.std, dtype=torch.float32).reshape(1, -1, 1, 1)
+    xs, ys = [], []
+    for i in range(count):
+        rows = order[i * size : (i + 1) * size]
+        pixels = torch.from_numpy(np.ascontiguousarray(images[rows]))
+        x = pixels.to(torch.float32)
+        if pixels.dtype == torch.uint8:
+            x = x / 255.0
+        xs.append((x - mean) / std)
+        ys.append(torch.from_numpy(np.asarray(labels[rows], dtype=np.int64)))
+    return Batches(tuple(xs), tuple(ys))

@@ -1,0 +1,64 @@
+"""Proxies of the loss gradients on one batch: grad_norm, snip, plain, fisher."""
+
+import torch
+
+from foretell.proxies._base import Collected, Needs, proxies
+
+__all__ = ["fisher", "grad_norm", "plain", "snip"]
+
+_ABDELFATTAH = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021"
+
+
+@proxies.add("grad_norm", needs=Needs.GRADS, reference=_ABDELFATTAH)
+def grad_norm(c: Collected) -> float:
+    """Sum over layers of the L2 norm of dloss/dweight."""
+    return float(torch.stack(torch._foreach_norm(c.grads)).sum())
+
+
+@proxies.add(
+    "snip",
+    needs=Needs.GRADS | Needs.WEIGHTS,
+    reference=f"Lee et al., SNIP, ICLR 2019; {_ABDELFATTAH}",
+)
+def snip(c: Collected) -> float:
+    """Sum over all weights of |w dloss/dw|.
+
+    Differs from SNIP: the sum is not normalised by itself, as a score of the whole network.
+    """
+    products = torch._foreach_mul(c.weights, c.grads)
+    return float(torch.stack(torch._foreach_norm(products, 1)).sum())
+
+
+@proxies.add("plain", needs=Needs.GRADS | Needs.WEIGHTS, reference=_ABDELFATTAH)
+def plain(c: Collected) -> float:
+    """Sum over all weights of w dloss/dw, with its sign."""
+    return float(
+        torch.stack(
+            [(w * g).sum(dtype=torch.float64) for w, g in zip(c.weights, c.grads, strict=True)]
+        ).sum()
+    )
+
+
+@proxies.add(
+    "fisher",
+    needs=Needs.FISHER | Needs.WEIGHTS,
+    reference=f"Turner et al., BlockSwap, ICLR 2020; {_ABDELFATTAH}",
+)
+def fisher(c: Collected) -> float:
+    """Sum over weights of their channel's 1/2 mean_n (sum_hw a dloss/da)^2, a the layer's result.
+
+    The value of a channel is counted once for each of its weights, as the authors' code does: a
+    factor of inputs times kernel size. ``fisher_channels`` counts it once.
+    """
+    return float(
+        sum(
+            f.double().sum() * (w.numel() / f.numel())
+            for f, w in zip(c.fisher, c.weights, strict=True)
+        )
+    )
+
+
+@proxies.add("fisher_channels", needs=Needs.FISHER, reference="Turner et al., BlockSwap, ICLR 2020")
+def fisher_channels(c: Collected) -> float:
+    """Sum over channels of 1/2 mean_n (sum_hw a dloss/da)^2, a the layer's result."""
+    return float(torch.cat([f.double() for f in c.fisher]).sum())

@@ -1,0 +1,19 @@
+"""GraSP: does removing a weight raise or lower the gradient flow?"""
+
+from foretell.proxies._base import Collected, Needs, proxies
+
+__all__ = ["grasp"]
+
+
+@proxies.add(
+    "grasp",
+    needs=Needs.GRASP,
+    reference="Wang et al., Picking Winning Tickets Before Training, ICLR 2020",
+)
+def grasp(c: Collected) -> float:
+    """Minus the sum over all weights of w (H g), g the loss gradient and H its Hessian.
+
+    The sign is that of Abdelfattah et al. (ICLR 2021), the opposite of GraSP's own score; in which
+    direction it helps depends on the space.
+    """
+    return -float(c.grasp.double().sum())

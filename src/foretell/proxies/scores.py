@@ -1,0 +1,212 @@
+"""Scoring many networks with many proxies, one shared pass each."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from foretell.arch import Arch
+from foretell.errors import (
+    DeadNetworkError,
+    ForetellError,
+    ModuleRaisedError,
+    ProxyError,
+    UsageError,
+)
+from foretell.networks import build
+from foretell.proxies._base import Collected, Costs, Needs, Proxy, needs_of, proxies
+from foretell.proxies._pass import collect
+from foretell.proxies._plan import make_plan
+from foretell.proxies.batches import Batches
+from foretell.rng import stream_seed
+from foretell.spaces import Skeleton, get_space
+from foretell.types import Array
+
+__all__ = ["Item", "Scores", "score"]
+
+Item: TypeAlias = Arch | nn.Module | Callable[[], nn.Module]
+"""An architecture, a module with the weights it has, or a function that builds a module."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Values of p proxies on n networks.
+
+    Args:
+        names: of the proxies, as asked for.
+        values: (n, p) float64; NaN where the network is dead or failed, or the proxy has no value.
+        alive: whether input reaches output, (n,); True for a network that failed.
+        seconds: wall time of each network, (n,).
+        failures: index of a network -> why it could not be scored at all.
+        reasons: (index, proxy) -> why that one value is missing.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    alive: NDArray[np.bool_]
+    seconds: Array
+    failures: Mapping[int, str] = field(default_factory=dict)
+    reasons: Mapping[tuple[int, str], str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many networks there are."""
+        return len(self.values)
+
+    def column(self, name: str) -> Array:
+        """The values of one proxy, (n,).
+
+        Raises:
+            UsageError: that proxy was not asked for.
+        """
+        if name not in self.names:
+            raise UsageError(f"No column {name!r}: the scores are {', '.join(self.names)}.")
+        values: Array = self.values[:, self.names.index(name)]
+        return values
+
+
+def score(
+    items: Sequence[Item],
+    names: Sequence[str],
+    batches: Batches,
+    *,
+    skeleton: Skeleton | None = None,
+    seed: int = 0,
+    on_done: Callable[[int], None] | None = None,
+) -> Scores:
+    """Score networks; a network that fails costs its own row and nothing else.
+
+    The weights of an architecture follow from ``seed`` and the architecture alone, so that its
+    scores depend neither on the other items nor on their order. One network is held at a time.
+
+    Args:
+        items: architectures, modules, or functions that build a module.
+        names: of proxies: registered, or ``file.py:function``.
+        batches: images and labels.
+        skeleton: what surrounds the genes of an architecture.
+        seed: of initial weights and noise.
+        on_done: called with the index of each item when it is done.
+
+    Raises:
+        UnknownNameError: no such proxy.
+        PluginError: a ``file.py:function`` leads nowhere.
+        ProxyError: a proxy does not say what it needs.
+        TooFewBatchesError: a proxy needs more batches.
+        UsageError: an architecture came without a skeleton.
+    """
+    wanted = [(name, *_load(name)) for name in names]
+    needs = Needs.NONE
+    for _, _, need in wanted:
+        needs |= need
+    make_plan(needs, len(batches))
+    alive, costs = _known(items, skeleton, costs=Needs.COSTS in needs)
+    values = np.full((len(items), len(wanted)), math.nan)
+    seconds = np.zeros(len(items))
+    failures: dict[int, str] = {}
+    reasons: dict[tuple[int, str], str] = {}
+    for i, item in enumerate(items):
+        start = time.perf_counter()
+        if alive[i]:
+            try:
+                found = _collect(item, needs, batches, skeleton, seed, costs.get(i))
+                for j, (name, proxy, _) in enumerate(wanted):
+                    values[i, j], reason = _value(proxy, found)
+                    if reason:
+                        reasons[i, name] = reason
+            except DeadNetworkError:
+                alive[i] = False
+            except ForetellError as error:
+                failures[i] = f"{type(error).__name__}: {error}"
+        seconds[i] = time.perf_counter() - start
+        if on_done is not None:
+            on_done(i)
+    return Scores(tuple(names), values, alive, seconds, failures, reasons)
+
+
+def _load(name: str) -> tuple[Proxy, Needs]:
+    entry = proxies.entry(name)
+    return entry.load(), needs_of(entry)
+
+
+def _known(
+    items: Sequence[Item], skeleton: Skeleton | None, *, costs: bool
+) -> tuple[NDArray[np.bool_], dict[int, Costs]]:
+    """Liveness and closed-form costs of the architectures, before any pass."""
+    alive = np.ones(len(items), dtype=bool)
+    known: dict[int, Costs] = {}
+    rows: dict[str, list[tuple[int, Arch]]] = {}
+    for i, item in enumerate(items):
+        if isinstance(item, Arch):
+            rows.setdefault(item.space, []).append((i, item))
+    if rows and skeleton is None:
+        raise UsageError("Scoring architectures needs a skeleton: pass space.skeleton(...).")
+    for name, members in rows.items():
+        space = get_space(name)
+        archs = [space.check(a) for _, a in members]
+        index = [i for i, _ in members]
+        alive[index] = space.alive(archs)
+        table = space.costs(archs, skeleton) if costs and skeleton is not None else None
+        if table is not None:
+            for row, i in enumerate(index):
+                known[i] = Costs(
+                    int(table.params[row]),
+                    int(table.live_params[row]),
+                    int(table.flops[row]),
+                    float(table.sum_log_params[row]),
+                )
+    return alive, known
+
+
+def _collect(
+    item: Item,
+    needs: Needs,
+    batches: Batches,
+    skeleton: Skeleton | None,
+    seed: int,
+    costs: Costs | None,
+) -> Collected:
+    plan = make_plan(needs, len(batches), closed_form=costs is not None)
+    own = stream_seed(seed, item if isinstance(item, Arch) else "module")
+    if costs is not None and plan.forwards == 0:
+        return Collected({"costs": costs})
+    if isinstance(item, Arch):
+        assert skeleton is not None
+        module = build(item, skeleton, seed=own)
+    elif isinstance(item, nn.Module):
+        module = item
+    else:
+        module = _call(item)
+    return collect(module, batches, plan, seed=own, costs=costs)
+
+
+def _call(builder: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        module = builder()
+    except ForetellError:
+        raise
+    except Exception as error:
+        raise ModuleRaisedError(
+            f"Building the module raised {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise ModuleRaisedError(
+            f"Expected a function that returns a torch.nn.Module, but got {type(module).__name__}."
+        )
+    return module
+
+
+def _value(proxy: Proxy, found: Collected) -> tuple[float, str]:
+    """The proxy's value, or NaN and the reason."""
+    try:
+        value = float(proxy(found))
+    except ProxyError as error:
+        return math.nan, str(error)
+    except Exception as error:  # a proxy from outside: its failure is its own
+        return math.nan, f"The proxy raised {type(error).__name__}: {error}"
+    if not math.isfinite(value):
+        return math.nan, f"The value is {value}."
+    return value, ""

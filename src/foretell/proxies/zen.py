@@ -1,0 +1,26 @@
+"""Zen-score: how much the features move with the input, batch normalisation undone."""
+
+import math
+
+from foretell.proxies._base import Collected, Needs, proxies
+
+__all__ = ["zen"]
+
+
+@proxies.add(
+    "zen",
+    needs=Needs.ZEN,
+    data="none",
+    reference="Lin et al., Zen-NAS, ICCV 2021",
+)
+def zen(c: Collected) -> float:
+    """Log E|f(x) - f(x + 0.01 e)|_1 + sum over batch norms of log sqrt(mean variance).
+
+    Weights, x and e are N(0, 1); f is what the global average pooling reads. Variances are the
+    running ones after these two batches in train mode, as in the authors' code.
+
+    Differs: normalisations that do not reach the output are left out.
+    """
+    if c.zen.difference <= 0:
+        return math.nan
+    return math.log(c.zen.difference) + float(c.zen.variances.sqrt().log().sum())
