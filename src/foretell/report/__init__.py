@@ -11,6 +11,7 @@ from foretell.report._data import (
     TrialRow,
     Winner,
 )
+from foretell.report.page import figures, render, write
 
 __all__ = [
     "BASELINES",
@@ -22,4 +23,7 @@ __all__ = [
     "TaskRow",
     "TrialRow",
     "Winner",
+    "figures",
+    "render",
+    "write",
 ]
