@@ -16,9 +16,9 @@ _LAZY = {
     "get_space": "foretell.spaces",
     "Task": "foretell.data",
     "load_task": "foretell.data",
+    "SearchConfig": "foretell.studies",
+    "find": "foretell.api",
     "score": "foretell.api",
-    "search": "foretell.api",
-    "train": "foretell.api",
 }
 
 __all__ = ["__version__", *_LAZY]  # noqa: PLE0604

@@ -11,7 +11,6 @@ KINDS = {
     "proxies": "foretell.proxies:proxies",
     "searchers": "foretell.search:searchers",
     "data": "foretell.data:sources",
-    "recipes": "foretell.training:recipes",
     "attacks": "foretell.robustness:attacks",
 }
 """Kind -> where its registry is."""

@@ -1,0 +1,145 @@
+"""`foretell search`: the main job."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from foretell.api import SearchResult
+
+__all__ = ["search_command"]
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+@click.command()
+@click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
+@click.option(
+    "--data", default="digits", show_default=True,
+    help="digits, folder:PATH, npz:PATH, cifar10:PATH, cifar100:PATH or synthetic:3x32x32.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/search"), show_default=True,
+    help="Run folder; a search that is in there goes on.",
+)  # fmt: skip
+@click.option("--max-params", metavar="N", help="Most parameters, such as 300k.")
+@click.option("--max-flops", metavar="N", help="Most multiply-adds of one image, such as 5M.")
+@click.option("--max-memory", metavar="N", help="Most activation memory, such as 64KiB.")
+@click.option("--constraint", multiple=True, metavar="TEXT", help='Such as "10k<=params<=90%".')
+@click.option("--reference", metavar="ARCH", help="Architecture that percentages refer to.")
+@click.option("--searcher", default="robot", show_default=True, help="Name, or mine.py:Mine.")
+@click.option("--proxies", metavar="A,B,...", help="Proxies that score the pool.")
+@click.option("--pool", default=300, show_default=True, help="Networks scored untrained.")
+@click.option("--trials", default=16, show_default=True, help="Networks trained briefly.")
+@click.option("--round", "round_", type=int, help="Trials asked for at once [default: workers].")
+@click.option("--epochs", type=int, help="Length of a trial's training.")
+@click.option("--final-epochs", type=int, help="Length of the winner's training.")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--attacks", default="fgsm,pgd", show_default=True, help="On the winner; '' for none.")
+@click.option("--preset", help="Skeleton of the space, such as small.")
+@click.option("--image-size", type=int, help="Resize images to this many pixels.")
+@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
+@click.option("--workers", default=0, show_default=True, help="Processes; 0 trains in this one.")
+@click.option("--timeout", type=float, help="Seconds after which a trial is given up.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def search_command(
+    space: str,
+    data: str,
+    out: Path,
+    max_params: str | None,
+    max_flops: str | None,
+    max_memory: str | None,
+    constraint: tuple[str, ...],
+    reference: str | None,
+    searcher: str,
+    proxies: str | None,
+    pool: int,
+    trials: int,
+    round_: int | None,
+    epochs: int | None,
+    final_epochs: int | None,
+    lr: float | None,
+    attacks: str,
+    preset: str | None,
+    image_size: int | None,
+    seed: int,
+    device: str,
+    workers: int,
+    timeout: float | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Find, train, attack and export the best network under a budget.
+
+    Draws a pool of architectures, drops what breaks a constraint, scores the rest untrained, trains
+    the most promising ones briefly and the winner in full, attacks it, and writes a run folder with
+    report.html, best/ (weights, train.py, ONNX), trials.csv and study.db. The same command again
+    resumes.
+    """
+    from foretell.api import find
+    from foretell.cli._progress import progress
+    from foretell.studies import DEFAULT_PROXIES, SearchConfig
+
+    limits = {"params": max_params, "flops": max_flops, "memory": max_memory}
+    config = SearchConfig(
+        space=space,
+        data=data,
+        image_size=image_size,
+        preset=preset,
+        constraints=(*(f"{k}<={v}" for k, v in limits.items() if v is not None), *constraint),
+        reference=reference,
+        searcher=searcher,
+        proxies=_list(proxies) or DEFAULT_PROXIES,
+        pool=pool,
+        trials=trials,
+        round=round_ if round_ is not None else max(1, workers),
+        epochs=epochs,
+        final_epochs=final_epochs,
+        lr=lr,
+        attacks=_list(attacks),
+        seed=seed,
+        device=device,
+        workers=workers,
+        timeout=timeout,
+    )
+    with progress(quiet or as_json) as tell:
+        result = find(config, out, on_progress=tell)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(_numbers(result)))
+    else:
+        from rich.console import Console
+
+        from foretell.report import summary
+
+        Console().print(summary(result.run))
+        click.echo(f"Results are in {result.folder}: open report.html first.")
+        for line in result.left_out:
+            click.echo(f"Left out: {line}")
+
+
+def _numbers(result: "SearchResult") -> dict[str, object]:
+    outcome, final = result.outcome, result.outcome.final
+    costs = outcome.book([final.arch])
+    return {
+        "arch": outcome.space.format(final.arch),
+        "test_accuracy": final.result.test_accuracy,
+        "val_accuracy": final.result.val_accuracy,
+        "params": int(costs.params[0]),
+        "flops": int(costs.flops[0]),
+        "memory": int(costs.memory[0]),
+        "robustness": {a: {str(e): v for e, v in r.items()} for a, r in final.robustness.items()},
+        "trials": len(outcome.trials),
+        "failed": sum(t.state != "done" for t in outcome.trials),
+        "reused_trials": outcome.reused_trials,
+        "reused_scores": outcome.pool.reused,
+        "folder": str(result.folder),
+        "files": list(result.files),
+        "left_out": list(result.left_out),
+    }

@@ -1,0 +1,23 @@
+"""`foretell worker`: take trials of a running search."""
+
+from pathlib import Path
+
+import click
+
+__all__ = ["worker_command"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--workers", default=0, show_default=True, help="Processes; 0 trains in this one.")
+@click.option("--wait", is_flag=True, help="Stay when all is finished, for trials yet to come.")
+def worker_command(folder: Path, workers: int, wait: bool) -> None:
+    """Take trials of the search in FOLDER, on this or another host, until there are none.
+
+    Start the search with `--round N` to have N trials at hand for N workers. A worker that dies
+    loses nothing: its trial is taken by another when its lease ends.
+    """
+    from foretell.studies import serve
+
+    count = serve(folder, workers=workers, wait=wait)
+    click.echo(f"Finished {count} trials.")

@@ -1,0 +1,34 @@
+"""The runs: what is asked for, how it goes on after a stop, what comes out."""
+
+from foretell.studies._config import DEFAULT_PROXIES, SearchConfig
+from foretell.studies._costs import CostBook
+from foretell.studies._folder import RunFolder
+from foretell.studies._pool import Pool
+from foretell.studies._stages import OnProgress, silent
+from foretell.studies._trial import run_trial, use_task
+from foretell.studies.search_study import (
+    STUDY,
+    Final,
+    SearchOutcome,
+    run_search,
+    serve,
+    stored_config,
+)
+
+__all__ = [
+    "DEFAULT_PROXIES",
+    "STUDY",
+    "CostBook",
+    "Final",
+    "OnProgress",
+    "Pool",
+    "RunFolder",
+    "SearchConfig",
+    "SearchOutcome",
+    "run_search",
+    "run_trial",
+    "serve",
+    "silent",
+    "stored_config",
+    "use_task",
+]

@@ -1,0 +1,60 @@
+"""Costs of architectures as a search asks for them: again and again, so each is computed once."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from foretell.arch import Arch
+from foretell.spaces import CostTable, Skeleton, Space
+
+__all__ = ["CostBook"]
+
+
+class CostBook:
+    """Remembers the costs of every architecture it was asked about.
+
+    Closed forms where the space has them (then torch stays unloaded), else the meta device.
+
+    Args:
+        space: whose architectures.
+        skeleton: what surrounds their genes.
+    """
+
+    def __init__(self, space: Space, skeleton: Skeleton) -> None:
+        """Start with an empty book."""
+        self.space, self.skeleton = space, skeleton
+        self._rows: dict[Arch, tuple[float, ...]] = {}
+
+    def __call__(self, archs: Sequence[Arch]) -> CostTable:
+        """Costs of n architectures, in order.
+
+        Raises:
+            NetworkError: a network could not be built or traced.
+        """
+        if new := [a for a in dict.fromkeys(archs) if a not in self._rows]:
+            table = self.space.costs(new, self.skeleton)
+            if table is None:
+                from foretell.cost import costs
+
+                table = costs(new, self.skeleton)
+            columns = [getattr(table, f.name).tolist() for f in fields(CostTable)]
+            self._rows |= dict(zip(new, zip(*columns, strict=True), strict=True))
+        rows = [self._rows[a] for a in archs]
+        columns_out = list(zip(*rows, strict=True)) or [()] * len(fields(CostTable))
+        return CostTable(
+            *(
+                np.array(column, dtype=_DTYPES[f.name])
+                for f, column in zip(fields(CostTable), columns_out, strict=True)
+            )
+        )
+
+
+_DTYPES = {
+    "params": np.int64,
+    "live_params": np.int64,
+    "flops": np.int64,
+    "memory": np.int64,
+    "sum_log_params": np.float64,
+    "alive": np.bool_,
+}

@@ -1,0 +1,86 @@
+"""The run folder: made, locked against a second run, written atomically."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from foretell.errors import RunFolderError
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """A folder that holds one run and nothing else.
+
+    Args:
+        path: made if it is not there.
+
+    Raises:
+        RunFolderError: it cannot be made or written, or is a file.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Make the folder and try to write into it."""
+        self.path = Path(path).expanduser().resolve()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise RunFolderError(
+                f"The run folder {str(self.path)!r} is a file: choose another with --out."
+            ) from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise RunFolderError(
+                    f"The disk that holds {str(self.path)!r} is full: free some space, or choose "
+                    f"another folder with --out."
+                ) from error
+            raise RunFolderError(
+                f"The run folder {str(self.path)!r} cannot be written ({error.strerror}): choose "
+                f"another with --out, or mend its rights."
+            ) from error
+
+    @property
+    def store(self) -> Path:
+        """Where the study's database is."""
+        return self.path / "study.db"
+
+    @property
+    def best(self) -> Path:
+        """Where the winner is exported to."""
+        return self.path / "best"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder: two searches in it at once would train the same trials.
+
+        The operating system drops the lock when the process ends, however it ends.
+
+        Raises:
+            RunFolderError: another process holds it.
+        """
+        with (self.path / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunFolderError(
+                    f"Another search is running in {str(self.path)!r}: wait for it, or choose "
+                    f"another folder with --out."
+                ) from error
+            yield
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file whole or not at all."""
+        target = self.path / name
+        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+        return target

@@ -1,0 +1,161 @@
+"""The pool of a search: drawn once, dropped by closed form, scored in shared passes."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from foretell.arch import Arch
+from foretell.data import Task
+from foretell.rng import stream, stream_seed
+from foretell.search import Feasibility, draw_pool
+from foretell.store import Store
+from foretell.studies._config import SearchConfig
+from foretell.studies._costs import CostBook
+from foretell.studies._stages import OnProgress
+from foretell.types import Array
+
+__all__ = ["CHUNK", "Pool", "draw", "score_pool"]
+
+CHUNK = 20
+"""Networks scored between two writes to the store."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a search chooses from.
+
+    Args:
+        archs: distinct, alive, feasible.
+        scores: proxy -> (n,) values, NaN where a proxy failed; empty if the searcher needs none.
+        drawn: how many architectures were drawn to fill it.
+        excluded: what excluded how many of the drawn ones.
+        failures: index -> why its scoring failed.
+        reused: how many were scored by an earlier call.
+        seconds: what scoring took, all calls together.
+    """
+
+    archs: tuple[Arch, ...]
+    scores: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
+    drawn: int = 0
+    excluded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    failures: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    reused: int = 0
+    seconds: float = 0.0
+
+
+class _Watched:
+    """Feasibility that counts what it was asked."""
+
+    def __init__(self, inner: Feasibility) -> None:
+        self.inner, self.drawn = inner, 0
+        self.excluded: dict[str, int] = {}
+
+    def __call__(self, archs: "list[Arch]") -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
+        self.drawn += len(archs)
+        for name, count in self.inner.excluded(archs).items():
+            self.excluded[name] = self.excluded.get(name, 0) + count
+        return self.inner(archs)
+
+
+def draw(
+    store: Store, study: str, config: SearchConfig, book: CostBook, feasible: Feasibility
+) -> Pool:
+    """The pool of the stored run, or a new one.
+
+    Args:
+        store: where it is remembered.
+        study: name of the study.
+        config: its size and seed.
+        book: the costs of the space.
+        feasible: the constraints.
+
+    Raises:
+        NoFeasibleArchError: nothing that was drawn meets the constraints.
+    """
+    known = store.value(study, _KEY)
+    if known is None:
+        space = book.space
+        watched = _Watched(feasible)
+        archs = draw_pool(
+            space,
+            config.pool,
+            stream(config.seed, "pool"),
+            watched,
+            dedup=lambda arch: space.graph(arch).hash(),
+            excluded=feasible.excluded,
+        )
+        known = {
+            "genes": [list(a.genes) for a in archs],
+            "drawn": watched.drawn,
+            "excluded": watched.excluded,
+        }
+        store.put_value(study, _KEY, known)
+    return Pool(
+        tuple(Arch(config.space, tuple(g)) for g in known["genes"]),
+        drawn=known["drawn"],
+        excluded=known["excluded"],
+    )
+
+
+def score_pool(
+    store: Store,
+    study: str,
+    config: SearchConfig,
+    pool: Pool,
+    book: CostBook,
+    task: Task,
+    on_progress: OnProgress,
+) -> Pool:
+    """The pool with its scores; those in the store are not computed again.
+
+    Raises:
+        ForetellError: a proxy is unknown, or cannot be computed on these data.
+    """
+    from foretell.proxies import make_batches, score
+
+    start = time.perf_counter()
+    stored = store.scores(study, _KIND)
+    failures: dict[str, str] = store.value(study, _FAILED) or {}
+    known = set(stored.keys)
+    todo = [a for a in pool.archs if str(a) not in known]
+    reused = len(pool.archs) - len(todo)
+    if todo:
+        batches = make_batches(
+            task,
+            batch_size=min(config.score_batch, len(task.train) // 2),
+            count=2,
+            seed=stream_seed(config.seed, "batches"),
+        )
+        for at in range(0, len(todo), CHUNK):
+            on_progress("score", reused + at, len(pool.archs))
+            chunk = todo[at : at + CHUNK]
+            done = score(
+                chunk, config.proxies, batches, skeleton=book.skeleton, seed=config.seed
+            )
+            for index, why in done.failures.items():
+                failures[str(chunk[index])] = why
+            if done.failures:
+                store.put_value(study, _FAILED, failures)
+            store.put_scores(study, _KIND, [str(a) for a in chunk], done.names, done.values)
+        stored = store.scores(study, _KIND)  # as rounded by the store: a resumed run sees the same
+    on_progress("score", len(pool.archs), len(pool.archs))
+    spent = (store.value(study, _SECONDS) or 0.0) + (time.perf_counter() - start if todo else 0.0)
+    store.put_value(study, _SECONDS, spent)
+    places = {key: i for i, key in enumerate(stored.keys)}
+    values = stored.values[[places[str(a)] for a in pool.archs]]
+    index = {str(a): i for i, a in enumerate(pool.archs)}
+    return Pool(
+        pool.archs,
+        MappingProxyType({n: values[:, i] for i, n in enumerate(stored.names)}),
+        pool.drawn,
+        pool.excluded,
+        {index[key]: why for key, why in failures.items() if key in index},
+        reused,
+        spent,
+    )
+
+
+_KEY, _KIND, _FAILED, _SECONDS = "pool", "proxies", "pool failures", "pool seconds"

@@ -1,0 +1,384 @@
+"""The main job: draw, score, search, train, retrain the winner and attack it.
+
+Every stage writes what it finished to the store before it says so; a second call on the same folder
+therefore goes on where the first one ended, however it ended. Searchers keep no state on disk:
+they are asked and told again, which takes no time because every answer is in the store.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foretell.arch import Arch
+from foretell.data import Task
+from foretell.errors import RunFolderError, SearchError, StudyConflictError
+from foretell.execution import work
+from foretell.rng import stream, stream_seed
+from foretell.search import Constraint, Feasibility, Problem, Searcher, searchers
+from foretell.spaces import Skeleton, Space, get_space
+from foretell.store import Store, Trial
+from foretell.studies._config import SearchConfig, fingerprint
+from foretell.studies._costs import CostBook
+from foretell.studies._folder import RunFolder
+from foretell.studies._pool import Pool, draw, score_pool
+from foretell.studies._rounds import Rounds
+from foretell.studies._stages import OnProgress, silent
+from foretell.studies._trial import payload_of, run_trial, skeleton_of, task_of
+from foretell.types import Array, Json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foretell.training import Recipe, TrainingResult
+
+__all__ = ["STUDY", "Final", "SearchOutcome", "run_search", "serve", "stored_config"]
+
+STUDY = "search"
+"""The name of the one study in a run folder's store."""
+
+
+@dataclass(frozen=True)
+class Final:
+    """The winner, trained in full.
+
+    Args:
+        arch: the architecture.
+        trial: the number of the trial that found it.
+        module: the trained network, on the CPU and in eval mode.
+        recipe: how it was trained.
+        seed: of its weights and batches.
+        result: curves, validation and test accuracy, seconds.
+        robustness: attack -> eps in 1/255 -> accuracy in [0, 1].
+        robust_clean: accuracy on the attacked images before the attack.
+        reused: whether an earlier call had trained it already.
+    """
+
+    arch: Arch
+    trial: int
+    module: "nn.Module"
+    recipe: "Recipe"
+    seed: int
+    result: "TrainingResult"
+    robustness: Mapping[str, Mapping[float, float]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    robust_clean: float = float("nan")
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """Everything a search found out.
+
+    Args:
+        config: what was asked for.
+        folder: the run folder.
+        space: the search space.
+        task: the images.
+        skeleton: the fixed part of the networks.
+        pool: what was drawn and scored.
+        trials: what was trained, in order, failures included.
+        predicted: what the searcher expects of each of the pool at the end, NaN without opinion.
+        final: the winner.
+        reused_trials: how many trials an earlier call had finished.
+        stages: stage -> seconds of this call.
+    """
+
+    config: SearchConfig
+    folder: Path
+    space: Space
+    task: Task
+    skeleton: Skeleton
+    book: CostBook
+    pool: Pool
+    trials: tuple[Trial, ...]
+    predicted: Array
+    final: Final
+    reused_trials: int
+    stages: Mapping[str, float]
+
+    def arch_of(self, trial: Trial) -> Arch:
+        """The architecture of a trial."""
+        return Arch(self.config.space, tuple(trial.payload["genes"]))
+
+
+def run_search(
+    config: SearchConfig, folder: Path | str, *, on_progress: OnProgress = silent
+) -> SearchOutcome:
+    """Run a search in a folder, or go on with the one that is there.
+
+    Args:
+        config: what to do.
+        folder: the run folder; made if it is not there.
+        on_progress: told how far each stage is.
+
+    Raises:
+        RunFolderError: the folder cannot be written, is in use, or holds another search.
+        NoFeasibleArchError: nothing meets the constraints.
+        SearchError: every trial failed; the first failure is named.
+        ForetellError: a name, the data or the store is at fault.
+    """
+    place = RunFolder(folder)
+    with place.lock():
+        clock = _Clock()
+        task = task_of(config)
+        space = get_space(config.space)
+        skeleton = skeleton_of(config, task)
+        book = CostBook(space, skeleton)
+        constraints = [Constraint.parse(text) for text in config.constraints]
+        reference = book([space.parse(config.reference)]) if config.reference else None
+        feasible = Feasibility(constraints, book, reference=reference)
+        entry = searchers.entry(config.searcher)
+        make = entry.load()
+        clock.lap("data")
+        with Store(place.store) as store:
+            _claim_folder(store, config, task, place)
+            store.put_value(STUDY, _SETTINGS, config.to_json())
+            on_progress("pool", 0, config.pool)
+            pool = Pool(())
+            if make.needs_pool:
+                pool = draw(store, STUDY, config, book, feasible)
+                on_progress("pool", len(pool.archs), len(pool.archs))
+            clock.lap("pool")
+            if make.needs_scores:
+                pool = score_pool(store, STUDY, config, pool, book, task, on_progress)
+            clock.lap("score")
+            problem = Problem(space, pool.archs, pool.scores, feasible)
+            searcher = make(problem, stream(config.seed, "searcher"))
+            trials, reused = _search(store, config, searcher, on_progress)
+            clock.lap("train")
+            final = _finish(store, config, place, space, task, skeleton, trials, book, on_progress)
+            clock.lap("final")
+            final = _attack(store, config, final, task, on_progress)
+            clock.lap("attack")
+        return SearchOutcome(
+            config,
+            place.path,
+            space,
+            task,
+            skeleton,
+            book,
+            pool,
+            tuple(trials),
+            searcher.predict(pool.archs) if pool.archs else np.zeros(0),
+            final,
+            reused,
+            clock.laps,
+        )
+
+
+def stored_config(folder: Path | str) -> SearchConfig:
+    """The settings of the search in a folder, as it was last called.
+
+    Raises:
+        RunFolderError: the folder holds no search.
+    """
+    with _open(folder) as store:
+        return SearchConfig.from_json(store.value(STUDY, _SETTINGS))
+
+
+def serve(folder: Path | str, *, workers: int = 0, wait: bool = False) -> int:
+    """Work on the trials of the search in a folder, side by side with it.
+
+    Args:
+        folder: the run folder, which several hosts may share.
+        workers: processes; 0 trains in this one.
+        wait: whether to stay when everything is finished, for trials that are yet to be added.
+
+    Returns:
+        How many trials were finished here.
+
+    Raises:
+        RunFolderError: the folder holds no search.
+    """
+    _open(folder).close()
+    return work(RunFolder(folder).store, STUDY, run_trial, workers=workers, wait=wait).finished
+
+
+def _open(folder: Path | str) -> Store:
+    path = Path(folder).expanduser() / "study.db"
+    if not path.is_file():
+        raise RunFolderError(
+            f"{str(folder)!r} holds no search: start one with foretell search --out {folder}."
+        )
+    return Store(path)
+
+
+_SETTINGS = "settings"
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage], self._last = now - self._last, now
+
+
+def _claim_folder(store: Store, config: SearchConfig, task: Task, place: RunFolder) -> None:
+    """Make the folder this search's, or see that it is already.
+
+    Raises:
+        RunFolderError: it holds a search with other settings or data; the first one is named.
+    """
+    mine: dict[str, Json] = {**config.identity(), "data fingerprint": task.fingerprint}
+    try:
+        store.put_study(STUDY, mine)
+    except StudyConflictError:
+        known = store.study(STUDY).config
+        name = next(n for n in sorted({*mine, *known}) if mine.get(n) != known.get(n))
+        raise RunFolderError(
+            f"{str(place.path)!r} holds a search with {name} {known.get(name)!r}, but "
+            f"{mine.get(name)!r} was asked for: choose another folder with --out, or the same "
+            f"settings to resume."
+        ) from None
+
+
+def _search(
+    store: Store, config: SearchConfig, searcher: Searcher, on_progress: OnProgress
+) -> tuple[list[Trial], int]:
+    """Ask, train, tell, until the budget is spent or the space exhausted."""
+    reused = sum(t.state.final for t in store.trials(STUDY))
+    rows: list[Trial] = []
+    with Rounds(store, STUDY, config) as rounds:
+        while len(rows) < config.trials:
+            best = max((_value(t) for t in rows if t.state == "done"), default=None)
+            on_progress("train", len(rows), config.trials, f"best {best:.2%}" if best else "")
+            archs = searcher.ask(min(config.round, config.trials - len(rows)))
+            if not archs:
+                break
+            expected = searcher.predict(archs)
+            payloads = [
+                (str(a), payload_of(config, a, float(p)))
+                for a, p in zip(archs, expected, strict=True)
+            ]
+            done = rounds.run(payloads)
+            searcher.tell(archs, [_value(t) for t in done])
+            rows += done
+    on_progress("train", len(rows), len(rows))
+    return rows, min(reused, len(rows))
+
+
+def _value(trial: Trial) -> float:
+    """What a trial is worth to the searcher; NaN if it failed."""
+    return float(trial.value["val_accuracy"]) if trial.state == "done" else float("nan")
+
+
+def _winner(config: SearchConfig, trials: Sequence[Trial], book: CostBook) -> Trial:
+    """Best validation accuracy; of equals the lower validation loss, then fewer parameters.
+
+    Raises:
+        SearchError: every trial failed.
+    """
+    done = [t for t in trials if t.state == "done"]
+    if not done:
+        first = trials[0] if trials else None
+        why = f"the first with {first.error}: {first.message}" if first else "none was asked for"
+        raise SearchError(f"None of {len(trials)} trials succeeded, {why}")
+    params = book([Arch(config.space, tuple(t.payload["genes"])) for t in done]).params
+
+    def merit(pair: tuple[Trial, int]) -> tuple[float, float, int]:
+        return -pair[0].value["val_accuracy"], pair[0].value["val_loss"], pair[1]
+
+    return min(zip(done, params.tolist(), strict=True), key=merit)[0]
+
+
+def _finish(
+    store: Store,
+    config: SearchConfig,
+    place: RunFolder,
+    space: Space,
+    task: Task,
+    skeleton: Skeleton,
+    trials: Sequence[Trial],
+    book: CostBook,
+    on_progress: OnProgress,
+) -> Final:
+    """Train the winner in full; a finished or half-finished training is taken up again."""
+    import torch
+
+    from foretell.networks import build
+    from foretell.training import get_recipe, train
+
+    best = _winner(config, trials, book)
+    arch = Arch(config.space, tuple(best.payload["genes"]))
+    seed = stream_seed(config.seed, "final", *arch.genes)
+    recipe = get_recipe("full")
+    if config.final_epochs is not None:
+        recipe = replace(recipe, epochs=config.final_epochs)
+    if config.lr is not None:
+        recipe = replace(recipe, lr=config.lr)
+    key = fingerprint([list(arch.genes), repr(recipe), seed])
+    checkpoints = place.path / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    reused = store.value(STUDY, f"final {key}") is not None
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        module = build(arch, skeleton, seed=seed)
+        result = train(
+            module,
+            task,
+            recipe,
+            seed=seed,
+            device=config.device,
+            checkpoint=checkpoints / f"final-{key}.pt",
+            on_epoch=lambda epoch: on_progress(
+                "final", epoch.index + 1, recipe.epochs, f"validation {epoch.val_accuracy:.2%}"
+            ),
+        )
+    finally:
+        torch.set_num_threads(threads)
+    on_progress("final", recipe.epochs, recipe.epochs)
+    store.put_value(STUDY, f"final {key}",
+        {"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
+    )
+    return Final(
+        arch, best.number, module.cpu().eval(), recipe, seed, result, reused=reused
+    )
+
+
+def _attack(
+    store: Store, config: SearchConfig, final: Final, task: Task, on_progress: OnProgress
+) -> Final:
+    """Attack the winner, unless that was done before."""
+    if not config.attacks:
+        return final
+    from foretell.robustness import evaluate
+
+    eps = [float(e) for e in config.eps]
+    key = "attack " + fingerprint(
+        [list(final.arch.genes), repr(final.recipe), list(config.attacks), eps, config.attack_images]
+    )
+    known = store.value(STUDY, key)
+    on_progress("attack", 0, 1)
+    if known is None:
+        result = evaluate(
+            final.module,
+            task,
+            attacks=config.attacks,
+            eps=eps,
+            images=config.attack_images,
+            seed=stream_seed(config.seed, "attack"),
+            device=config.device,
+        )
+        known = {
+            "clean": result.clean,
+            "accuracy": {a: [[e, v] for e, v in row.items()] for a, row in result.accuracy.items()},
+        }
+        store.put_value(STUDY, key, known)
+    on_progress("attack", 1, 1)
+    return replace(
+        final,
+        robust_clean=known["clean"],
+        robustness={a: {e: v for e, v in row} for a, row in known["accuracy"].items()},
+    )

@@ -1,0 +1,151 @@
+"""Tables to and from files: CSV, JSON lines, and Parquet where the extra is there."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from foretell.arch import Arch
+from foretell.errors import ArchError, DataError, MissingExtraError, UsageError
+from foretell.spaces import Space
+from foretell.types import Json
+
+__all__ = ["read_archs", "write_table"]
+
+Columns = Mapping[str, Sequence[object]]
+
+
+def write_table(path: Path | str, columns: Columns) -> Path:
+    """Write a table, whole or not at all.
+
+    Args:
+        path: ends in .csv, .json (one object per line) or .parquet.
+        columns: name -> values, all of one length; NaN and None become empty cells or nulls.
+
+    Raises:
+        UsageError: another ending.
+        MissingExtraError: Parquet without the extra ``store``.
+        OSError: the file cannot be written.
+    """
+    path = Path(path).expanduser()
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    rows = zip(*columns.values(), strict=True)
+    try:
+        if path.suffix == ".csv":
+            draft.write_text(_csv(columns, rows), encoding="utf-8")
+        elif path.suffix == ".json":
+            lines = (
+                json.dumps(dict(zip(columns, map(_plain, r), strict=True)), allow_nan=False)
+                for r in rows
+            )
+            draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        elif path.suffix == ".parquet":
+            _parquet(draft, columns)
+        else:
+            raise UsageError(
+                f"{path.name!r} ends in {path.suffix or 'nothing'}: a table is written as .csv, "
+                f".json or .parquet."
+            )
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def _plain(value: object) -> object:
+    """NaN as None, numpy scalars as Python's."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None if value != value else str(value)
+    return value
+
+
+def _csv(columns: Columns, rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(["" if _plain(v) is None else _plain(v) for v in row] for row in rows)
+    return text.getvalue()
+
+
+def _parquet(path: Path, columns: Columns) -> None:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtraError("duckdb", "store", "Writing Parquet") from error
+    import numpy as np
+
+    with duckdb.connect() as db:
+        arrays = {name: np.array(list(values)) for name, values in columns.items()}
+        for name, values in arrays.items():
+            if values.dtype.kind not in "biuf":
+                arrays[name] = np.array([str(v) for v in values], dtype=object)
+        db.register("made", arrays)
+        db.execute(f"COPY made TO '{str(path).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)")
+
+
+def read_archs(path: Path | str, space: Space) -> list[Arch]:
+    """The architectures of a file.
+
+    Args:
+        path: .json or .jsonl (an object as ``Arch.to_json`` writes, a list of them, or one per
+            line), .csv or .parquet with a column ``arch``, or any other text with one per line.
+        space: whose texts they are.
+
+    Raises:
+        DataError: the file cannot be read, or has no such column.
+        ArchError: an entry is no architecture; its line is named.
+        MissingExtraError: Parquet without the extra ``store``.
+    """
+    path = Path(path).expanduser()
+    try:
+        texts = _texts(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{str(path)!r} cannot be read as a list of architectures: {error}.") from (
+            error
+        )
+    archs = []
+    for number, text in enumerate(texts, 1):
+        try:
+            archs.append(space.parse(text))
+        except ArchError as error:
+            raise ArchError(f"Entry {number} of {path.name}: {error}") from error
+    if not archs:
+        raise DataError(f"{str(path)!r} holds no architecture: write one per line.")
+    return archs
+
+
+def _texts(path: Path) -> list[str]:
+    if path.suffix == ".parquet":
+        return _parquet_column(path)
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".csv":
+        rows = list(csv.DictReader(io.StringIO(text)))
+        if not rows or "arch" not in rows[0]:
+            raise DataError(f"{str(path)!r} has no column 'arch': add one, with one text per row.")
+        return [row["arch"] for row in rows]
+    if path.suffix == ".json":
+        try:
+            data: Json = json.loads(text)
+        except ValueError:
+            data = None
+        if isinstance(data, dict):
+            return [json.dumps(data)]
+        if isinstance(data, list):
+            return [d if isinstance(d, str) else json.dumps(d) for d in data]
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _parquet_column(path: Path) -> list[str]:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtraError("duckdb", "store", "Reading Parquet") from error
+    try:
+        with duckdb.connect() as db:
+            rows = db.execute("SELECT arch FROM read_parquet(?)", [str(path)]).fetchall()
+    except duckdb.Error as error:
+        raise DataError(f"{str(path)!r} has no column 'arch' to read: {error}") from error
+    return [str(row[0]) for row in rows]
