@@ -1,5 +1,7 @@
 """Networks of a user's own space."""
 
+import inspect
+import sys
 from collections.abc import Callable
 from typing import cast
 
@@ -10,7 +12,7 @@ from foretell.errors import ForetellError, ModuleRaisedError, NetworkError, Plug
 from foretell.registry import resolve
 from foretell.spaces import CustomSpace, Skeleton, Space
 
-__all__ = ["build"]
+__all__ = ["build", "standalone"]
 
 
 def build(space: Space, arch: Arch, skeleton: Skeleton) -> nn.Module:
@@ -43,3 +45,29 @@ def build(space: Space, arch: Arch, skeleton: Skeleton) -> nn.Module:
             f"{custom.format(arch)}, but a torch.nn.Module is expected."
         )
     return module
+
+
+def standalone(
+    space: Space, arch: Arch, skeleton: Skeleton
+) -> tuple[str, dict[str, object], tuple[str, ...]] | None:
+    """How an exported ``train.py`` builds the same network: target, arguments, other files.
+
+    The target is ``file.py:name`` for a builder in a file of its own, and ``module:name`` for one
+    in a package. None if the builder has no name that could be imported.
+    """
+    custom = cast(CustomSpace, space)
+    builder = resolve(custom.build) if isinstance(custom.build, str) else custom.build
+    name = getattr(builder, "__qualname__", "")
+    module = sys.modules.get(getattr(builder, "__module__", ""))
+    file = None if module is None else inspect.getsourcefile(module)
+    found: object = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if module is None or file is None or found is not builder:
+        return None
+    arguments: dict[str, object] = {
+        "input_shape": skeleton.input_shape,
+        "classes": skeleton.classes,
+        **custom.values(arch),
+    }
+    return f"{module.__name__ if module.__package__ else file}:{name}", arguments, ()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foretell.arch import Arch
     from foretell.spaces import Skeleton, Space
 
-__all__ = ["NB201Network", "build"]
+__all__ = ["NB201Network", "build", "standalone"]
 
 
 class NB201Network(CellNetwork):
@@ -59,3 +59,17 @@ def build(space: Space, arch: Arch, skeleton: Skeleton) -> NB201Network:
     return NB201Network(
         arch.genes, skeleton.channels, skeleton.cells, skeleton.input_shape[0], skeleton.classes
     )
+
+
+def standalone(
+    space: Space, arch: Arch, skeleton: Skeleton
+) -> tuple[str, dict[str, object], tuple[str, ...]]:
+    """How an exported ``train.py`` builds the same network: target, arguments, other files."""
+    arguments: dict[str, object] = {
+        "genes": arch.genes,
+        "channels": skeleton.channels,
+        "cells": skeleton.cells,
+        "in_channels": skeleton.input_shape[0],
+        "classes": skeleton.classes,
+    }
+    return f"{__file__}:NB201Network", arguments, (__file__.replace("nb201.py", "cells.py"),)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foretell.spaces import Skeleton, Space
     from foretell.spaces.size import SizeSpace
 
-__all__ = ["SizeNetwork", "build"]
+__all__ = ["SizeNetwork", "build", "standalone"]
 
 
 class SizeNetwork(CellNetwork):
@@ -55,3 +55,17 @@ def build(space: Space, arch: Arch, skeleton: Skeleton) -> SizeNetwork:
     """The network of an architecture."""
     sizes = cast("SizeSpace", space)
     return SizeNetwork(sizes.channels(arch), sizes.cell, skeleton.input_shape[0], skeleton.classes)
+
+
+def standalone(
+    space: Space, arch: Arch, skeleton: Skeleton
+) -> tuple[str, dict[str, object], tuple[str, ...]]:
+    """How an exported ``train.py`` builds the same network: target, arguments, other files."""
+    sizes = cast("SizeSpace", space)
+    arguments: dict[str, object] = {
+        "channels": tuple(sizes.channels(arch)),
+        "genes": tuple(sizes.cell),
+        "in_channels": skeleton.input_shape[0],
+        "classes": skeleton.classes,
+    }
+    return f"{__file__}:SizeNetwork", arguments, (__file__.replace("size.py", "cells.py"),)

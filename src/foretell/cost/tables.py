@@ -1,0 +1,87 @@
+"""Costs of many architectures: closed form where the space has one, else one by one."""
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foretell.arch import Arch
+from foretell.cost.counting import Cost, count
+from foretell.errors import ForetellError
+from foretell.networks import build
+from foretell.spaces import CostTable, Skeleton, get_space
+
+__all__ = ["costs"]
+
+_NOTHING = Cost(0, 0, 0, 0, 0.0, False)
+
+
+def costs(
+    archs: Sequence[Arch],
+    skeleton: Skeleton,
+    *,
+    failures: MutableMapping[int, ForetellError] | None = None,
+) -> CostTable:
+    """Costs of n architectures, of one space or of several.
+
+    Args:
+        archs: the architectures.
+        skeleton: what surrounds their genes.
+        failures: if given, an architecture whose network cannot be built or run does not end the
+            call: its place and error are written here, and its row is zeros and not alive.
+
+    Raises:
+        ForetellError: a network cannot be built or run, and ``failures`` is not given.
+    """
+    columns = _columns([_NOTHING] * len(archs))
+    groups: dict[str, list[int]] = {}
+    for i, arch in enumerate(archs):
+        groups.setdefault(arch.space, []).append(i)
+    for space, places in groups.items():
+        chosen = [archs[i] for i in places]
+        part = get_space(space).costs(chosen, skeleton)
+        if part is None:
+            part = _counted(chosen, places, skeleton, failures)
+        for name, column in columns.items():
+            column[places] = getattr(part, name)
+    return CostTable(**columns)
+
+
+def _counted(
+    archs: Sequence[Arch],
+    places: Sequence[int],
+    skeleton: Skeleton,
+    failures: MutableMapping[int, ForetellError] | None,
+) -> CostTable:
+    rows = []
+    for place, arch in zip(places, archs, strict=True):
+        try:
+            rows.append(_count(arch, skeleton))
+        except ForetellError as error:
+            if failures is None:
+                raise
+            failures[place] = error
+            rows.append(_NOTHING)
+    return CostTable(**_columns(rows))
+
+
+def _columns(rows: Sequence[Cost]) -> dict[str, NDArray[Any]]:
+    """The rows' values under the names of the table's fields."""
+    return {
+        f.name: np.array([getattr(r, f.name) for r in rows], dtype=type(getattr(_NOTHING, f.name)))
+        for f in fields(CostTable)
+    }
+
+
+@lru_cache(maxsize=2**16)
+def _count(arch: Arch, skeleton: Skeleton) -> Cost:
+    try:
+        with torch.device("meta"):
+            module = build(arch, skeleton, seed=0)
+    except ForetellError:  # the builder may look at values, which the meta device has not
+        module = build(arch, skeleton, seed=0)
+    return count(module, skeleton.input_shape)
