@@ -1,6 +1,5 @@
 """Networks of a user's own space."""
 
-import inspect
 import sys
 from collections.abc import Callable
 from typing import cast
@@ -59,7 +58,7 @@ def standalone(
     builder = resolve(custom.build) if isinstance(custom.build, str) else custom.build
     name = getattr(builder, "__qualname__", "")
     module = sys.modules.get(getattr(builder, "__module__", ""))
-    file = None if module is None else inspect.getsourcefile(module)
+    file = getattr(module, "__file__", None)
     found: object = module
     for part in name.split("."):
         found = getattr(found, part, None)
