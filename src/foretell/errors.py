@@ -15,6 +15,7 @@ __all__ = [
     "DeadNetworkError",
     "DuplicateNameError",
     "EmptySplitError",
+    "ExportError",
     "ForetellError",
     "ImageShapeError",
     "LabelError",
@@ -221,6 +222,10 @@ class NonFiniteLossError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint cannot be read, or belongs to another run."""
+
+
+class ExportError(ForetellError):
+    """A trained network cannot be written to files, or read back."""
 
 
 class SearchError(ForetellError):
