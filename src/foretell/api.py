@@ -2,13 +2,19 @@
 
 import csv
 import io
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from foretell.data import Task
-from foretell.errors import MissingExtraError
+from foretell.arch import Arch
+from foretell.data import Task, load_task
+from foretell.errors import ArchError, MissingExtraError
 from foretell.report import RunData
+from foretell.spaces import Space, get_space
 from foretell.studies import (
+    CostBook,
     OnProgress,
     RunFolder,
     SearchConfig,
@@ -16,8 +22,14 @@ from foretell.studies import (
     run_search,
     silent,
 )
+from foretell.types import Shape3
 
-__all__ = ["SearchResult", "find"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foretell.proxies import Scores
+
+__all__ = ["ScoreRun", "SearchResult", "cost", "find", "score"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,8 @@ def find(
     True
     """
     from foretell.export import export_best
-    from foretell.report import run_data, write
+    from foretell.report import write
+    from foretell.report.from_study import run_data
     from foretell.studies import use_task
 
     if task is not None:
@@ -103,6 +116,169 @@ def find(
         left_out.append(str(error))
     on_progress("export", 1, 1)
     return SearchResult(outcome, run, tuple(files), tuple(left_out))
+
+
+@dataclass(frozen=True)
+class ScoreRun:
+    """Scores of untrained networks, with what they were computed on.
+
+    Args:
+        labels: (n,) texts, as given or as the space formats them.
+        scores: values (n, p), NaN where a proxy failed or the network is dead; failures by index.
+        task: the images.
+        batch_size: images in a batch.
+        seed: of weights, batches and noise.
+    """
+
+    labels: tuple[str, ...]
+    scores: "Scores"
+    task: Task
+    batch_size: int
+    seed: int
+
+    def columns(self) -> dict[str, Sequence[object]]:
+        """A table with a row per network: arch, alive, one column per proxy, seconds, failure."""
+        scores = self.scores
+        return {
+            "arch": self.labels,
+            "alive": scores.alive.tolist(),
+            **{name: scores.values[:, i].tolist() for i, name in enumerate(scores.names)},
+            "seconds": scores.seconds.tolist(),
+            "failure": [scores.failures.get(i, "") for i in range(len(self.labels))],
+        }
+
+
+def score(
+    items: Sequence["Arch | str | nn.Module"],
+    proxies: Sequence[str] | None = None,
+    *,
+    space: str = "nb201",
+    data: str | Task = "digits",
+    image_size: int | None = None,
+    preset: str | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    on_progress: OnProgress = silent,
+) -> ScoreRun:
+    """Score untrained networks by zero-cost proxies, in one shared pass each.
+
+    Args:
+        items: architectures, texts of architectures of the space, ``file.py:function`` or
+            ``module:function`` texts that lead to any nn.Module, or modules.
+        proxies: names; all registered ones by default.
+        space: whose texts the items are.
+        data: a data source, or a task in memory.
+        image_size: pixels to which images are resized.
+        preset: skeleton preset of the space.
+        batch_size: images in each of two batches.
+        seed: of weights, batches and noise.
+        on_progress: told how many are done.
+
+    Raises:
+        ArchError: a text is neither an architecture nor a place.
+        ForetellError: a name or the data are at fault. A network that fails costs its own row only.
+    """
+    from functools import partial
+
+    from foretell.networks import build_module
+    from foretell.proxies import make_batches
+    from foretell.proxies import proxies as registry
+    from foretell.proxies import score as score_networks
+
+    task = data if isinstance(data, Task) else load_task(data, seed=seed, image_size=image_size)
+    place = get_space(space)
+    found: list[Arch | nn.Module | Callable[[], nn.Module]] = []
+    labels: list[str] = []
+    for item in items:
+        known = _arch_or_place(place, item) if isinstance(item, str) else item
+        labels.append(_label(place, known))
+        if isinstance(known, str):
+            known = partial(
+                build_module, known, input_shape=task.input_shape, classes=task.classes, seed=seed
+            )
+        found.append(known)
+    batches = make_batches(task, batch_size=batch_size, count=2, seed=seed)
+    on_progress("score", 0, len(found))
+    scores = score_networks(
+        found,
+        tuple(proxies) if proxies is not None else registry.names(),
+        batches,
+        skeleton=place.skeleton(task.input_shape, task.classes, preset),
+        seed=seed,
+        on_done=lambda index: on_progress("score", index + 1, len(found)),
+    )
+    return ScoreRun(tuple(labels), scores, task, batch_size, seed)
+
+
+def _arch_or_place(space: Space, text: str) -> Arch | str:
+    """An architecture of the space, or the text itself if it is the place of a function.
+
+    Raises:
+        ArchError: it is neither.
+    """
+    if _FILE.match(text):
+        return text
+    try:
+        return space.parse(text)
+    except ArchError:
+        if _NAME.match(text):
+            return text
+        raise
+
+
+_FILE = re.compile(r"^[^|{}]+\.py:[A-Za-z_][\w.]*$")
+_NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+
+
+def _label(space: Space, item: "Arch | str | nn.Module") -> str:
+    if isinstance(item, Arch):
+        return space.format(item)
+    return item if isinstance(item, str) else type(item).__name__
+
+
+def cost(
+    items: Sequence[Arch | str],
+    *,
+    space: str = "nb201",
+    input_shape: Shape3 = (3, 32, 32),
+    classes: int = 10,
+    preset: str | None = None,
+) -> dict[str, list[object]]:
+    """Parameters, multiply-adds and peak memory, without running anything.
+
+    Args:
+        items: as for ``score``, without modules.
+        space: whose texts the items are.
+        input_shape: channels, height, width of one image.
+        classes: number of outputs.
+        preset: skeleton preset of the space.
+
+    Returns:
+        A table: arch, params, flops (multiply-adds of one image), memory (bytes).
+
+    Raises:
+        ArchError: a text is neither an architecture nor a place.
+        NetworkError: a network cannot be built or traced.
+    """
+    place = get_space(space)
+    skeleton = place.skeleton(input_shape, classes, preset)
+    book = CostBook(place, skeleton)
+    rows: list[tuple[str, int, int, int]] = []
+    for item in items:
+        known = _arch_or_place(place, item) if isinstance(item, str) else item
+        label = _label(place, known)
+        if isinstance(known, Arch):
+            table = book([known])
+            rows.append((label, *(int(c[0]) for c in (table.params, table.flops, table.memory))))
+        else:
+            from foretell.cost import count
+            from foretell.networks import build_module
+
+            module = build_module(known, input_shape=input_shape, classes=classes, seed=0)
+            found = count(module, input_shape)
+            rows.append((label, int(found.params), int(found.flops), int(found.memory)))
+    names = ("arch", "params", "flops", "memory")
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 _NO_ONNX = "model.onnx needs the extra onnx: pip install 'foretell[onnx]'"

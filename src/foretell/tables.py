@@ -6,13 +6,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from foretell.arch import Arch
 from foretell.errors import ArchError, DataError, MissingExtraError, UsageError
 from foretell.spaces import Space
 from foretell.types import Json
 
-__all__ = ["read_archs", "write_table"]
+__all__ = ["check_table_path", "plain", "read_archs", "write_table"]
 
 Columns = Mapping[str, Sequence[object]]
 
@@ -29,7 +30,7 @@ def write_table(path: Path | str, columns: Columns) -> Path:
         MissingExtraError: Parquet without the extra ``store``.
         OSError: the file cannot be written.
     """
-    path = Path(path).expanduser()
+    path = check_table_path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     rows = zip(*columns.values(), strict=True)
     try:
@@ -37,25 +38,50 @@ def write_table(path: Path | str, columns: Columns) -> Path:
             draft.write_text(_csv(columns, rows), encoding="utf-8")
         elif path.suffix == ".json":
             lines = (
-                json.dumps(dict(zip(columns, map(_plain, r), strict=True)), allow_nan=False)
+                json.dumps(dict(zip(columns, map(plain, r), strict=True)), allow_nan=False)
                 for r in rows
             )
             draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        elif path.suffix == ".parquet":
-            _parquet(draft, columns)
         else:
-            raise UsageError(
-                f"{path.name!r} ends in {path.suffix or 'nothing'}: a table is written as .csv, "
-                f".json or .parquet."
-            )
+            _parquet(draft, columns)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     return path
 
 
-def _plain(value: object) -> object:
-    """NaN as None, numpy scalars as Python's."""
+def check_table_path(path: Path | str) -> Path:
+    """The path, if a table can be written there: asked before hours of work, not after.
+
+    Raises:
+        UsageError: an ending that is no table's, or a folder that is not there.
+        MissingExtraError: Parquet without the extra ``store``.
+    """
+    path = Path(path).expanduser()
+    if path.suffix not in (".csv", ".json", ".parquet"):
+        raise UsageError(
+            f"{path.name!r} ends in {path.suffix or 'nothing'}: a table is written as .csv, "
+            f".json or .parquet."
+        )
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"There is no folder {str(path.parent)!r} to write {path.name} to: make it."
+        )
+    if path.suffix == ".parquet":
+        _duckdb("Writing Parquet")
+    return path
+
+
+def _duckdb(purpose: str) -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtraError("duckdb", "store", purpose) from error
+    return duckdb
+
+
+def plain(value: object) -> object:
+    """A cell as JSON can hold it: NaN as None, infinities as text, numpy scalars as Python's."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None if value != value else str(value)
@@ -66,15 +92,12 @@ def _csv(columns: Columns, rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
-    table.writerows(["" if _plain(v) is None else _plain(v) for v in row] for row in rows)
+    table.writerows(["" if plain(v) is None else plain(v) for v in row] for row in rows)
     return text.getvalue()
 
 
 def _parquet(path: Path, columns: Columns) -> None:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingExtraError("duckdb", "store", "Writing Parquet") from error
+    duckdb = _duckdb("Writing Parquet")
     import numpy as np
 
     with duckdb.connect() as db:
@@ -139,10 +162,7 @@ def _texts(path: Path) -> list[str]:
 
 
 def _parquet_column(path: Path) -> list[str]:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingExtraError("duckdb", "store", "Reading Parquet") from error
+    duckdb = _duckdb("Reading Parquet")
     try:
         with duckdb.connect() as db:
             rows = db.execute("SELECT arch FROM read_parquet(?)", [str(path)]).fetchall()

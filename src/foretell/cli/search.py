@@ -38,7 +38,9 @@ def _list(text: str | None) -> tuple[str, ...]:
 @click.option("--epochs", type=int, help="Length of a trial's training.")
 @click.option("--final-epochs", type=int, help="Length of the winner's training.")
 @click.option("--lr", type=float, help="Learning rate.")
-@click.option("--attacks", default="fgsm,pgd", show_default=True, help="On the winner; '' for none.")
+@click.option(
+    "--attacks", default="fgsm,pgd", show_default=True, help="On the winner; '' for none."
+)
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--image-size", type=int, help="Resize images to this many pixels.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")

@@ -15,6 +15,7 @@ from foretell.store import Store
 from foretell.studies._config import SearchConfig
 from foretell.studies._costs import CostBook
 from foretell.studies._stages import OnProgress
+from foretell.studies._threads import one_thread
 from foretell.types import Array
 
 __all__ = ["CHUNK", "Pool", "draw", "score_pool"]
@@ -132,9 +133,10 @@ def score_pool(
         for at in range(0, len(todo), CHUNK):
             on_progress("score", reused + at, len(pool.archs))
             chunk = todo[at : at + CHUNK]
-            done = score(
-                chunk, config.proxies, batches, skeleton=book.skeleton, seed=config.seed
-            )
+            with one_thread():
+                done = score(
+                    chunk, config.proxies, batches, skeleton=book.skeleton, seed=config.seed
+                )
             for index, why in done.failures.items():
                 failures[str(chunk[index])] = why
             if done.failures:

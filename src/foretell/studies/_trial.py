@@ -14,6 +14,7 @@ from foretell.errors import UsageError
 from foretell.rng import stream_seed
 from foretell.spaces import Skeleton, get_space
 from foretell.studies._config import SearchConfig
+from foretell.studies._threads import one_thread
 from foretell.types import Json
 
 __all__ = ["payload_of", "run_trial", "skeleton_of", "task_of", "use_task"]
@@ -76,8 +77,6 @@ def run_trial(payload: Json) -> Json:
     Raises:
         ForetellError: the network cannot be built or its training failed.
     """
-    import torch
-
     from foretell.networks import build
     from foretell.training import get_recipe, train
 
@@ -90,13 +89,9 @@ def run_trial(payload: Json) -> Json:
         recipe = replace(recipe, epochs=config.epochs)
     if config.lr is not None:
         recipe = replace(recipe, lr=config.lr)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny networks gain nothing, and the bytes stay the same everywhere
-    try:
+    with one_thread():
         module = build(arch, skeleton_of(config, task), seed=seed)
         result = train(module, task, recipe, seed=seed, device=config.device)
-    finally:
-        torch.set_num_threads(threads)
     return {
         "val_accuracy": result.val_accuracy,
         "val_loss": result.curves.val_loss[-1],

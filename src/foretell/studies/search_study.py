@@ -28,6 +28,7 @@ from foretell.studies._folder import RunFolder
 from foretell.studies._pool import Pool, draw, score_pool
 from foretell.studies._rounds import Rounds
 from foretell.studies._stages import OnProgress, silent
+from foretell.studies._threads import one_thread
 from foretell.studies._trial import payload_of, run_trial, skeleton_of, task_of
 from foretell.types import Array, Json
 
@@ -304,8 +305,6 @@ def _finish(
     on_progress: OnProgress,
 ) -> Final:
     """Train the winner in full; a finished or half-finished training is taken up again."""
-    import torch
-
     from foretell.networks import build
     from foretell.training import get_recipe, train
 
@@ -321,9 +320,7 @@ def _finish(
     checkpoints = place.path / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     reused = store.value(STUDY, f"final {key}") is not None
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         module = build(arch, skeleton, seed=seed)
         result = train(
             module,
@@ -336,15 +333,13 @@ def _finish(
                 "final", epoch.index + 1, recipe.epochs, f"validation {epoch.val_accuracy:.2%}"
             ),
         )
-    finally:
-        torch.set_num_threads(threads)
     on_progress("final", recipe.epochs, recipe.epochs)
-    store.put_value(STUDY, f"final {key}",
+    store.put_value(
+        STUDY,
+        f"final {key}",
         {"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
     )
-    return Final(
-        arch, best.number, module.cpu().eval(), recipe, seed, result, reused=reused
-    )
+    return Final(arch, best.number, module.cpu().eval(), recipe, seed, result, reused=reused)
 
 
 def _attack(
@@ -357,7 +352,13 @@ def _attack(
 
     eps = [float(e) for e in config.eps]
     key = "attack " + fingerprint(
-        [list(final.arch.genes), repr(final.recipe), list(config.attacks), eps, config.attack_images]
+        [
+            list(final.arch.genes),
+            repr(final.recipe),
+            list(config.attacks),
+            eps,
+            config.attack_images,
+        ]
     )
     known = store.value(STUDY, key)
     on_progress("attack", 0, 1)

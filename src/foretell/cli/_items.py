@@ -1,0 +1,39 @@
+"""What ITEM arguments stand for: texts, files of texts, and a random sample."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from foretell.arch import Arch
+from foretell.errors import UsageError
+from foretell.rng import stream
+from foretell.spaces import get_space
+from foretell.tables import read_archs
+
+__all__ = ["gather"]
+
+
+def gather(items: Sequence[str], space: str, sample: int | None, seed: int) -> list[Arch | str]:
+    """The architectures and places that a command line names.
+
+    Raises:
+        UsageError: it names nothing.
+        ForetellError: the space or a file is at fault.
+    """
+    place = get_space(space)
+    found: list[Arch | str] = []
+    for item in items:
+        if len(item) < 1024 and Path(item).expanduser().is_file():
+            found += read_archs(item, place)
+        else:
+            found.append(item)
+    if sample is not None:
+        if sample < 1:
+            raise UsageError(f"--sample must be at least 1, but is {sample}.")
+        rng = stream(seed, "sample")
+        found += [place.sample(rng) for _ in range(sample)]
+    if not found:
+        raise UsageError(
+            f"There is nothing to look at: give an architecture such as '{place.example()}', a "
+            f"file, my_net.py:function, or --sample 10."
+        )
+    return found
