@@ -4,16 +4,24 @@ Every node applies its operation to the sum of the values that come in; ``concat
 by side instead. Two operations of the same name have weights of their own.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
+
+from foretell.errors import UsageError
 
 __all__ = ["Graph", "Node"]
 
 ZERO = frozenset({"zero", "none"})
-IDENTITY = frozenset({"skip", "sum", "identity", "skip_connect"})
+IDENTITY = frozenset({"identity", "skip", "skip_connect", "sum"})
+CONCAT = frozenset({"concat"})
+
+Edges = tuple[tuple[int, int, int], ...]
+"""(from, to, how often), sorted."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +31,16 @@ class Node:
     Args:
         op: "input", "output", "zero", "skip", "sum", "conv3x3" and so on; same op, same function
             up to its weights.
-        attrs: channels, kernel, stride, params, flops and whatever else is known.
+        attrs: channels, kernel, stride, params, flops and whatever else is known. ``weights``:
+            False says that the operation has none, so that two of them on the same values are one.
     """
 
     op: str
     attrs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __reduce__(self) -> tuple[type["Node"], tuple[str, dict[str, Any]]]:
+        """Survive the way to a worker process."""
+        return type(self), (self.op, dict(self.attrs))
 
 
 @dataclass(frozen=True)
@@ -37,10 +50,30 @@ class Graph:
     Args:
         nodes: the operations.
         edges: (from, to) with from < to; the same pair twice means that a value is added twice.
+
+    Raises:
+        UsageError: there are fewer than two nodes, or an edge does not lead forward.
+
+    >>> conv, skip = Node("conv3x3"), Node("skip")
+    >>> ends = Node("input"), Node("output")
+    >>> long = Graph((ends[0], conv, skip, ends[1]), ((0, 1), (1, 2), (2, 3)))
+    >>> long.hash() == Graph((ends[0], conv, ends[1]), ((0, 1), (1, 2))).hash()
+    True
     """
 
     nodes: tuple[Node, ...]
     edges: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        """Check the edges."""
+        if len(self.nodes) < 2:
+            raise UsageError(f"A graph has an input and an output, but got {len(self.nodes)} node.")
+        for source, target in self.edges:
+            if not 0 <= source < target < len(self.nodes):
+                raise UsageError(
+                    f"Expected edges (from, to) with 0 <= from < to < {len(self.nodes)}, but got "
+                    f"{(source, target)}: list the nodes in topological order."
+                )
 
     @cached_property
     def live(self) -> tuple[bool, ...]:
@@ -49,9 +82,10 @@ class Graph:
         passes = [n.op not in ZERO for n in self.nodes]
         reached, leads = [False] * (last + 1), [False] * (last + 1)
         reached[0], leads[last] = passes[0], passes[last]
-        for source, target in sorted(self.edges):
+        edges = sorted(self.edges)
+        for source, target in edges:
             reached[target] |= reached[source] and passes[target]
-        for source, target in sorted(self.edges, reverse=True):
+        for source, target in reversed(edges):
             leads[source] |= leads[target] and passes[source]
         return tuple(r and o for r, o in zip(reached, leads, strict=True))
 
@@ -59,3 +93,157 @@ class Graph:
     def alive(self) -> bool:
         """Whether some path without a zero operation leads from input to output."""
         return self.live[-1]
+
+    def canonical(self) -> "Graph":
+        """The same function in its smallest form; isomorphic graphs give equal ones.
+
+        Zero operations and what is off every live path are left out, identities and sums are
+        contracted (a value that comes in twice keeps two edges), operations without weights that
+        see the same values become one, and the nodes are brought into a canonical order. A dead
+        graph becomes an input and an output without an edge.
+        """
+        ops, edges, attrs = self._canonical
+        nodes = tuple(Node(op, a) for op, a in zip(ops, attrs, strict=True))
+        return Graph(nodes, tuple((s, t) for s, t, n in edges for _ in range(n)))
+
+    def hash(self) -> str:
+        """The same text for two graphs if and only if their canonical forms are isomorphic.
+
+        Only operations and edges count; other attributes do not.
+        """
+        ops, edges, _ = self._canonical
+        return hashlib.blake2b(repr((ops, edges)).encode(), digest_size=16).hexdigest()
+
+    def expression(self, *, as_published: bool = False) -> str:
+        """What the output is, written out from the input: shared parts appear once per use.
+
+        The text does not tell one operation that is used twice from two equal ones, which have
+        weights of their own; ``hash`` does. It can be exponentially longer than the graph.
+
+        Args:
+            as_published: the form by which NAS-Bench-201 counts its 6,466 cells: a term that is
+                zero stays in its sum, so that a sum of two zeros is no longer seen to be zero, and
+                a sum inside a sum is not sorted into it.
+        """
+        incoming: list[list[int]] = [[] for _ in self.nodes]
+        for source, target in self.edges:
+            incoming[target].append(source)
+        terms: list[list[str]] = [["0"]]  # the terms of the sum that each node is
+        for node, sources in zip(self.nodes[1:], incoming[1:], strict=True):
+            if as_published:
+                values = sorted("+".join(terms[s]) for s in sources)
+            else:
+                values = sorted(t for s in sources for t in terms[s])
+            if node.op in ZERO or not values or values == ["#"]:
+                values = ["#"] if as_published else []
+            elif node.op not in IDENTITY and node.op != "output":
+                values = [f"({'+'.join(values)})@{node.op}"]
+            terms.append(values)
+        return "+".join(terms[-1]) or "#"
+
+    @cached_property
+    def _canonical(self) -> tuple[tuple[str, ...], Edges, tuple[Mapping[str, Any], ...]]:
+        kept, incoming = self._contracted()
+        place = {v: i for i, v in enumerate(kept)}
+        ops = tuple(self.nodes[v].op for v in kept)
+        edges = tuple(sorted((place[u], place[v], n) for v in kept for u, n in incoming[v].items()))
+        order = _order(ops, edges)
+        rank = {v: i for i, v in enumerate(order)}
+        return (
+            tuple(ops[v] for v in order),
+            tuple(sorted((rank[u], rank[v], n) for u, v, n in edges)),
+            tuple(self.nodes[kept[v]].attrs for v in order),
+        )
+
+    def _contracted(self) -> tuple[list[int], dict[int, dict[int, int]]]:
+        """Nodes that stay, and how often each of them takes which others in."""
+        last = len(self.nodes) - 1
+        if not self.alive:
+            return [0, last], {0: {}, last: {}}
+        incoming: list[list[int]] = [[] for _ in self.nodes]
+        for source, target in self.edges:
+            if self.live[source] and self.live[target]:
+                incoming[target].append(source)
+        value: dict[int, dict[int, int]] = {0: {0: 1}}  # as a sum of nodes that stay
+        kept: dict[int, dict[int, int]] = {0: {}}
+        known: dict[object, int] = {}
+        for v in range(1, last + 1):
+            if not self.live[v]:
+                continue
+            node = self.nodes[v]
+            total: dict[int, int] = {}
+            for u in incoming[v]:
+                parts = value[u]
+                if node.op in CONCAT and (len(parts) > 1 or max(parts.values()) > 1):
+                    parts = {u: 1}  # a sum that stands beside others stays a node
+                    kept.setdefault(u, value[u])
+                for w, times in parts.items():
+                    total[w] = total.get(w, 0) + times
+            if node.op in IDENTITY and v != last:
+                value[v] = total
+                continue
+            if node.attrs.get("weights") is False:
+                same = known.setdefault((node.op, frozenset(total.items())), v)
+                if same != v:
+                    value[v] = {same: 1}
+                    continue
+            kept[v], value[v] = total, {v: 1}
+        return sorted(kept), kept
+
+
+@lru_cache(maxsize=2**16)
+def _order(ops: tuple[str, ...], edges: Edges) -> tuple[int, ...]:
+    """Nodes in an order that depends on the graph's shape and operations only."""
+    incoming: list[dict[int, int]] = [{} for _ in ops]
+    outgoing: list[dict[int, int]] = [{} for _ in ops]
+    depth = [0] * len(ops)
+    for u, v, n in edges:
+        incoming[v][u] = n
+        outgoing[u][v] = n
+    for v, sources in enumerate(incoming):
+        depth[v] = 1 + max((depth[u] for u in sources), default=-1)
+    depth[-1] = max(depth[-1], len(ops))  # the output is last, also where nothing leads to it
+
+    def refine(colors: list[int]) -> list[int]:
+        while True:
+            marks = [
+                (
+                    colors[v],
+                    sorted((colors[u], n) for u, n in incoming[v].items()),
+                    sorted((colors[w], n) for w, n in outgoing[v].items()),
+                )
+                for v in range(len(ops))
+            ]
+            finer = _ranks(marks)
+            if len(set(finer)) == len(set(colors)):
+                return finer
+            colors = finer
+
+    def search(colors: list[int]) -> tuple[Edges, list[int]]:
+        colors = refine(colors)
+        sizes = Counter(colors)
+        shared = [c for c in sorted(sizes) if sizes[c] > 1]
+        if not shared:
+            code = sorted((colors[u], colors[v], n) for u, v, n in edges)
+            return tuple(code), colors
+        members = [v for v, c in enumerate(colors) if c == shared[0]]
+        # nodes with the same neighbours can change places: one of them stands for all
+        unlike = {
+            repr((sorted(incoming[v].items()), sorted(outgoing[v].items()))): v for v in members
+        }
+        return min(
+            search([2 * c - (w == v) for w, c in enumerate(colors)]) for v in unlike.values()
+        )
+
+    _, places = search(_ranks([(d, op) for d, op in zip(depth, ops, strict=True)]))
+    return tuple(sorted(range(len(ops)), key=places.__getitem__))
+
+
+def _ranks(marks: Iterable[Any]) -> list[int]:
+    """Each mark's place among the distinct ones."""
+    marks = list(marks)
+    distinct: list[Any] = []
+    for mark in sorted(marks):
+        if not distinct or mark != distinct[-1]:
+            distinct.append(mark)
+    return [distinct.index(mark) for mark in marks]

@@ -18,12 +18,20 @@ from foretell.spaces._cells import EDGES, OPS, CellCosts, live_edges
 __all__ = ["NB201"]
 
 _PATTERN = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|", re.ASCII)
-_ATTRS: dict[str, Mapping[str, object]] = {
-    "nor_conv_1x1": MappingProxyType({"kernel": 1, "stride": 1, "weights": True}),
-    "nor_conv_3x3": MappingProxyType({"kernel": 3, "stride": 1, "weights": True}),
-    "avg_pool_3x3": MappingProxyType({"kernel": 3, "stride": 1, "weights": False}),
-}
-_NODE_OPS = {"none": "zero", "skip_connect": "skip"}
+
+
+def _node(op: str, **attrs: object) -> Node:
+    return Node(op, MappingProxyType(attrs))
+
+
+_OP_NODES = (
+    _node("zero"),
+    _node("skip"),
+    _node("nor_conv_1x1", kernel=1, stride=1, weights=True),
+    _node("nor_conv_3x3", kernel=3, stride=1, weights=True),
+    _node("avg_pool_3x3", kernel=3, stride=1, weights=False),
+)
+_INPUT, _SUM, _OUTPUT = _node("input"), _node("sum"), _node("output")
 
 
 @dataclass(frozen=True)
@@ -82,19 +90,16 @@ class NB201(ProductSpace):
     def graph(self, arch: Arch) -> Graph:
         """The cell: one node per edge's operation, and a sum where edges meet."""
         self.check(arch)
-        nodes = [Node("input")]
-        edges: list[tuple[int, int]] = []
-        ends = [0]
+        nodes, edges, ends = [_INPUT], [], [0]
         incoming: list[int] = []
         for (source, target), gene in zip(EDGES, arch.genes, strict=True):
-            op = OPS[gene]
-            nodes.append(Node(_NODE_OPS.get(op, op), _ATTRS.get(op, MappingProxyType({}))))
-            edges.append((ends[source], len(nodes) - 1))
-            incoming.append(len(nodes) - 1)
+            edges.append((ends[source], len(nodes)))
+            incoming.append(len(nodes))
+            nodes.append(_OP_NODES[gene])
             if source == target - 1:
-                nodes.append(Node("sum" if target < 3 else "output"))
-                edges += [(i, len(nodes) - 1) for i in incoming]
-                ends.append(len(nodes) - 1)
+                edges += [(i, len(nodes)) for i in incoming]
+                ends.append(len(nodes))
+                nodes.append(_SUM if target < 3 else _OUTPUT)
                 incoming = []
         return Graph(tuple(nodes), tuple(edges))
 
