@@ -80,7 +80,8 @@ class Recipe:
         crop: pixels of padding for random crops; None takes what the task says.
         use_val: train on the validation images too, as for a final network; the validation
             curves are then NaN, because nothing is left to validate on.
-        channels_last: memory format of images and weights.
+        channels_last: memory format of images and weights while training, which is faster on
+            CPUs; None means where the module can work with it.
 
     Raises:
         ValueError: a number is out of range.
@@ -98,7 +99,7 @@ class Recipe:
     flip: bool | None = None
     crop: int | None = None
     use_val: bool = False
-    channels_last: bool = False
+    channels_last: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -223,7 +224,7 @@ class _Run:
     """Everything that changes during a run, as a checkpoint stores it."""
 
     module: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: "_SGD"
     generator: torch.Generator
     epoch: int = 0
     seconds: float = 0.0
@@ -258,8 +259,6 @@ def fit(
     """
     device = torch.device(device)
     module.to(device)
-    if recipe.channels_last:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = (task.train, task.val) if recipe.use_val else (task.train,)
     images = torch.cat([p.images for p in parts]) if len(parts) > 1 else task.train.images
     labels = torch.cat([p.labels for p in parts]).to(device)
@@ -272,21 +271,18 @@ def fit(
         flip=task.flip if recipe.flip is None else recipe.flip,
         crop=crop,
         size=min(recipe.batch_size, len(labels)),
-        channels_last=recipe.channels_last,
     )
-    run = _Run(module, _optimizer(module, recipe), torch.Generator().manual_seed(seed))
-    with _forked(device, seed), _deterministic(device):
+    with _forked(device, seed), _deterministic(device), _format(module, task, recipe) as layout:
+        run = _Run(module, _SGD(module, recipe), torch.Generator().manual_seed(seed))
         key = _key(recipe, task, seed)
         if checkpoint is not None:
             _load(run, Path(checkpoint), key, device)
         while run.epoch < recipe.epochs:
             start = time.perf_counter()
-            train_loss = _train_epoch(run, batches, recipe)
+            train_loss = _train_epoch(run, batches, recipe, layout)
             val_loss = val_accuracy = math.nan
             if not recipe.use_val:
-                val_loss, val_accuracy = evaluate(
-                    module, task.val, task, channels_last=recipe.channels_last
-                )
+                val_loss, val_accuracy = evaluate(module, task.val, task, layout)
             epoch = Epoch(
                 run.epoch, train_loss, val_loss, val_accuracy, time.perf_counter() - start
             )
@@ -297,7 +293,7 @@ def fit(
                 _save(run, Path(checkpoint), key, device)
             if on_epoch is not None:
                 on_epoch(epoch)
-        _, test_accuracy = evaluate(module, task.test, task, channels_last=recipe.channels_last)
+        _, test_accuracy = evaluate(module, task.test, task, layout)
     curves = run.curves
     return TrainingResult(
         curves, curves.val_accuracy[-1], test_accuracy, run.seconds, len(curves.train_loss)
@@ -306,7 +302,10 @@ def fit(
 
 @torch.inference_mode()
 def evaluate(
-    module: nn.Module, part: Part, task: TensorTask, *, channels_last: bool = False
+    module: nn.Module,
+    part: Part,
+    task: TensorTask,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy in [0, 1], with the module in evaluation mode.
 
@@ -319,8 +318,7 @@ def evaluate(
         for start in range(0, len(part), EVALUATION_BATCH):
             stop = start + EVALUATION_BATCH
             x = normalise(part.images[start:stop].to(device), task.mean, task.std)
-            if channels_last:
-                x = x.contiguous(memory_format=torch.channels_last)
+            x = x.contiguous(memory_format=layout)
             y = part.labels[start:stop].to(device)
             logits = module(x)
             loss += F.cross_entropy(logits, y, reduction="sum")
@@ -359,7 +357,6 @@ class _Batches:
     flip: bool
     crop: int
     size: int
-    channels_last: bool
 
     @property
     def count(self) -> int:
@@ -402,30 +399,26 @@ class _Batches:
                 rows[:, None, :, None],
                 columns[:, None, None, :],
             ]
-        x = normalise(x, self.mean, self.std)
-        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+        return normalise(x, self.mean, self.std)
 
 
-def _train_epoch(run: _Run, batches: _Batches, recipe: Recipe) -> float:
+def _train_epoch(
+    run: _Run, batches: _Batches, recipe: Recipe, layout: torch.memory_format
+) -> float:
     """One epoch; the mean loss of its steps."""
     run.module.train()
     total = torch.zeros((), dtype=torch.float64, device=batches.labels.device)
-    parameters = [p for g in run.optimizer.param_groups for p in g["params"]]
     steps = batches.count
     check = 50 if total.is_cuda else 1
     for step, (x, y) in enumerate(batches.epoch(run.generator)):
         rate = recipe.lr * schedule((run.epoch * steps + step) / (recipe.epochs * steps), recipe)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
-        loss = F.cross_entropy(run.module(x), y, label_smoothing=recipe.label_smoothing)
+        logits = run.module(x.contiguous(memory_format=layout))
+        loss = F.cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
         total += loss.detach()
         if (step + 1) % check == 0 or step + 1 == steps:
             _check_finite(total, run.epoch)
-        run.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, recipe.clip)
-        run.optimizer.step()
+        run.optimizer.step(rate)
     return total.item() / steps
 
 
@@ -447,19 +440,89 @@ def _check_finite(total: Tensor, epoch: int) -> None:
         raise DivergenceError(epoch, value)
 
 
-def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        [g for g in groups if g["params"]],
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        fused=True,
-    )
+class _SGD:
+    """SGD with momentum and clipping, as ``torch.optim.SGD`` and ``clip_grad_norm_`` do it.
+
+    Written out because torch's own loads its compiler on first use, which takes seconds.
+    """
+
+    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
+        """Start with momentum zero and without gradients."""
+        self.recipe = recipe
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.momenta = [torch.zeros_like(p) for p in self.parameters]
+        self._clear()
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Move each weight that has a gradient, and drop the gradients."""
+        recipe = self.recipe
+        moving = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        if not moving:
+            return
+        weights: list[Tensor] = [self.parameters[i] for i in moving]
+        momenta = [self.momenta[i] for i in moving]
+        gradients = [w.grad for w in weights if w.grad is not None]
+        if recipe.clip is not None:
+            norm = torch.stack(torch._foreach_norm(gradients)).norm()
+            torch._foreach_mul_(gradients, (recipe.clip / (norm + 1e-6)).clamp(max=1.0))
+        if recipe.weight_decay:
+            pairs = [(g, w) for g, w in zip(gradients, weights, strict=True) if w.ndim > 1]
+            if pairs:
+                decayed, sources = zip(*pairs, strict=True)
+                torch._foreach_add_(decayed, sources, alpha=recipe.weight_decay)
+        if recipe.momentum:
+            torch._foreach_mul_(momenta, recipe.momentum)
+            torch._foreach_add_(momenta, gradients)
+            if recipe.nesterov:
+                torch._foreach_add_(gradients, momenta, alpha=recipe.momentum)
+            else:
+                gradients = momenta
+        torch._foreach_add_(weights, gradients, alpha=-rate)
+        self._clear()
+
+    def state(self) -> list[Tensor]:
+        """The momenta."""
+        return self.momenta
+
+    def load(self, momenta: list[Tensor]) -> None:
+        """Take over the momenta of a checkpoint.
+
+        Raises:
+            ValueError: they are of another network.
+        """
+        if [m.shape for m in momenta] != [p.shape for p in self.parameters]:
+            raise ValueError("other shapes")
+        for mine, other in zip(self.momenta, momenta, strict=True):
+            mine.copy_(other)
+
+    def _clear(self) -> None:
+        for p in self.parameters:
+            p.grad = None
+
+
+@contextmanager
+def _format(module: nn.Module, task: TensorTask, recipe: Recipe) -> Iterator[torch.memory_format]:
+    """The memory format to train in; afterwards the weights are contiguous again."""
+    if recipe.channels_last is False:
+        yield torch.contiguous_format
+        return
+    _to_format(module, torch.channels_last)
+    layout = torch.channels_last
+    try:
+        if recipe.channels_last is None:
+            try:
+                evaluate(module, Part(task.val.images[:2], task.val.labels[:2]), task, layout)
+            except RuntimeError:  # such as view() of a tensor in this format
+                layout = torch.contiguous_format
+                _to_format(module, layout)
+        yield layout
+    finally:
+        _to_format(module, torch.contiguous_format)
+
+
+def _to_format(module: nn.Module, layout: torch.memory_format) -> None:
+    module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 @contextmanager
@@ -493,7 +556,7 @@ def _save(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> N
         "format": FORMAT,
         "key": key,
         "module": run.module.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
+        "momenta": run.optimizer.state(),
         "generator": run.generator.get_state(),
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
@@ -533,7 +596,7 @@ def _load(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> N
         raise OtherRunError(f"{path} is the checkpoint of another {' and '.join(changed)}")
     try:
         run.module.load_state_dict(state["module"])
-        run.optimizer.load_state_dict(state["optimizer"])
+        run.optimizer.load(state["momenta"])
     except (RuntimeError, ValueError) as error:
         raise OtherRunError(f"{path} is the checkpoint of another network") from error
     run.generator.set_state(state["generator"].cpu())
