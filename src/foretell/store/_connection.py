@@ -5,7 +5,6 @@ import errno
 import os
 import shutil
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -244,8 +243,8 @@ class Database:
             )
         if _is(error, sqlite3.SQLITE_READONLY) or _is(error, sqlite3.SQLITE_CANTOPEN):
             return StoreError(
-                f"The store {path} could not be {done} ({error}): check that the file and its "
-                f"folder may be written."
+                f"The store {path} could not be {done} ({error}): check the permissions of the "
+                f"file and its folder."
             )
         if _is(error, sqlite3.SQLITE_IOERR):
             return StoreError(
@@ -298,17 +297,19 @@ def network_file_system(path: Path) -> str | None:
 
     WAL needs memory that all processes share, which no network file system offers.
     """
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-        place = path.parent.resolve()
-    except OSError:
-        return None
+    place = path.parent.resolve()
     best, kind = -1, ""
-    for line in lines:
+    for line in _mounts():
         before, _, after = line.partition(" - ")
         mount = before.split(" ")[4].encode().decode("unicode_escape")
         if len(mount) >= best and place.is_relative_to(mount):
             best, kind = len(mount), after.split(" ")[0]
     return kind if kind.startswith(_NETWORK) else None
+
+
+def _mounts() -> list[str]:
+    """Lines of Linux's table of mounts; empty on other systems."""
+    try:
+        return Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return []
