@@ -12,14 +12,15 @@ from itertools import pairwise
 import numpy as np
 
 from foretell.graph import Graph, Node
+from foretell.types import Array
 
-__all__ = ["PlacedEdge", "PlacedNode", "Placement", "live_nodes", "place"]
+__all__ = ["PlacedEdge", "PlacedNode", "Placement", "place"]
 
 ZERO_OPS = frozenset({"zero", "none"})
 SUMS = frozenset({"sum", "add"})
 ENDS = frozenset({"input", "output"})
 HEIGHT, SMALL, DUMMY = 34.0, 22.0, 10.0
-ROW_GAP, COLUMN_GAP, MARGIN = 24.0, 14.0, 10.0
+ROW_GAP, COLUMN_GAP, MARGIN = 30.0, 16.0, 10.0
 LETTER = 7.6
 
 
@@ -53,8 +54,7 @@ class PlacedEdge:
     """A line through points, from the lower side of one node to the upper side of another.
 
     Args:
-        points: (x, y); from the second on they come in pairs between which the line runs straight
-            down, beside the nodes of a layer, and then one at the end.
+        points: (x, y), two or more, from top to bottom.
         live: whether both of its ends are live.
     """
 
@@ -81,20 +81,6 @@ class Placement:
     dead: int
 
 
-def live_nodes(graph: Graph) -> list[bool]:
-    """Whether each node lies on a path from the first to the last node without a zero operation."""
-    count = len(graph.nodes)
-    open_ = [node.op not in ZERO_OPS for node in graph.nodes]
-    down, up = [False] * count, [False] * count
-    if count:
-        down[0], up[-1] = open_[0], open_[-1]
-    for a, b in sorted(graph.edges, key=lambda e: e[1]):
-        down[b] = down[b] or (down[a] and open_[b])
-    for a, b in sorted(graph.edges, key=lambda e: -e[0]):
-        up[a] = up[a] or (up[b] and open_[a])
-    return [d and u for d, u in zip(down, up, strict=True)]
-
-
 def place(graph: Graph) -> Placement:
     """Where to draw each node and edge of a graph.
 
@@ -106,11 +92,12 @@ def place(graph: Graph) -> Placement:
     """
     if not graph.nodes:
         return Placement((), (), 0.0, 0.0, 0)
-    live = live_nodes(graph)
+    live = graph.live
     layer = _layers(graph)
     count = len(graph.nodes)
     # every edge over several layers becomes a chain of dummies, so that it bends around nodes
-    widths = [_width(node) for node in graph.nodes]
+    widest = max(_width(node) for node in graph.nodes)
+    widths = [widest if _kind(n) in ("op", "skip", "zero") else _width(n) for n in graph.nodes]
     heights = [_height(node) for node in graph.nodes]
     chains: list[list[int]] = []
     links: list[tuple[int, int]] = []
@@ -128,7 +115,7 @@ def place(graph: Graph) -> Placement:
     for item, row in enumerate(layer):
         rows[row].append(item)
     _uncross(rows, links)
-    x = _columns(rows, links, widths)
+    x = _columns(rows, links, widths, count)
     left = min(v - w / 2 for v, w in zip(x, widths, strict=True))
     x = [v - left + MARGIN for v in x]
     y, top = [0.0] * len(layer), MARGIN
@@ -145,8 +132,7 @@ def place(graph: Graph) -> Placement:
     for (a, b), chain in zip(graph.edges, chains, strict=True):
         points = [(x[a], y[a] + heights[a] / 2)]
         for item in chain[1:-1]:
-            half = row_height[layer[item]] / 2
-            points += [(x[item], y[item] - half), (x[item], y[item] + half)]
+            points.append((x[item], y[item]))
         points.append((x[b], y[b] - heights[b] / 2))
         edges.append(PlacedEdge(tuple(points), live[a] and live[b]))
     return Placement(
@@ -172,7 +158,7 @@ def _label(node: Node) -> str:
     kind = _kind(node)
     if kind in ("sum", "zero"):
         return {"sum": "+", "zero": "none"}[kind]
-    text, out = node.op.replace("_", " "), []
+    text, out = node.op.removeprefix("nor_").replace("_", " "), []
     for i, letter in enumerate(text):
         around = text[i - 1 : i].isdigit() and text[i + 1 : i + 2].isdigit()
         if letter == "x" and around:
@@ -182,14 +168,11 @@ def _label(node: Node) -> str:
         else:
             out.append(letter)
     label = "".join(out)
-    channels = node.attrs.get("channels")
-    if kind == "op" and channels is not None and node.attrs.get("show_channels"):
-        label = f"{label}, {channels}"
     return label if len(label) <= 22 else label[:21] + "…"
 
 
 def _detail(node: Node) -> str:
-    known = [f"{k} {v}" for k, v in node.attrs.items() if k != "show_channels" and v is not None]
+    known = [f"{k} {v}" for k, v in node.attrs.items() if v is not None]
     return ", ".join([node.op, *known])
 
 
@@ -263,13 +246,24 @@ def _crossings(rows: Sequence[Sequence[int]], links: Sequence[tuple[int, int]]) 
 
 
 def _columns(
-    rows: Sequence[Sequence[int]], links: Sequence[tuple[int, int]], widths: Sequence[float]
+    rows: Sequence[Sequence[int]],
+    links: Sequence[tuple[int, int]],
+    widths: Sequence[float],
+    real: int,
 ) -> list[float]:
-    """Where each item is: near its neighbours, in the row's order, without overlap."""
+    """Where each item is: near its neighbours, in the row's order, without overlap.
+
+    Items from ``real`` on are dummies; a link between two of them pulls eight times as strongly as
+    one between two nodes, so that long edges run straight (Gansner et al., 1993).
+    """
     near: list[list[int]] = [[] for _ in widths]
+    pull: list[list[float]] = [[] for _ in widths]
     for a, b in links:
+        weight = (1.0, 2.0, 8.0)[(a >= real) + (b >= real)]
         near[a].append(b)
         near[b].append(a)
+        pull[a].append(weight)
+        pull[b].append(weight)
     x = np.zeros(len(widths))
     for row in rows:
         edge = 0.0
@@ -282,22 +276,24 @@ def _columns(
         for row in rows:
             if not row:
                 continue
-            wish = [float(np.mean(x[near[i]])) if near[i] else float(x[i]) for i in row]
+            wish = [
+                float(np.average(x[near[i]], weights=pull[i])) if near[i] else x[i] for i in row
+            ]
+            force = [sum(pull[i]) or 1.0 for i in row]
             gaps = [(widths[a] + widths[b]) / 2 + COLUMN_GAP for a, b in pairwise(row)]
             offset = np.concatenate([[0.0], np.cumsum(gaps)])
-            x[list(row)] = _isotonic(np.array(wish) - offset) + offset
+            x[list(row)] = _isotonic(np.array(wish) - offset, force) + offset
     return [float(v) for v in x]
 
 
-def _isotonic(
-    values: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The non-decreasing sequence nearest to ``values`` in squared distance."""
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        mean, size = float(value), 1
+def _isotonic(values: Array, weights: Sequence[float]) -> Array:
+    """The non-decreasing sequence nearest to ``values`` in weighted squared distance."""
+    blocks: list[tuple[float, float, int]] = []
+    for value, weight in zip(values, weights, strict=True):
+        mean, force, size = float(value), weight, 1
         while blocks and blocks[-1][0] > mean:
-            before, count = blocks.pop()
-            mean, size = (before * count + mean * size) / (count + size), count + size
-        blocks.append((mean, size))
-    return np.concatenate([np.full(size, mean) for mean, size in blocks])
+            before, pulled, count = blocks.pop()
+            mean = (before * pulled + mean * force) / (pulled + force)
+            force, size = pulled + force, count + size
+        blocks.append((mean, force, size))
+    return np.concatenate([np.full(size, mean) for mean, _, size in blocks])

@@ -8,15 +8,13 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from foretell.errors import MissingExtraError, RunFolderError
 from foretell.report import plots, tables
 from foretell.report._data import RunData
 from foretell.report.texts import size
-from foretell.report.words import context, star_number
+from foretell.report.words import context, joints, star_number
 from foretell.types import Json
 
 __all__ = ["figures", "render", "write"]
@@ -66,6 +64,9 @@ def render(run: RunData) -> str:
     Raises:
         MissingExtraError: plotly is not installed.
     """
+    import jinja2  # loads slowly
+    from markupsafe import Markup
+
     plotly = _plotly()
     js, css = _resource("report.js"), _resource("report.css")
     made = figures(run)
@@ -74,6 +75,7 @@ def render(run: RunData) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["joints"] = joints
     template = environment.from_string(_resource("page.html.j2"))
     mark = "@@file-size@@"
     html = template.render(

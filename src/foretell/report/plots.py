@@ -115,7 +115,6 @@ def _figure(data: Sequence[Figure], x: Figure, y: Figure, **layout: Json) -> Fig
         "height": 380,
         "margin": {"l": 12, "r": 16, "t": 12, "b": 12},
         "showlegend": named > 1,
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
         "hovermode": "closest",
     }
     return {"data": list(data), "layout": {**base, **layout}}
@@ -182,7 +181,7 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     data = []
     for mask, name, marker in (
         (done & ~below & ~old, "trained", dot),
-        (done & ~below & old, "from an earlier call", hollow),
+        (done & ~below & old, "trained in an earlier call", hollow),
     ):
         if mask.any():
             text = _pick(tips, mask)
@@ -239,9 +238,7 @@ def prediction_plot(info: PredictionInfo, winner: int | None) -> Figure:
             _scatter(ends, ends, "prediction = truth", mode="lines", line=line, hoverinfo="skip")
         )
     marker = {"size": 9, "color": "@accent", "opacity": 0.8, "line": {"width": 1, "color": "@card"}}
-    data.append(
-        _scatter(info.predicted, info.accuracy, "trained network", marker=marker, text=tips)
-    )
+    data.append(_scatter(info.predicted, info.accuracy, "trained", marker=marker, text=tips))
     for i, trial in enumerate(info.trials):
         if trial.number == winner:
             data.append(_star(info.predicted[i], info.accuracy[i], tips[i]))
@@ -340,13 +337,13 @@ def correlation_plot(info: CorrelationInfo) -> Figure:
     if math.isfinite(info.noise):
         shapes.append(
             {"type": "rect", "x0": -info.noise, "x1": info.noise, "yref": "paper", "y0": 0, "y1": 1,
-             "fillcolor": "@band", "line": {"width": 0}, "layer": "below"}
+             "fillcolor": "@band", "line": {"width": 0}, "layer": "below the axis"}
         )  # fmt: skip
     low = min(0.0, float(info.accuracy[known].min()), -info.noise if shapes else 0.0)
     top = max(0.0, float(info.accuracy[known].max()), info.noise if shapes else 0.0)
     return _figure(
         data,
-        _axis("Kendall's tau-b with trained accuracy", range=[low - 0.06, min(1.03, top + 0.08)],
+        _axis("Kendall's tau-b", range=[low - 0.06, min(1.03, top + 0.08)],
               zeroline=True, zerolinecolor="@muted", nticks=8),
         _axis("", type="category", categoryorder="array", categoryarray=order[::-1],
               showgrid=False, ticksuffix=" ", range=[-0.7, len(order) - 0.3], dtick=1),
@@ -367,7 +364,10 @@ def heat_map(info: CorrelationInfo) -> Figure:
         ]
         for i, a in enumerate(names)
     ]
-    cells = [[signed(v).replace("0.", ".") for v in row] for row in info.matrix]
+    cells = [
+        ["1" if i == j else signed(v) for j, v in enumerate(row)]
+        for i, row in enumerate(info.matrix)
+    ]
     scale = [[0, "@neg"], [0.5, "@mid"], [1, "@pos"]]
     trace: Figure = {
         "type": "heatmap",
@@ -381,14 +381,11 @@ def heat_map(info: CorrelationInfo) -> Figure:
         "ygap": 1,
         "text": cells,
         "texttemplate": "%{text}",
-        "textfont": {"size": 11},
+        "textfont": {"size": 12},
         "customdata": tips,
         "hovertemplate": "%{customdata}<extra></extra>",
-        "colorbar": {
-            "thickness": 10, "len": 0.9, "outlinewidth": 0, "tickvals": [-1, -0.5, 0, 0.5, 1],
-            "ticktext": ["−1", "−.5", "0", ".5", "1"], "title": {"text": "tau-b", "side": "top"},
-        },
-    }  # fmt: skip
+        "showscale": False,
+    }
     return _figure(
         [trace],
         _axis("", type="category", tickangle=-90, showgrid=False, ticks="", dtick=1),
@@ -493,7 +490,7 @@ def robustness_plot(rows: Sequence[RobustnessRow], classes: int) -> Figure:
     ]  # fmt: skip
     figure = _figure(
         data,
-        _axis("Largest change of a pixel (eps, in 1/255)", rangemode="tozero", nticks=9),
+        _axis("eps (in 1/255)", rangemode="tozero", nticks=9),
         _axis("Accuracy", range=[0, 1.03], tickformat=".0%"),
         shapes=shapes,
         annotations=notes,

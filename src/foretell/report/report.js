@@ -17,10 +17,59 @@
     return value;
   };
 
+  const SHAPES = {
+    circle: "M12 3a5 5 0 1 0 .01 0z",
+    square: "M7.5 3.5h9v9h-9z",
+    diamond: "M12 2l6 6-6 6-6-6z",
+    cross: "M10 3h4v3h3v4h-3v3h-4v-3H7V6h3z",
+    star: "M12 1l2.1 4.7 5.1.5-3.9 3.4 1.2 5-4.5-2.7-4.5 2.7 1.2-5L4.8 6.2l5.1-.5z",
+    "triangle-up": "M12 3l5.5 9.5h-11z",
+    "triangle-down": "M12 13L6.5 3.5h11z",
+    "x-thin": "M8 4l8 8M16 4l-8 8",
+  };
+  const WIDTHS = { dash: "5 3", dot: "2 2.5", dashdot: "5 2.5 1.5 2.5", longdash: "8 3" };
+  const make = (name, attributes, parent) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [k, v] of Object.entries(attributes)) element.setAttribute(k, v);
+    if (parent) parent.append(element);
+    return element;
+  };
+
+  // a legend that wraps like text, which plotly's own does not
+  const legend = (box, figure) => {
+    let list = box.previousElementSibling;
+    if (!list || !list.classList.contains("series")) {
+      list = document.createElement("ul");
+      list.className = "series";
+      box.before(list);
+    }
+    list.replaceChildren();
+    if (!figure.layout.showlegend) return;
+    for (const trace of figure.data) {
+      if (!trace.name) continue;
+      const item = document.createElement("li");
+      const svg = make("svg", { viewBox: "0 0 24 16", width: 24, height: 16, "aria-hidden": "true" });
+      const mode = trace.mode || "";
+      if (mode.includes("lines")) {
+        const dash = WIDTHS[trace.line.dash] || "none";
+        make("path", { d: "M1 8h22", fill: "none", stroke: trace.line.color, "stroke-dasharray": dash,
+          "stroke-width": Math.max(trace.line.width || 2, 1.5) }, svg);
+      }
+      if (mode.includes("markers") && trace.marker.size > 5) {
+        const { color, symbol = "circle", line = {} } = trace.marker;
+        const edge = line.width ? line.color : color;
+        make("path", { d: SHAPES[symbol], fill: symbol === "x-thin" ? "none" : color, stroke: edge,
+          "stroke-width": line.width || 0 }, svg);
+      }
+      item.append(svg, new DOMParser().parseFromString(trace.name, "text/html").documentElement.textContent);
+      list.append(item);
+    }
+  };
+
   const draw = (box) => {
     const css = getComputedStyle(document.documentElement);
     const color = (name) => css.getPropertyValue("--" + name).trim();
-    const narrow = box.clientWidth < 480;
+    const narrow = window.innerWidth <= 620;
     const figure = painted(figures[box.id], css, false);
     const layout = figure.layout;
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
@@ -40,14 +89,15 @@
       for (const trace of figure.data) {
         if (trace.type !== "heatmap") continue;
         trace.texttemplate = "";
-        delete trace.colorbar.title;
-        Object.assign(trace.colorbar, { orientation: "h", y: 1, yanchor: "bottom", len: 1, thickness: 8 });
-        layout.height = Math.max(330, 110 + 17 * trace.y.length + 60);
+        layout.height = 110 + 18 * trace.y.length;
         layout.xaxis.tickfont = layout.yaxis.tickfont = { size: 11 };
       }
       if (layout.yaxis.categoryarray) layout.height = Math.max(220, 90 + 24 * layout.yaxis.categoryarray.length);
     }
-    Plotly.react(box, figure.data, layout, {
+    legend(box, figure);
+    layout.showlegend = false;
+    Plotly.purge(box);
+    Plotly.newPlot(box, figure.data, layout, {
       displaylogo: false,
       responsive: false,
       showTips: false,

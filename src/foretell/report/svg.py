@@ -44,15 +44,22 @@ def _arrow(name: str) -> str:
 
 
 def _edge(edge: PlacedEdge) -> str:
-    (x, y), parts = edge.points[0], []
-    parts.append(f"M{x:.1f} {y:.1f}")
-    for k, (to_x, to_y) in enumerate(edge.points[1:]):
-        if k % 2:  # beside the nodes of a layer
-            parts.append(f"L{to_x:.1f} {to_y:.1f}")
-        else:
-            middle = (y + to_y) / 2
-            parts.append(f"C{x:.1f} {middle:.1f} {to_x:.1f} {middle:.1f} {to_x:.1f} {to_y:.1f}")
-        x, y = to_x, to_y
+    """A smooth line, upright at both ends (Hermite's form; the slope is dx/dy)."""
+    points = edge.points
+    parts = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    slopes = [
+        0.0,
+        *((c[0] - a[0]) / (c[1] - a[1]) for a, c in zip(points[:-2], points[2:], strict=True)),
+        0.0,
+    ]
+    for (x, y), (to_x, to_y), leave, enter in zip(
+        points[:-1], points[1:], slopes[:-1], slopes[1:], strict=True
+    ):
+        third = (to_y - y) * (0.5 if not leave or not enter else 1 / 3)
+        parts.append(
+            f"C{x + leave * third:.1f} {y + third:.1f} {to_x - enter * third:.1f} "
+            f"{to_y - third:.1f} {to_x:.1f} {to_y:.1f}"
+        )
     name = "live" if edge.live else "dead"
     return f'<path class="edge {name}" d="{" ".join(parts)}" marker-end="url(#arrow-{name})"/>'
 

@@ -1,6 +1,7 @@
 """What the page says: every sentence, tile and table row, from the tables of a run."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,15 +9,25 @@ from markupsafe import Markup
 
 from foretell.report import tables
 from foretell.report._data import RunData, TrialRow, Winner
-from foretell.report.layout import live_nodes, place
+from foretell.report.layout import place
 from foretell.report.svg import graph_svg
 from foretell.report.texts import DASH, amount, duration, percent, plain, shape, signed, size
 from foretell.types import Json
 
-__all__ = ["MOST_ROWS", "context", "star_number"]
+__all__ = ["MOST_ROWS", "context", "joints", "star_number"]
 
 MOST_ROWS = 300
 """Trials that the page lists; all of them are in trials.csv and in the charts."""
+
+
+def joints(text: object) -> Markup:
+    """A text, escaped, that may be broken after its separators and nowhere else by preference.
+
+    >>> joints("a=<1>,b")
+    Markup('a=&lt;1&gt;,<wbr>b')
+    """
+    pieces = re.findall(r"[^+,;|]*[+,;|]+|[^+,;|]+", str(text))
+    return Markup("<wbr>").join(pieces)
 
 
 def star_number(run: RunData) -> int | None:
@@ -144,8 +155,8 @@ def _winner_words(run: RunData) -> dict[str, Json]:
     }
     if winner is None:
         return words
-    faint = f"{_many(len(curves.trials), 'trial')} of the search" if curves.trials else ""
-    strong = "the winner's final training" if curves.winner else ""
+    faint = f"{_many(len(curves.trials), 'short training')} of the search" if curves.trials else ""
+    strong = "the winner's final one" if curves.winner else ""
     words["curves_text"] = (
         "Validation accuracy by epoch: " + " and ".join(p for p in (faint, strong) if p) + "."
         if curves.epochs
@@ -197,8 +208,7 @@ def _drawing(winner: Winner) -> tuple[Markup | None, int, bool]:
     if winner.graph is None or not winner.graph.nodes:
         return None, 0, False
     placed = place(winner.graph)
-    live = live_nodes(winner.graph)
-    skips = any(n.kind == "skip" and ok for n, ok in zip(placed.nodes, live, strict=True))
+    skips = any(n.kind == "skip" and n.live for n in placed.nodes)
     return Markup(graph_svg(winner.graph, winner.graph_title)), placed.dead, skips
 
 
@@ -240,11 +250,23 @@ def _search_words(run: RunData) -> dict[str, Json]:
 def _prediction_words(run: RunData) -> dict[str, Json]:
     info = tables.prediction_info(run)
     lead = "Before a network is trained, the search predicts how good it will be."
-    text = empty = ""
+    text = empty = note = ""
+    pairs: list[tuple[str, str]] = []
     if info.n >= 2 and math.isfinite(info.tau):
         text = (
-            f"Kendall's tau-b {signed(info.tau)}, Spearman {signed(info.rho)}, n = {info.n} "
-            f"(seed {run.seed}); by chance |tau-b| stays below {info.noise:.2f} in 95 % of cases."
+            f"Kendall's tau-b {signed(info.tau)}, n = {info.n} trained networks, seed {run.seed}."
+        )
+        if info.scale:
+            text += " On the dotted line both are equal."
+        pairs = [
+            ("Kendall's tau-b", signed(info.tau, 3)),
+            ("Spearman's rho", signed(info.rho, 3)),
+            ("trained networks", f"{info.n:,}"),
+            ("chance level", f"±{info.noise:.2f}"),
+        ]
+        note = (
+            "A random order of as many networks stays within the chance level in 95 % of cases, "
+            "so only a tau-b beyond it says that the prediction knew something."
         )
         lead += (
             " These networks were picked because they were promising, so the order among them is "
@@ -268,7 +290,13 @@ def _prediction_words(run: RunData) -> dict[str, Json]:
             if run.trials
             else "Nothing was trained."
         )
-    return {"prediction_lead": lead, "prediction_text": text, "prediction_empty": empty}
+    return {
+        "prediction_lead": lead,
+        "prediction_text": text,
+        "prediction_empty": empty,
+        "prediction_pairs": pairs,
+        "prediction_note": note,
+    }
 
 
 def _pareto_words(run: RunData) -> dict[str, Json]:
@@ -309,11 +337,12 @@ def _proxy_words(run: RunData) -> dict[str, Json]:
         tau = (
             f"Kendall's tau-b over n = {most:,} trained networks (chosen by the search, seed "
             f"{info.seed}). Best: {first} with {signed(float(info.accuracy[0]))}. Inside the grey "
-            f"band (±{info.noise:.2f}) chance alone would do."
+            f"band (±{info.noise:.2f}) it may be chance."
         )
     heat = (
         f"Kendall's tau-b over the pool: n = {info.pool:,} networks, {info.population}, seed "
-        f"{info.seed}{', ' + run.proxy_batch if run.proxy_batch else ''}. ◆ marks free baselines."
+        f"{info.seed}{', ' + run.proxy_batch if run.proxy_batch else ''}. ◆ marks free baselines, "
+        "blue agrees, orange contradicts."
     )
     rows = [
         {
@@ -343,8 +372,18 @@ def _proxy_words(run: RunData) -> dict[str, Json]:
         "heat_text": heat if len(info.names) > 1 else "",
         "heat_empty": "One proxy alone has nothing to be compared with." if info.names else nothing,
         "proxies": rows,
+        "nan_text": _nan_text(info),
         "matrix": matrix,
     }
+
+
+def _nan_text(info: tables.CorrelationInfo) -> str:
+    missing = [(int(n), name) for name, n in zip(info.names, info.missing, strict=True) if n]
+    if not missing:
+        return f"Every proxy scored all {info.pool:,} networks of the pool: no NaN."
+    worst = sorted(missing, key=lambda pair: (-pair[0], pair[1]))
+    counts = ", ".join(f"{name} {n:,}" for n, name in worst)
+    return f"Without a score (NaN) of {info.pool:,} networks: {counts}. They are left out pairwise."
 
 
 def _robust_words(run: RunData) -> dict[str, Json]:
