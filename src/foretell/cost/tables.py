@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from foretell.arch import Arch
-from foretell.cost.counting import Cost, count
+from foretell.cost.counting import Cost, count, count_meta
 from foretell.errors import ForetellError
 from foretell.networks import build
 from foretell.spaces import CostTable, Skeleton, get_space
@@ -82,6 +82,6 @@ def _count(arch: Arch, skeleton: Skeleton) -> Cost:
     try:
         with torch.device("meta"):
             module = build(arch, skeleton, seed=0)
-    except ForetellError:  # the builder may look at values, which the meta device has not
-        module = build(arch, skeleton, seed=0)
-    return count(module, skeleton.input_shape)
+        return count_meta(module, skeleton.input_shape)
+    except Exception:  # the network may look at values, which the meta device has not
+        return count(build(arch, skeleton, seed=0), skeleton.input_shape)
