@@ -193,10 +193,12 @@ def score(
         known = _arch_or_place(place, item) if isinstance(item, str) else item
         labels.append(_label(place, known))
         if isinstance(known, str):
-            known = partial(
-                build_module, known, input_shape=task.input_shape, classes=task.classes, seed=seed
+            shape, classes = task.input_shape, task.classes
+            found.append(
+                partial(build_module, known, input_shape=shape, classes=classes, seed=seed)
             )
-        found.append(known)
+        else:
+            found.append(known)
     batches = make_batches(task, batch_size=batch_size, count=2, seed=seed)
     on_progress("score", 0, len(found))
     scores = score_networks(
@@ -269,7 +271,8 @@ def cost(
         label = _label(place, known)
         if isinstance(known, Arch):
             table = book([known])
-            rows.append((label, *(int(c[0]) for c in (table.params, table.flops, table.memory))))
+            params, flops, memory = table.params[0], table.flops[0], table.memory[0]
+            rows.append((label, int(params), int(flops), int(memory)))
         else:
             from foretell.cost import count
             from foretell.networks import build_module

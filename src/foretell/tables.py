@@ -65,7 +65,7 @@ def check_table_path(path: Path | str) -> Path:
         )
     if not path.parent.is_dir():
         raise UsageError(
-            f"There is no folder {str(path.parent)!r} to write {path.name} to: make it."
+            f"There is no folder {str(path.parent)!r} to write {path.name} to: make it first."
         )
     if path.suffix == ".parquet":
         _duckdb("Writing Parquet")

@@ -19,7 +19,10 @@ def show(columns: Mapping[str, Sequence[object]], as_json: bool, *, title: str) 
         title: above the table.
     """
     if as_json:
-        rows = [dict(zip(columns, map(plain, r), strict=True)) for r in zip(*columns.values())]
+        rows = [
+            dict(zip(columns, map(plain, r), strict=True))
+            for r in zip(*columns.values(), strict=True)
+        ]
         click.echo(json.dumps(rows))
         return
     from rich.console import Console

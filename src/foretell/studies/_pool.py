@@ -1,11 +1,12 @@
 """The pool of a search: drawn once, dropped by closed form, scored in shared passes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foretell.arch import Arch
 from foretell.data import Task
@@ -54,7 +55,7 @@ class _Watched:
         self.inner, self.drawn = inner, 0
         self.excluded: dict[str, int] = {}
 
-    def __call__(self, archs: "list[Arch]") -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
+    def __call__(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         self.drawn += len(archs)
         for name, count in self.inner.excluded(archs).items():
             self.excluded[name] = self.excluded.get(name, 0) + count
@@ -148,13 +149,13 @@ def score_pool(
     store.put_value(study, _SECONDS, spent)
     places = {key: i for i, key in enumerate(stored.keys)}
     values = stored.values[[places[str(a)] for a in pool.archs]]
-    index = {str(a): i for i, a in enumerate(pool.archs)}
+    position = {str(a): i for i, a in enumerate(pool.archs)}
     return Pool(
         pool.archs,
         MappingProxyType({n: values[:, i] for i, n in enumerate(stored.names)}),
         pool.drawn,
         pool.excluded,
-        {index[key]: why for key, why in failures.items() if key in index},
+        {position[key]: why for key, why in failures.items() if key in position},
         reused,
         spent,
     )

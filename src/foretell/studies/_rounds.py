@@ -1,4 +1,4 @@
-"""Rounds of trials: added to the store, claimed, run, finished; what is finished is never run again."""
+"""Rounds of trials: stored, claimed, run, finished; what is finished is never run again."""
 
 import time
 from collections.abc import Sequence

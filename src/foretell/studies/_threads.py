@@ -1,4 +1,4 @@
-"""One thread for tiny networks: nothing is lost, and the bytes do not depend on the machine's cores."""
+"""One thread for tiny networks: it costs nothing, and the bytes are the same on any core count."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

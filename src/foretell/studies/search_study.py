@@ -363,15 +363,16 @@ def _attack(
     known = store.value(STUDY, key)
     on_progress("attack", 0, 1)
     if known is None:
-        result = evaluate(
-            final.module,
-            task,
-            attacks=config.attacks,
-            eps=eps,
-            images=config.attack_images,
-            seed=stream_seed(config.seed, "attack"),
-            device=config.device,
-        )
+        with one_thread():
+            result = evaluate(
+                final.module,
+                task,
+                attacks=config.attacks,
+                eps=eps,
+                images=config.attack_images,
+                seed=stream_seed(config.seed, "attack"),
+                device=config.device,
+            )
         known = {
             "clean": result.clean,
             "accuracy": {a: [[e, v] for e, v in row.items()] for a, row in result.accuracy.items()},
@@ -381,5 +382,5 @@ def _attack(
     return replace(
         final,
         robust_clean=known["clean"],
-        robustness={a: {e: v for e, v in row} for a, row in known["accuracy"].items()},
+        robustness={a: dict(row) for a, row in known["accuracy"].items()},
     )
