@@ -12,6 +12,7 @@ from foretell.report._data import (
     Winner,
 )
 from foretell.report.page import figures, render, write
+from foretell.report.terminal import summary
 
 __all__ = [
     "BASELINES",
@@ -25,5 +26,6 @@ __all__ = [
     "Winner",
     "figures",
     "render",
+    "summary",
     "write",
 ]

@@ -210,10 +210,10 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     data.append(_scatter(x, shown, "best so far", mode="lines", line=line, hoverinfo="skip"))
     if info.winner is not None:
         data.append(_star(x[info.winner], info.accuracy[info.winner], tips[info.winner]))
-    title = "Trials" if by == "trials" else "Seconds of work"
+    title = "Trial" if by == "trials" else "Seconds of work"
     return _figure(
         data,
-        _axis(title, rangemode="tozero", nticks=8),
+        _axis(title, rangemode="nonnegative" if by == "trials" else "tozero", nticks=8),
         _axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
     )
 

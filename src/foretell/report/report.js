@@ -69,7 +69,7 @@
   const draw = (box) => {
     const css = getComputedStyle(document.documentElement);
     const color = (name) => css.getPropertyValue("--" + name).trim();
-    const narrow = window.innerWidth <= 620;
+    const narrow = window.matchMedia("(max-width: 620px)").matches;
     const figure = painted(figures[box.id], css, false);
     const layout = figure.layout;
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";

@@ -183,7 +183,7 @@ class ProgressInfo:
 
     Args:
         trials: the rows.
-        number: trials so far, from 1.
+        number: of the trial.
         seconds: work so far.
         accuracy: validation accuracy; NaN if the trial failed.
         best: the best so far; NaN before the first success.
@@ -209,7 +209,7 @@ def progress_info(run: RunData) -> ProgressInfo:
         finished = np.cumsum(np.where(np.isfinite(seconds), seconds, 0.0))
     return ProgressInfo(
         trials=trials,
-        number=np.arange(1, len(trials) + 1),
+        number=np.array([t.number for t in trials], dtype=np.int64),
         seconds=finished,
         accuracy=accuracy,
         best=best,

@@ -223,10 +223,10 @@ def _search_words(run: RunData) -> dict[str, Json]:
     text += f", {hero.failed:,} failed." if hero.failed else "."
     progress = ""
     if info.winner is not None:
-        at = info.winner + 1
+        best = info.trials[info.winner]
         progress = (
-            f"The winner came as trial {at:,} of {len(info.trials):,}, with "
-            f"{percent(float(info.accuracy[info.winner]))} after the search's short training."
+            f"{'The winner' if run.winner else 'The best'} is trial {best.number:,}, with "
+            f"{percent(best.val_accuracy)} after the search's short training."
         )
     elif info.trials:
         progress = "No trial ended well."
