@@ -12,7 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.errors import EmptySplitError, LabelError, OneClassError
+from foretell.errors import (
+    DataError,
+    EmptySplitError,
+    ImageShapeError,
+    LabelError,
+    OneClassError,
+)
 from foretell.rng import stream
 from foretell.types import Array, IntArray, Shape3
 
@@ -172,7 +178,9 @@ def make_task(
             other parts, class-balanced.
 
     Raises:
+        DataError: some parts are uint8 and others floats.
         EmptySplitError: a part has no image, or a class has too few to be in each part.
+        ImageShapeError: the parts' images have different shapes.
         LabelError: labels and class names do not match, or a class is never trained on.
         OneClassError: the training images show fewer than two classes.
     """
@@ -185,6 +193,7 @@ def make_task(
         if not len(split):
             raise EmptySplitError(f"The {part} part of {name!r} has no image: add some.")
         _check_labels(name, part, split.labels, names)
+        _check_alike(name, part, split, train)
     present = np.unique(labels)
     if len(present) < 2:
         raise OneClassError(
@@ -257,4 +266,18 @@ def _check_labels(name: str, part: str, labels: IntArray, names: tuple[str, ...]
         raise LabelError(
             f"The {part} labels of {name!r} run from {low} to {high}, but there are {len(names)} "
             f"class names: give labels from 0 to {len(names) - 1}, or {high + 1} names."
+        )
+
+
+def _check_alike(name: str, part: str, split: Split, train: Split) -> None:
+    here, there = split.images, train.images
+    if here.shape[1:] != there.shape[1:]:
+        raise ImageShapeError(
+            f"The training and {part} images of {name!r} have different shapes, "
+            f"{there.shape[1:]} and {here.shape[1:]}: resize them alike."
+        )
+    if here.dtype != there.dtype:
+        raise DataError(
+            f"The training images of {name!r} are {there.dtype} and the {part} images "
+            f"{here.dtype}: give both as uint8 or both as floats in [0, 1]."
         )

@@ -61,11 +61,6 @@ def task_from_loader(
     }
     train = splits["training"]
     assert train is not None
-    shapes = {s.images.shape[1:] for s in splits.values() if s is not None}
-    if len(shapes) > 1:
-        raise ImageShapeError(
-            f"The loaders yield images of different shapes, {sorted(shapes)}: resize them alike."
-        )
     return make_task(
         name,
         train,

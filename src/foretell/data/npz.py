@@ -74,9 +74,10 @@ def npz(place: str, options: Options) -> Task:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            if not hasattr(data, "files"):
-                raise DataError(f"{path.name} holds a single array: save x and y with np.savez.")
+        data = np.load(path, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            raise DataError(f"{path.name} holds a single array: save x and y with np.savez.")
+        with data:
             return {key: data[key] for key in data.files}
     except DataError:
         raise
