@@ -38,6 +38,10 @@ class Node:
     op: str
     attrs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
+    def __hash__(self) -> int:
+        """Of the operation; mappings have none."""
+        return hash(self.op)
+
     def __reduce__(self) -> tuple[type["Node"], tuple[str, dict[str, Any]]]:
         """Survive the way to a worker process."""
         return type(self), (self.op, dict(self.attrs))
@@ -74,6 +78,10 @@ class Graph:
                     f"Expected edges (from, to) with 0 <= from < to < {len(self.nodes)}, but got "
                     f"{(source, target)}: list the nodes in topological order."
                 )
+
+    def __reduce__(self) -> tuple[type["Graph"], tuple[tuple[Node, ...], tuple[Any, ...]]]:
+        """Survive the way to a worker process, without what was computed on the way."""
+        return type(self), (self.nodes, self.edges)
 
     @cached_property
     def live(self) -> tuple[bool, ...]:
@@ -145,7 +153,10 @@ class Graph:
     def _canonical(self) -> tuple[tuple[str, ...], Edges, tuple[Mapping[str, Any], ...]]:
         kept, incoming = self._contracted()
         place = {v: i for i, v in enumerate(kept)}
-        ops = tuple(self.nodes[v].op for v in kept)
+        last = len(self.nodes) - 1
+        ops = tuple(
+            "sum" if self.nodes[v].op in IDENTITY and v != last else self.nodes[v].op for v in kept
+        )
         edges = tuple(sorted((place[u], place[v], n) for v in kept for u, n in incoming[v].items()))
         order = _order(ops, edges)
         rank = {v: i for i, v in enumerate(order)}
