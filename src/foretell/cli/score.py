@@ -55,7 +55,7 @@ def score_command(
     from foretell.cli._items import gather
     from foretell.cli._progress import progress
     from foretell.cli._tables import show
-    from foretell.errors import UnknownNameError, UsageError
+    from foretell.errors import NetworkError, UnknownNameError, UsageError
     from foretell.tables import check_table_path, write_table
 
     if out is not None:
@@ -86,6 +86,12 @@ def score_command(
         click.echo(f"Wrote {len(run.labels)} rows to {out}.", err=True)
     if as_json or out is None:
         show(columns, as_json, title=_title(run))
+    if failures := run.scores.failures:
+        first = min(failures)
+        raise NetworkError(
+            f"{len(failures)} of {len(run.labels)} networks could not be scored, the first "
+            f"{run.labels[first]!r}: {failures[first]}"
+        )
 
 
 def _sorted(columns: "dict[str, Sequence[object]]", name: str) -> "dict[str, Sequence[object]]":

@@ -116,8 +116,6 @@ def score_pool(
     Raises:
         ForetellError: a proxy is unknown, or cannot be computed on these data.
     """
-    from foretell.proxies import make_batches, score
-
     start = time.perf_counter()
     stored = store.scores(study, _KIND)
     failures: dict[str, str] = store.value(study, _FAILED) or {}
@@ -125,6 +123,8 @@ def score_pool(
     todo = [a for a in pool.archs if str(a) not in known]
     reused = len(pool.archs) - len(todo)
     if todo:
+        from foretell.proxies import make_batches, score
+
         batches = make_batches(
             task,
             batch_size=min(config.score_batch, len(task.train) // 2),

@@ -1,0 +1,173 @@
+"""A small search, whole: what it leaves, what it reuses, what it refuses."""
+
+import numpy as np
+import pytest
+
+from foretell.errors import NoFeasibleArchError, RunFolderError, SearchError, UsageError
+from foretell.spaces import get_space
+from foretell.store import Store
+from foretell.studies import STUDY, SearchConfig, run_search, serve, stored_config
+
+SMALL = SearchConfig(
+    pool=12,
+    trials=3,
+    epochs=1,
+    final_epochs=2,
+    proxies=("params", "grad_norm", "synflow"),
+    constraints=("params<=100k",),
+    attacks=("fgsm",),
+    attack_images=40,
+)
+
+
+def changed(config: SearchConfig, **fields: object) -> SearchConfig:
+    return SearchConfig.from_json({**config.to_json(), **fields})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return run_search(SMALL, folder)
+
+
+def test_a_search_ends_with_a_trained_and_attacked_winner(finished):
+    assert len(finished.trials) == 3
+    assert all(t.state == "done" and t.attempts == 1 for t in finished.trials)
+    assert len(set(finished.pool.archs)) == 12
+    assert set(finished.pool.scores) == set(SMALL.proxies)
+    final = finished.final
+    assert 0 < final.result.test_accuracy <= 1
+    assert final.result.epochs == 2
+    assert set(final.robustness) == {"fgsm"}
+    assert set(final.robustness["fgsm"]) == {1.0, 2.0, 4.0, 8.0}
+    best = max(t.value["val_accuracy"] for t in finished.trials)
+    assert finished.trials[final.trial].value["val_accuracy"] == best
+
+
+def test_constraints_hold_for_everything_that_is_scored_or_trained(finished):
+    archs = [*finished.pool.archs, *(finished.arch_of(t) for t in finished.trials)]
+    costs = finished.book(archs)
+    assert costs.params.max() <= 100_000
+    assert costs.alive.all()
+    assert finished.pool.excluded["params<=100000"] > 0
+
+
+def test_the_pool_holds_no_two_isomorphic_cells(finished):
+    space = get_space("nb201")
+    assert len({space.graph(a).hash() for a in finished.pool.archs}) == 12
+
+
+def test_a_second_call_trains_nothing_and_says_the_same(finished, monkeypatch):
+    monkeypatch.setattr("foretell.studies._rounds.run_trial", None)  # would fail if called
+    again = run_search(SMALL, finished.folder)
+    assert again.reused_trials == 3
+    assert again.pool.reused == 12
+    assert again.final.reused
+    assert again.final.result.test_accuracy == finished.final.result.test_accuracy
+    assert again.final.robustness == finished.final.robustness
+    assert [t.finished for t in again.trials] == [t.finished for t in finished.trials]
+    for name, values in finished.pool.scores.items():
+        np.testing.assert_array_equal(again.pool.scores[name], values)
+
+
+def test_a_larger_budget_keeps_the_trials_of_the_smaller(finished, tmp_path):
+    more = changed(SMALL, trials=5)
+    first = run_search(SMALL, tmp_path)
+    both = run_search(more, tmp_path)
+    assert both.reused_trials == 3
+    assert [t.key for t in both.trials[:3]] == [t.key for t in first.trials]
+    whole = run_search(more, tmp_path / "whole")
+    assert [t.key for t in whole.trials] == [t.key for t in both.trials]
+    values = [t.value["val_accuracy"] for t in whole.trials]
+    assert values == [t.value["val_accuracy"] for t in both.trials]
+
+
+@pytest.mark.parametrize("searcher", ["random", "local", "evolution"])
+def test_searchers_without_a_pool_search_the_whole_space(tmp_path, searcher):
+    config = changed(SMALL, searcher=searcher, trials=2, final_epochs=1, attacks=())
+    outcome = run_search(config, tmp_path)
+    assert len(outcome.trials) == 2
+    assert outcome.pool.archs == ()
+    assert outcome.book([outcome.arch_of(t) for t in outcome.trials]).params.max() <= 100_000
+
+
+def test_worker_processes_find_the_same_as_this_one(tmp_path):
+    config = changed(SMALL, round=2, trials=4, final_epochs=1, attacks=())
+    here = run_search(config, tmp_path / "inline")
+    there = run_search(changed(config, workers=2), tmp_path / "pool")
+    assert [t.key for t in there.trials] == [t.key for t in here.trials]
+    inline = [t.value["val_accuracy"] for t in here.trials]
+    assert [t.value["val_accuracy"] for t in there.trials] == inline
+
+
+def test_another_search_in_the_same_folder_is_refused(finished):
+    with pytest.raises(RunFolderError, match=r"holds a search with seed 0, but 1 was asked for"):
+        run_search(changed(SMALL, seed=1), finished.folder)
+
+
+def test_two_searches_at_once_in_one_folder_are_refused(tmp_path):
+    from foretell.studies import RunFolder
+
+    with (
+        RunFolder(tmp_path).lock(),
+        pytest.raises(RunFolderError, match="Another search is running"),
+    ):
+        run_search(SMALL, tmp_path)
+
+
+def test_a_constraint_that_nothing_meets_says_which(tmp_path):
+    with pytest.raises(NoFeasibleArchError, match="params<=10 excluded most"):
+        run_search(changed(SMALL, constraints=("params<=10",)), tmp_path)
+
+
+def test_when_every_trial_fails_the_first_reason_is_told(tmp_path):
+    config = changed(SMALL, lr=1e30, trials=2)
+    with pytest.raises(SearchError, match="None of 2 trials succeeded, the first with NonFinite"):
+        run_search(config, tmp_path)
+    with Store(tmp_path / "study.db") as store:
+        assert {t.state for t in store.trials(STUDY)} == {"not_finite"}
+
+
+def test_percentages_refer_to_the_reference(tmp_path):
+    strong = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+" + "|".join(
+        ["", "nor_conv_3x3~0", "nor_conv_3x3~1", "nor_conv_3x3~2", ""]
+    )
+    config = changed(SMALL, constraints=("params<=50%",), reference=strong, trials=1, attacks=())
+    outcome = run_search(config, tmp_path)
+    limit = outcome.book([outcome.space.parse(strong)]).params[0] / 2
+    assert outcome.book(outcome.pool.archs).params.max() <= limit
+
+
+def test_settings_are_remembered_and_written_as_a_command(finished):
+    assert stored_config(finished.folder) == SMALL
+    text = SMALL.command("runs/x")
+    assert text.startswith("foretell search --constraint 'params<=100k'")
+    assert text.endswith("--out runs/x")
+
+
+def test_a_folder_without_a_search_is_named(tmp_path):
+    with pytest.raises(RunFolderError, match="holds no search"):
+        stored_config(tmp_path)
+    with pytest.raises(RunFolderError, match="holds no search"):
+        serve(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("pool", 0), ("trials", 0), ("workers", -1), ("epochs", 0), ("lr", 0.0), ("timeout", 5.0)],
+)
+def test_settings_that_cannot_work_are_refused(field, value):
+    with pytest.raises(UsageError, match=field):
+        changed(SMALL, **{field: value})
+
+
+def test_a_task_in_memory_is_searched_in_this_process_only(tmp_path):
+    from foretell.data import load_task
+    from foretell.studies import use_task
+
+    task = load_task("synthetic:1x8x8x3", seed=0)
+    config = changed(SMALL, trials=1, attacks=(), final_epochs=1)
+    outcome = run_search(use_task(config, task), tmp_path)
+    assert outcome.task is task
+    with pytest.raises(UsageError, match="workers=0"):
+        use_task(changed(SMALL, workers=1), task)
