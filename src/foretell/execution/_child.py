@@ -6,7 +6,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 
 from foretell.execution._base import Claim, callable_of, failure, run_claim
 from foretell.types import Json
@@ -15,19 +15,22 @@ __all__ = ["NotLoadedError", "call", "start"]
 
 _function: Callable[[Json], Json] | None = None
 _problem = ""
+_sign: MutableSequence[int] = [0, 0]
 
 
 class NotLoadedError(Exception):
     """The worker could not load the function; no claim can run here."""
 
 
-def start(function: bytes) -> None:
+def start(function: bytes, sign: MutableSequence[int]) -> None:
     """Make a fresh process ready for claims.
 
     Args:
         function: a pickled ``Function``.
+        sign: shared with the parent: process id and the number of the claim taken last.
     """
-    global _function, _problem
+    global _function, _problem, _sign
+    _sign = sign
     # End at once when told to, also in the middle of a long computation outside Python.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
@@ -39,12 +42,17 @@ def start(function: bytes) -> None:
         _problem = f"{type(error).__name__}: {error}"
 
 
-def call(claim: bytes) -> bytes:
+def call(number: int, claim: bytes) -> bytes:
     """Run one pickled claim; the pickled result says what came of it, whatever it was.
+
+    Args:
+        number: of the claim, for the sign that it was taken.
+        claim: a pickled ``Claim``.
 
     Raises:
         NotLoadedError: there is no function to run.
     """
+    _sign[0], _sign[1] = os.getpid(), number
     if _function is None:
         raise NotLoadedError(_problem)
     begin = time.perf_counter()

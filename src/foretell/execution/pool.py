@@ -1,6 +1,7 @@
 """Claims run in worker processes: a time limit each, and one failure stays one failure."""
 
 import contextlib
+import os
 import pickle
 import signal
 import threading
@@ -22,6 +23,7 @@ from foretell.store import Result, State
 __all__ = ["PoolExecutor"]
 
 _STOP_SECONDS = 10.0
+_LOOK_SECONDS = 0.5
 
 
 class PoolExecutor(Executor):
@@ -56,7 +58,8 @@ class PoolExecutor(Executor):
         max_tasks: int = 0,
     ) -> None:
         """Check the arguments; processes start with the first claims."""
-        if workers < 1 or max_tasks < 0 or (threads_per_worker or 1) < 1:
+        threads = 1 if threads_per_worker is None else threads_per_worker
+        if workers < 1 or max_tasks < 0 or threads < 1:
             raise UsageError(
                 f"Expected workers >= 1, threads_per_worker >= 1 and max_tasks >= 0, but got "
                 f"{workers}, {threads_per_worker} and {max_tasks}."
@@ -127,18 +130,21 @@ class PoolExecutor(Executor):
                 if claim is None:
                     more = False
                     break
-                job = _Job(number, claim, idle.pop())
                 try:
-                    running[job.begin()] = job
-                except (pickle.PicklingError, AttributeError, TypeError) as error:
+                    sent = pickle.dumps(claim)
+                except Exception as error:
                     ready[number] = failure(claim.id, error, 0.0)
-                    idle.append(job.slot)
                     break
+                job = _Job(number, claim, sent, idle.pop())
+                running[job.begin()] = job
             if running and not (ready and (not ordered or due in ready)):
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in sorted(finished, key=lambda f: running[f].number):
-                    job = running.pop(future)
-                    result = job.end(future)
+                finished, _ = wait(running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                for future in sorted(finished or running, key=lambda f: running[f].number):
+                    job = running[future]
+                    if not finished and not job.vanished():
+                        continue
+                    del running[future]
+                    result = job.end(future) if finished else job.died(0)
                     if result is None:
                         running[job.begin()] = job
                     else:
@@ -155,6 +161,8 @@ class _Slot:
         self.function, self.context = function, context
         self.max_tasks, self.timeout = max_tasks, timeout
         self.pool: ProcessPool | None = None
+        self.number = 0
+        self.sign = context.RawArray("q", 2)
 
     def schedule(self, claim: bytes) -> "Future[bytes]":
         if self.pool is None or not self.pool.active:
@@ -163,11 +171,26 @@ class _Slot:
                 max_workers=1,
                 max_tasks=self.max_tasks,
                 initializer=start,
-                initargs=(self.function,),
+                initargs=(self.function, self.sign),
                 context=self.context,
             )
-        future: Future[bytes] = self.pool.schedule(call, args=(claim,), timeout=self.timeout)
+        self.number += 1
+        arguments = (self.number, claim)
+        future: Future[bytes] = self.pool.schedule(call, args=arguments, timeout=self.timeout)
         return future
+
+    def deserted(self) -> bool:
+        """Whether the process that took the last claim is no more."""
+        pid, number = self.sign
+        if number != self.number:
+            return False
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def stop(self) -> None:
         """End the process, in any state of its pipe."""
@@ -201,25 +224,34 @@ class _Job:
     Args:
         number: the claim's place in the order.
         claim: what to run.
+        sent: the same, pickled.
         slot: where.
         started: seconds of a monotonic clock.
         kills: how often the system had ended a process for lack of memory before.
         restarts: how often the worker was gone before it took the claim.
+        deserted: how often it was seen without a process.
     """
 
     number: int
     claim: Claim
+    sent: bytes
     slot: _Slot
     started: float = 0.0
     kills: int = 0
     restarts: int = 0
+    deserted: int = 0
 
     def begin(self) -> "Future[bytes]":
         """Give the claim to the worker."""
-        sent = pickle.dumps(self.claim)
         self.started = time.perf_counter()
         self.kills = memory_kills()
-        return self.slot.schedule(sent)
+        return self.slot.schedule(self.sent)
+
+    def vanished(self) -> bool:
+        """Whether the worker has left without a word, with exit code 0, which pebble overlooks."""
+        # Twice, because the result may be on its way.
+        self.deserted += self.slot.deserted()
+        return self.deserted > 1
 
     def end(self, future: "Future[bytes]") -> Result | None:
         """The result; None if the worker was gone before it took the claim: begin again.
@@ -238,8 +270,7 @@ class _Job:
                 seconds=self._seconds(),
             )
         except ProcessExpired as error:
-            self.slot.stop()
-            return self._died(error.exitcode)
+            return self.died(error.exitcode)
         except NotLoadedError as error:
             raise WorkerError(
                 f"A worker process cannot load {pickle.loads(self.slot.function)!r}: {error}"
@@ -261,7 +292,9 @@ class _Job:
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
 
-    def _died(self, code: int) -> Result:
+    def died(self, code: int) -> Result:
+        """The result of a claim whose worker is gone."""
+        self.slot.stop()
         if code == -signal.SIGKILL and memory_kills() > self.kills:
             state = State.out_of_memory
             message = "The system ended its worker for lack of memory: use fewer workers."
