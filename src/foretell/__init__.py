@@ -21,7 +21,7 @@ _LAZY = {
     "score": "foretell.api",
 }
 
-__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+__all__ = ["__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> object:

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from foretell.studies import (
     RunFolder,
     SearchConfig,
     SearchOutcome,
+    one_thread,
     run_search,
     silent,
 )
@@ -93,16 +95,26 @@ def find(
     final = outcome.final
     folder = RunFolder(outcome.folder)
     on_progress("export", 0, 1)
-    written = export_best(
-        folder.best,
-        final.module,
-        arch=final.arch,
-        skeleton=outcome.skeleton,
-        task=outcome.task,
-        recipe=final.recipe,
-        seed=final.seed,
-        result=final.result,
-    )
+    mark = outcome.folder / ".exported"
+    if not (mark.is_file() and mark.read_text() == final.key and folder.best.is_dir()):
+        draft = outcome.folder / ".best"
+        shutil.rmtree(draft, ignore_errors=True)
+        with one_thread():  # as it was trained, which train.py repeats
+            export_best(
+                draft,
+                final.module,
+                arch=final.arch,
+                skeleton=outcome.skeleton,
+                task=outcome.task,
+                recipe=final.recipe,
+                seed=final.seed,
+                result=final.result,
+            )
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(folder.best, ignore_errors=True)
+        draft.rename(folder.best)
+        folder.write_text(mark.name, final.key)
+    written = sorted(folder.best.iterdir())
     left_out = [] if any(p.name == "model.onnx" for p in written) else [_NO_ONNX]
     files = ["trials.csv", *(str(p.relative_to(outcome.folder)) for p in written)]
     folder.write_text("trials.csv", trials_csv(outcome))

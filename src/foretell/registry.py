@@ -141,7 +141,9 @@ class Registry(Generic[T]):
         """Names whose facts equal those given, in order of registration."""
         self._scan()
         return tuple(
-            n for n, e in self._entries.items() if all(e.facts.get(k) == v for k, v in facts.items())
+            n
+            for n, e in self._entries.items()
+            if all(e.facts.get(k) == v for k, v in facts.items())
         )
 
     def entries(self) -> tuple[Entry[T], ...]:

@@ -5,6 +5,7 @@ from foretell.studies._costs import CostBook
 from foretell.studies._folder import RunFolder
 from foretell.studies._pool import Pool
 from foretell.studies._stages import OnProgress, silent
+from foretell.studies._threads import one_thread
 from foretell.studies._trial import run_trial, use_task
 from foretell.studies.search_study import (
     STUDY,
@@ -25,6 +26,7 @@ __all__ = [
     "RunFolder",
     "SearchConfig",
     "SearchOutcome",
+    "one_thread",
     "run_search",
     "run_trial",
     "serve",

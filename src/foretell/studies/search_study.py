@@ -48,6 +48,7 @@ class Final:
     """The winner, trained in full.
 
     Args:
+        key: stands for architecture, recipe and seed.
         arch: the architecture.
         trial: the number of the trial that found it.
         module: the trained network, on the CPU and in eval mode.
@@ -59,6 +60,7 @@ class Final:
         reused: whether an earlier call had trained it already.
     """
 
+    key: str
     arch: Arch
     trial: int
     module: "nn.Module"
@@ -339,7 +341,7 @@ def _finish(
         f"final {key}",
         {"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
     )
-    return Final(arch, best.number, module.cpu().eval(), recipe, seed, result, reused=reused)
+    return Final(key, arch, best.number, module.cpu().eval(), recipe, seed, result, reused=reused)
 
 
 def _attack(
