@@ -70,6 +70,13 @@ def _die_while_sending(megabytes):
     return b"x" * (megabytes << 20)
 
 
+def _devour(group, megabytes):
+    """Join a control group with a memory limit, and take more than it allows."""
+    with open(f"{group}/cgroup.procs", "w") as file:
+        file.write(str(os.getpid()))
+    return len(bytearray(megabytes << 20))
+
+
 class _Closed:
     def __reduce__(self):
         raise ValueError("this cannot be pickled")
@@ -116,6 +123,7 @@ ACTIONS = {
     "length": len,
     "closed": _Closed,
     "broken": _Broken,
+    "devour": _devour,
     "die_while_sending": _die_while_sending,
     "nan": lambda: float("nan"),
 }

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import execution_jobs
 import pytest
@@ -145,6 +146,38 @@ def test_lack_of_memory_is_told_from_a_kill(act, monkeypatch):
     assert first.state is State.out_of_memory
     assert "lack of memory: use fewer workers" in first.message
     assert second.state is State.failed
+
+
+@pytest.fixture
+def memory_group():
+    """A control group of 64 MB, old or new kind."""
+    line = next(
+        (x for x in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in x), "0::/"
+    )
+    old = ":memory:" in line
+    root = Path("/sys/fs/cgroup/memory" if old else "/sys/fs/cgroup")
+    group = root / line.split(":")[2].strip("/") / f"foretell-test-{os.getpid()}"
+    limit = "memory.limit_in_bytes" if old else "memory.max"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(64 << 20))
+    except OSError as error:
+        pytest.skip(f"no control group with a memory limit can be made here: {error}")
+    yield group
+    for _ in range(100):
+        try:
+            group.rmdir()
+            break
+        except OSError:
+            time.sleep(0.05)
+
+
+def test_a_worker_that_the_system_ends_for_lack_of_memory(act, memory_group):
+    with PoolExecutor(act, 2) as executor:
+        work = [["echo", 1], ["devour", str(memory_group), 300], ["echo", 2]]
+        results = list(executor.map(Claim(i, p) for i, p in enumerate(work)))
+    assert [r.state for r in results] == ["done", "out_of_memory", "done"]
+    assert results[1].error == "WorkerDied"
 
 
 def test_the_count_of_memory_kills_is_read(monkeypatch):
