@@ -121,7 +121,8 @@ class TestPublished:
     def rows(self, validation_data: Path) -> dict[str, np.ndarray]:
         duckdb = pytest.importorskip("duckdb")
         found = duckdb.sql(
-            "select arch, iso_class, params_cifar10_M::double as p10, params_cifar100_M::double as p100, "
+            "select arch, iso_class, params_cifar10_M::double as p10, "
+            "params_cifar100_M::double as p100, "
             "zcs_params_cifar10::double as zp, zcs_flops_cifar10::double as zf "
             f"from '{validation_data / 'nb201.parquet'}' order by idx"
         ).fetchnumpy()

@@ -120,13 +120,14 @@ def _run(module: nn.Module, input_shape: Shape3, device: str) -> Cost:
     dtype = next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
     image = torch.zeros((1, *input_shape), dtype=dtype, device=device)
     recorder = _Recorder([*parameters, *module.buffers()])
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, state = torch.backends.mha.get_fastpath_enabled(), torch.get_rng_state()
     torch.backends.mha.set_fastpath_enabled(False)  # fused kernels hide their products
     try:
         with torch.no_grad(), recorder:
             output = module(image)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.set_rng_state(state)
     results = {_key(t) for t in _tensors(output)}
     recorder.sizes[_key(image)] = image.untyped_storage().nbytes()
     trainable = {_key(p): p for p in parameters if p.requires_grad}
@@ -210,6 +211,7 @@ def _live(
         roots = frozenset().union(*(sources.get(k, frozenset({k})) for k in beside))
         if not o.depends:
             reached -= o.writes
+            acting.append((o, frozenset()))
             sources |= dict.fromkeys(o.writes, frozenset())
         elif o.reads & reached:
             reached |= o.writes
@@ -219,7 +221,9 @@ def _live(
     needed = results & reached
     found: set[int] = set()
     for o, roots in reversed(acting):
-        if o.writes & needed:
+        if not o.depends:
+            needed -= o.writes
+        elif o.writes & needed:
             needed |= o.reads
             found |= roots
     return bool(results & reached), frozenset(found)

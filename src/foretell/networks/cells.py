@@ -77,8 +77,8 @@ def live_edges(genes: Sequence[int]) -> tuple[bool, ...]:
 class Cell(nn.Module):
     """Four nodes, six edges; a node is the sum of the operations that lead to it.
 
-    Only live edges run: the output is the same, as every other operation is multiplied by zero
-    or not used.
+    Only live edges run. The others are never used, or see only zeros: the output is the same as
+    if they ran, but for the bias that a BatchNorm after zeros would learn and add.
 
     Args:
         genes: operations of the edges, see ``EDGES``.
