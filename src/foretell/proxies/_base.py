@@ -42,7 +42,7 @@ class Needs(Flag):
     CODES = auto()
     """On how many ReLU units two images agree, for each pair: the same forward."""
     GRASP = auto()
-    """w'Hg of each live layer: one second-order backward."""
+    """w'Hg over the live layers: one second-order backward."""
     SYNFLOW = auto()
     """Weights and gradients of the linearised network: one forward and backward of one image."""
     ZEN = auto()
@@ -97,7 +97,7 @@ class Collected:
     """What the shared pass leaves for the proxies. A field that no proxy asked for raises.
 
     Layers are the convolutions and matrix products whose result reaches the output, in the order
-    in which they first run; ``weights``, ``grads``, ``fisher`` and ``grasp`` are aligned to them.
+    in which they first run; ``weights``, ``grads`` and ``fisher`` are aligned to them.
 
     Args:
         parts: name of a field -> its value.
@@ -161,9 +161,9 @@ class Collected:
         return cast(Tensor, self.part("codes"))
 
     @property
-    def grasp(self) -> Tensor:
-        """W'Hg of each live layer, (layers,)."""
-        return cast(Tensor, self.part("grasp"))
+    def grasp(self) -> float:
+        """The product w'Hg over the weights w of all live layers."""
+        return cast(float, self.part("grasp"))
 
     @property
     def synflow(self) -> tuple[SynflowLayer, ...]:

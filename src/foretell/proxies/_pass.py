@@ -22,7 +22,9 @@ from foretell.errors import (
 )
 from foretell.proxies._base import Collected, Costs, Needs, SynflowLayer, ZenStats
 from foretell.proxies._codes import CodeCounter
+from foretell.proxies._fast import collect_program
 from foretell.proxies._plan import Plan
+from foretell.proxies._program import lower
 from foretell.proxies._trace import Call, Watch, reachable
 from foretell.proxies._zen import gaussian_weights, running_variance, zen_inputs
 from foretell.proxies.batches import Batches
@@ -47,6 +49,7 @@ def collect(
     *,
     seed: int,
     costs: Costs | None = None,
+    fast: bool = True,
 ) -> Collected:
     """Run the plan on one module and leave it as it was.
 
@@ -57,6 +60,7 @@ def collect(
         plan: what to run.
         seed: of N(0, 1) weights, of noise and of dropout.
         costs: the closed-form costs, where the space has them.
+        fast: run a network of cells by hand; the values are the same up to rounding.
 
     Raises:
         NoParametersError: the module has no parameters.
@@ -69,6 +73,9 @@ def collect(
             f"Proxies need weights, but the module {type(module).__name__} has no parameters: "
             f"assign its layers to attributes, or use nn.ModuleList instead of a list."
         )
+    program = lower(module) if fast else None
+    if program is not None and (Needs.COSTS not in plan.needs or costs is not None):
+        return collect_program(program, module, batches, plan, seed=seed, costs=costs)
     runner = _Runner(module, batches, plan, seed)
     parts: dict[str, object] = {}
     classes = 0
@@ -196,11 +203,10 @@ class _Runner:
                 )
             else:  # a linear loss surface, such as a network without a second layer or curvature
                 hessian = (None,) * len(first)
-            trace.parts["grasp"] = torch.stack(
-                [
-                    torch.zeros(()) if h is None else (w.detach() * h).sum()
-                    for w, h in zip(trace.weights, hessian, strict=True)
-                ]
+            trace.parts["grasp"] = sum(
+                float((w.detach() * h).sum(dtype=torch.float64))
+                for w, h in zip(trace.weights, hessian, strict=True)
+                if h is not None
             )
         if Needs.BATCH_GRADS in plan.needs:
             trace.parts["batch_grads"] = (first, *self._more(trace))

@@ -1,0 +1,123 @@
+"""How well the proxies agree with published values, and with themselves under another seed.
+
+Draws networks of NAS-Bench-201 without unreachable operations, scores each under two seeds (weights
+and batches), and prints Spearman correlations with the values published by NAS-Bench-Suite-Zero
+beside those between the two seeds. Rows are appended to a CSV file as they come; running the same
+command again goes on where it stopped.
+
+    python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
+    python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv --table
+
+Needs duckdb and the validation data (nb201.parquet, cifar10_10000_2000.npz).
+"""
+
+import argparse
+import csv
+import os
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import torch
+
+from foretell.arch import Arch
+from foretell.data import load_task
+from foretell.metrics import spearman
+from foretell.proxies import make_batches, proxies, score
+from foretell.rng import stream
+from foretell.spaces import get_space
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("FORETELL_VALIDATION_DATA") or ROOT.parent / "shared" / "data")
+SUITE = (
+    *("epe_nas", "fisher", "flops", "grad_norm", "grasp", "jacov", "l2_norm"),
+    *("nwot", "params", "plain", "snip", "synflow"),
+)
+PUBLISHED = {name: f"zcs_{name}_cifar10" for name in SUITE} | {"zen": "nbsz_zen_cifar10"}
+
+
+def networks(count: int) -> tuple[list[Arch], dict[str, np.ndarray]]:
+    """The drawn networks and their published values."""
+    columns = ", ".join(f'"{c}"' for c in PUBLISHED.values())
+    rows = duckdb.sql(
+        f"SELECT arch, {columns} FROM '{DATA / 'nb201.parquet'}' "
+        "WHERE suite_row IS NOT NULL ORDER BY suite_row"
+    ).fetchall()
+    drawn = stream(0, "agreement").permutation(len(rows))[:count]
+    space = get_space("nb201")
+    archs = [space.parse(rows[i][0]) for i in drawn]
+    values = np.array([rows[i][1:] for i in drawn], dtype=np.float64)
+    return archs, dict(zip(PUBLISHED, values.T, strict=True))
+
+
+def read(out: Path) -> dict[tuple[str, int], dict[str, float]]:
+    """What is in the file already."""
+    found = {}
+    for path in sorted(out.parent.glob(f"{out.stem}*.csv")):
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                key = row.pop("arch"), int(row.pop("seed"))
+                found[key] = {k: float(v) for k, v in row.items() if v}
+    return found
+
+
+def run(archs: list[Arch], seeds: list[int], out: Path, part: str) -> None:
+    """Score what is missing, one row at a time."""
+    task = load_task(f"npz:{DATA / 'cifar10_10000_2000.npz'}")
+    skeleton = get_space("nb201").skeleton((3, 32, 32), 10)
+    names = list(proxies.names())
+    batches = {s: make_batches(task, batch_size=64, count=2, seed=s) for s in seeds}
+    mine, parts = map(int, part.split("/"))
+    done = set(read(out))
+    path = out.with_stem(f"{out.stem}_{mine}") if parts > 1 else out
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if fresh:
+            writer.writerow(["arch", "seed", *names, "seconds"])
+        for i, arch in enumerate(archs):
+            for seed in seeds:
+                if i % parts != mine or (str(arch), seed) in done:
+                    continue
+                got = score([arch], names, batches[seed], skeleton=skeleton, seed=seed)
+                for index, reason in got.failures.items():
+                    raise SystemExit(f"{arch} failed: {index} {reason}")
+                writer.writerow([str(arch), seed, *got.values[0].tolist(), got.seconds[0]])
+                file.flush()
+
+
+def table(archs: list[Arch], seeds: list[int], published: dict[str, np.ndarray], out: Path) -> None:
+    """Print the markdown table."""
+    found = read(out)
+    kept = [i for i, a in enumerate(archs) if all((str(a), s) in found for s in seeds)]
+    print(f"{len(kept)} networks, batch 64, seeds {seeds}\n")
+    print("| proxy | with published | with itself | difference |")
+    print("|---|---|---|---|")
+    for name in proxies.names():
+        mine = [np.array([found[str(archs[i]), s][name] for i in kept]) for s in seeds]
+        itself = float(spearman(mine[0], mine[1]))
+        if name not in published:
+            print(f"| {name} | - | {itself:.4f} | - |")
+            continue
+        other = np.mean([float(spearman(m, published[name][kept])) for m in mine])
+        print(f"| {name} | {other:.4f} | {itself:.4f} | {other - itself:+.4f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--nets", type=int, default=300)
+    parser.add_argument("--seeds", type=int, nargs=2, default=[0, 1])
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "proxy_agreement.csv")
+    parser.add_argument("--part", default="0/1", help="i/n: every n-th network, in n processes")
+    parser.add_argument("--table", action="store_true", help="only print what the file holds")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    archs, published = networks(options.nets)
+    if not options.table:
+        run(archs, options.seeds, options.out, options.part)
+    table(archs, options.seeds, published, options.out)
+
+
+if __name__ == "__main__":
+    main()

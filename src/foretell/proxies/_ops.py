@@ -1,0 +1,487 @@
+"""Operations of a lowered network: forward, backward and second order, each by hand.
+
+Every operation reads and writes numbered values of a ``Run``. ``backward`` carries adjoints (the
+derivative of a scalar by a value). ``tangent`` carries two directions at once, R along the loss
+gradient and U along the weights, and adds up the second derivative of the loss along both: the sum
+over operations of the adjoint of the result times the operation's own second derivative. No
+second-order backward is needed for it.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from foretell.proxies._codes import agreement
+
+__all__ = ["Conv", "Gap", "Linear", "Norm", "Op", "Pool", "Relu", "Run", "Split", "Sum", "Weights"]
+
+aten = torch.ops.aten
+
+
+@dataclass
+class Weights:
+    """The parameters one run uses.
+
+    Args:
+        layers: weights of each layer.
+        bias: of the linear head.
+        norms: (weight, bias) of each batch normalisation.
+    """
+
+    layers: list[Tensor]
+    bias: Tensor | None
+    norms: list[tuple[Tensor | None, Tensor | None]]
+
+
+@dataclass
+class Run:
+    """One forward and what followed from it.
+
+    Args:
+        weights: the parameters.
+        keep: keep every value for a backward.
+        linear: ReLU and batch normalisation do nothing (SynFlow).
+        codes: sum of the agreement of ReLU codes, if they are counted.
+    """
+
+    weights: Weights
+    keep: bool = True
+    linear: bool = False
+    codes: Tensor | None = None
+    values: dict[int, Tensor] = field(default_factory=dict)
+    stats: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    stacked: dict[int, Tensor] = field(default_factory=dict)
+    # one backward
+    adjoints: dict[int, list[tuple[float, Tensor]]] = field(default_factory=dict)
+    want_weights: bool = True
+    want_image: bool = False
+    store: bool = False
+    grads: dict[int, Tensor] = field(default_factory=dict)
+    fisher: dict[int, Tensor] | None = None
+    kept: dict[int, Tensor] = field(default_factory=dict)
+    sums: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    # one tangent sweep: direction R, direction U, and w'Hg so far
+    r: dict[int, Tensor] = field(default_factory=dict)
+    u: dict[int, Tensor] = field(default_factory=dict)
+    second: float = 0.0
+
+    def adjoint(self, value: int) -> Tensor | None:
+        """The summed adjoint of a value; it is taken away."""
+        parts = self.adjoints.pop(value, None)
+        if not parts:
+            return None
+        return combine(parts)
+
+    def send(self, value: int, adjoint: Tensor, coefficient: float = 1.0) -> None:
+        """Add to the adjoint of a value."""
+        self.adjoints.setdefault(value, []).append((coefficient, adjoint))
+
+
+def combine(parts: list[tuple[float, Tensor]]) -> Tensor:
+    """Sum of coefficient times tensor; the tensors stay as they are."""
+    (a, x), *rest = parts
+    if not rest:
+        return x if a == 1.0 else x * a
+    (b, y), *rest = rest
+    total = torch.add(x, y, alpha=b) if a == 1.0 else torch.add(x * a, y, alpha=b)
+    for c, z in rest:
+        total.add_(z, alpha=c)
+    return total
+
+
+def dots(x: Tensor, y: Tensor) -> Tensor:
+    """Sum of the products in each channel, (n, c, h, w) twice -> (c,)."""
+    zeros, ones = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
+    found: Tensor = aten.native_batch_norm_backward(
+        x, y, None, None, None, zeros, ones, True, 0.0, (False, True, False)
+    )[1]
+    return found
+
+
+def total_dot(x: Tensor, y: Tensor) -> float:
+    """Sum of all products."""
+    return float(dots(x, y).sum(dtype=torch.float64))
+
+
+@dataclass
+class Op(ABC):
+    """One operation.
+
+    Args:
+        src: the value it reads.
+        out: the value it writes.
+    """
+
+    src: int
+    out: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every value it reads."""
+        return (self.src,)
+
+    @abstractmethod
+    def forward(self, run: Run, last: bool) -> None:
+        """Write the result; ``last`` says that nobody reads the source again."""
+
+    @abstractmethod
+    def backward(self, run: Run) -> None:
+        """Send the adjoint of the result to the source."""
+
+    @abstractmethod
+    def tangent(self, run: Run) -> None:
+        """Carry both directions on."""
+
+
+@dataclass
+class LinearOp(Op):
+    """An operation without weights whose result is linear in its source."""
+
+    def tangent(self, run: Run) -> None:
+        """Apply the operation to each direction."""
+        for tangents in (run.r, run.u):
+            if self.src in tangents:
+                tangents[self.out] = self.apply(tangents[self.src])
+
+    def forward(self, run: Run, last: bool) -> None:
+        """Apply the operation."""
+        run.values[self.out] = self.apply(run.values[self.src])
+
+    def apply(self, x: Tensor) -> Tensor:
+        """The operation itself."""
+        raise NotImplementedError
+
+
+@dataclass
+class Sum(Op):
+    """Sum of values times coefficients."""
+
+    terms: tuple[tuple[float, int], ...]
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return tuple(v for _, v in self.terms)
+
+    def forward(self, run: Run, last: bool) -> None:
+        run.values[self.out] = combine([(c, run.values[v]) for c, v in self.terms])
+
+    def backward(self, run: Run) -> None:
+        adjoint = run.adjoint(self.out)
+        if adjoint is not None:
+            for c, v in self.terms:
+                run.send(v, adjoint, c)
+
+    def tangent(self, run: Run) -> None:
+        for tangents in (run.r, run.u):
+            parts = [(c, tangents[v]) for c, v in self.terms if v in tangents]
+            if parts:
+                tangents[self.out] = combine(parts)
+
+
+@dataclass
+class Split(Op):
+    """The results of fused siblings, channel by channel."""
+
+    outs: tuple[int, ...]
+
+    def forward(self, run: Run, last: bool) -> None:
+        self._spread(run.values)
+
+    def _spread(self, values: dict[int, Tensor]) -> None:
+        if self.src in values:
+            chunks = values[self.src].chunk(len(self.outs), 1)
+            values.update(zip(self.outs, chunks, strict=True))
+
+    def backward(self, run: Run) -> None:
+        parts = [run.adjoint(v) for v in self.outs]
+        run.send(self.src, torch.cat([p for p in parts if p is not None], 1))
+
+    def tangent(self, run: Run) -> None:
+        self._spread(run.r)
+        self._spread(run.u)
+
+
+@dataclass
+class Relu(Op):
+    """ReLU, shared by all that read it; ``calls`` is how often the network calls it."""
+
+    calls: int = 1
+
+    def forward(self, run: Run, last: bool) -> None:
+        x = run.values[self.src]
+        if run.linear:
+            run.values[self.out] = x
+            return
+        y = torch.relu_(x) if last and not run.keep and not x._is_view() else torch.relu(x)
+        run.values[self.out] = y
+        if run.codes is not None:
+            codes = torch.sign(y).permute(0, 2, 3, 1).reshape(len(y), -1)
+            run.codes.add_(agreement(codes), alpha=self.calls)
+
+    def backward(self, run: Run) -> None:
+        adjoint = run.adjoint(self.out)
+        if adjoint is None:
+            return
+        y = run.values[self.out]
+        run.send(self.src, adjoint if run.linear else aten.threshold_backward(adjoint, y, 0))
+
+    def tangent(self, run: Run) -> None:
+        y = run.values[self.out]
+        for tangents in (run.r, run.u):
+            if self.src in tangents:
+                tangents[self.out] = aten.threshold_backward(tangents[self.src], y, 0)
+
+
+@dataclass
+class Pool(LinearOp):
+    """Average pooling; padding is not counted."""
+
+    kernel: int
+    stride: int
+    padding: int
+    ceil: bool
+
+    def apply(self, x: Tensor) -> Tensor:
+        y: Tensor = aten.avg_pool2d(x, self.kernel, self.stride, self.padding, self.ceil, False)
+        return y
+
+    def backward(self, run: Run) -> None:
+        adjoint = run.adjoint(self.out)
+        if adjoint is not None:
+            x = run.values[self.src]
+            k, s, p = (self.kernel,) * 2, (self.stride,) * 2, (self.padding,) * 2
+            run.send(
+                self.src, aten.avg_pool2d_backward(adjoint, x, k, s, p, self.ceil, False, None)
+            )
+
+
+@dataclass
+class Conv(Op):
+    """A convolution without bias, or siblings on the same source fused into one.
+
+    ``normed`` says that nothing but a batch normalisation reads the result: the loss then does not
+    depend on the scale of the weights, but for the normalisation's epsilon.
+    """
+
+    layers: tuple[int, ...]
+    stride: int
+    padding: int
+    normed: bool = True
+
+    def weight(self, run: Run) -> Tensor:
+        """The weights, siblings one after the other."""
+        if self.out not in run.stacked:
+            run.stacked[self.out] = self._stack(run.weights.layers)
+        return run.stacked[self.out]
+
+    def _stack(self, weights: list[Tensor] | dict[int, Tensor]) -> Tensor:
+        if len(self.layers) == 1:
+            return weights[self.layers[0]]
+        joint = torch.cat([weights[i] for i in self.layers])
+        return joint.contiguous(memory_format=_format(weights[self.layers[0]]))
+
+    def forward(self, run: Run, last: bool) -> None:
+        run.values[self.out] = self._conv(run.values[self.src], self.weight(run))
+
+    def _conv(self, x: Tensor, weight: Tensor) -> Tensor:
+        return torch.conv2d(x, weight, None, self.stride, self.padding)
+
+    def backward(self, run: Run) -> None:
+        adjoint = run.adjoint(self.out)
+        if adjoint is None:
+            return
+        image = self.src != 0 or run.want_image
+        z = run.values[self.out]
+        if run.fisher is not None:
+            products = (z * adjoint).sum((2, 3)).chunk(len(self.layers), 1)
+            run.fisher.update(zip(self.layers, products, strict=True))
+        if run.store:
+            run.kept[self.out] = adjoint
+        x, w = run.values[self.src], self.weight(run)
+        s, p = (self.stride,) * 2, (self.padding,) * 2
+        gx, gw, _ = aten.convolution_backward(
+            adjoint, x, w, None, s, p, (1, 1), False, (0, 0), 1, (image, run.want_weights, False)
+        )
+        if run.want_weights:
+            run.grads.update(zip(self.layers, gw.chunk(len(self.layers)), strict=True))
+        if image:
+            run.send(self.src, gx)
+
+    def tangent(self, run: Run) -> None:
+        x, w = run.values[self.src], self.weight(run)
+        g = self._stack(run.grads)
+        adjoint = run.kept.pop(self.out)
+        if self.src in run.r:
+            r = self._conv(torch.cat([run.r[self.src], x], 1), torch.cat([w, g], 1))
+        else:
+            r = self._conv(x, g)
+        run.r[self.out] = r
+        run.second -= float(g.double().square().sum())
+        if not self.normed:  # along the weights themselves: <adjoint, conv(R, w)>
+            run.second += total_dot(r, adjoint)
+        u = None
+        if self.src in run.u:
+            u, ug = self._conv(run.u[self.src], torch.cat([w, g])).chunk(2, 1)
+            run.second += total_dot(ug.contiguous(memory_format=_format(adjoint)), adjoint)
+        if not self.normed:
+            z = run.values[self.out]
+            u = z if u is None else u + z
+        if u is not None:
+            run.u[self.out] = u
+
+
+@dataclass
+class Norm(Op):
+    """Batch normalisation in train mode; ``norms`` are those of fused siblings.
+
+    ``owned`` says that it alone reads a convolution: the scale of those weights is undone here, but
+    for epsilon e. Growing them by a factor is shrinking e by its square, so the
+    direction along the weights is taken along e instead, where nothing cancels.
+    """
+
+    norms: tuple[int, ...]
+    eps: float
+    owned: bool = False
+
+    def _affine(self, run: Run) -> tuple[Tensor | None, Tensor | None]:
+        pairs = [run.weights.norms[i] for i in self.norms]
+        if len(pairs) == 1:
+            return pairs[0]
+        weights = [w for w, _ in pairs if w is not None]
+        biases = [b for _, b in pairs if b is not None]
+        return (torch.cat(weights) if weights else None, torch.cat(biases) if biases else None)
+
+    def forward(self, run: Run, last: bool) -> None:
+        x = run.values[self.src]
+        if run.linear:
+            run.values[self.out] = x
+            return
+        w, b = self._affine(run)
+        y, mean, inv = aten.native_batch_norm(x, w, b, None, None, True, 0.0, self.eps)
+        run.values[self.out] = y
+        run.stats[self.out] = mean, inv
+        run.sizes[self.out] = x.numel() // x.shape[1]
+
+    def _jacobian(
+        self, run: Run, x: Tensor, mask: tuple[bool, bool, bool]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The (symmetric) derivative times x; sum x xhat; sum x, each of the last two (c,)."""
+        z, (mean, inv) = run.values[self.src], run.stats[self.out]
+        w, _ = self._affine(run)
+        found: tuple[Tensor, Tensor, Tensor] = aten.native_batch_norm_backward(
+            x, z, w, None, None, mean, inv, True, self.eps, mask
+        )
+        return found
+
+    def backward(self, run: Run) -> None:
+        adjoint = run.adjoint(self.out)
+        if adjoint is None:
+            return
+        if run.linear:
+            run.send(self.src, adjoint)
+            return
+        gz, along, total = self._jacobian(run, adjoint, (True, run.store, run.store))
+        if run.store:
+            run.kept[self.out] = adjoint
+            run.sums[self.out] = along, total
+        run.send(self.src, gz)
+
+    def tangent(self, run: Run) -> None:
+        z, (mean, inv) = run.values[self.src], run.stats[self.out]
+        a = run.kept.pop(self.out)
+        m = z.numel() // z.shape[1]
+        w, _ = self._affine(run)
+        gamma = torch.ones_like(inv) if w is None else w
+        a_x, a_1 = (s.double() for s in run.sums[self.out])
+        inv64 = inv.double()
+        everything = (True, True, True)
+
+        r = run.r.get(self.src)
+        u = run.u.get(self.src)
+        if r is not None:
+            run.r[self.out], r_x, r_1 = self._jacobian(run, r, everything)
+            rx, r1 = r_x.double() / m, r_1.double() / m
+            ajr = inv64 * (dots(r, a).double() - r1 * a_1 - rx * a_x)
+        uy = None
+        if u is not None:
+            u = u.contiguous(memory_format=_format(z))
+            uy, u_x, u_1 = self._jacobian(run, u, everything)
+            ux, u1 = u_x.double() / m, u_1.double() / m
+        amount = torch.zeros_like(inv64)
+        if r is not None and u is not None:
+            aju = inv64 * (dots(u, a).double() - u1 * a_1 - ux * a_x)
+            jur = inv64 * (dots(u, r).double() / m - u1 * r1 - ux * rx)
+            amount -= inv64 * (ux * ajr + rx * aju + jur * a_x)
+        if self.owned:
+            shrink = self.eps * inv64.square()
+            if r is not None:
+                amount += shrink * (ajr - 2 * inv64 * rx * a_x)
+            scale = (gamma * inv * shrink.to(inv.dtype)).reshape(1, -1, 1, 1)
+            shift = mean.reshape(1, -1, 1, 1)
+            own = (z - shift).mul_(scale)
+            uy = own if uy is None else uy.add_(own)
+        if uy is not None:
+            run.u[self.out] = uy
+        run.second += float((amount * gamma.double()).sum())
+
+
+@dataclass
+class Gap(LinearOp):
+    """Global average pooling, (n, c, h, w) -> (n, c)."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+    def backward(self, run: Run) -> None:
+        adjoint = run.adjoint(self.out)
+        if adjoint is not None:
+            x = run.values[self.src]
+            size = x.shape[2] * x.shape[3]
+            wide = (adjoint / size)[:, :, None, None].expand_as(x)
+            run.send(self.src, wide.contiguous(memory_format=_format(x)))
+
+
+@dataclass
+class Linear(Op):
+    """The head."""
+
+    layer: int
+
+    def forward(self, run: Run, last: bool) -> None:
+        w = run.weights.layers[self.layer]
+        run.values[self.out] = torch.nn.functional.linear(run.values[self.src], w, run.weights.bias)
+
+    def backward(self, run: Run) -> None:
+        adjoint = run.adjoint(self.out)
+        assert adjoint is not None
+        if run.fisher is not None:
+            run.fisher[self.layer] = run.values[self.out] * adjoint
+        if run.store:
+            run.kept[self.out] = adjoint
+        if run.want_weights:
+            run.grads[self.layer] = adjoint.T @ run.values[self.src]
+        run.send(self.src, adjoint @ run.weights.layers[self.layer])
+
+    def tangent(self, run: Run) -> None:
+        f, w, g = run.values[self.src], run.weights.layers[self.layer], run.grads[self.layer]
+        adjoint = run.kept.pop(self.out)
+        r, u = f @ g.T, f @ w.T
+        if self.src in run.r:
+            moved = run.r[self.src] @ w.T
+            run.second += float((adjoint * moved).sum(dtype=torch.float64))
+            r = r + moved
+        if self.src in run.u:
+            u = u + run.u[self.src] @ w.T
+            crossed = run.u[self.src] @ g.T
+            run.second += float((adjoint * crossed).sum(dtype=torch.float64))
+        run.r[self.out], run.u[self.out] = r, u
+
+
+def _format(x: Tensor) -> torch.memory_format:
+    nhwc = (
+        x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    )
+    return torch.channels_last if nhwc else torch.contiguous_format
