@@ -135,18 +135,18 @@ def pgd(
     radius = eps / 255
     stride = (2.5 * eps / steps if step_size is None else step_size) / 255
     low, high = (images - radius).clamp(0, 1), (images + radius).clamp(0, 1)
-    best, best_loss = images.clone(), torch.full((len(images),), -torch.inf, device=images.device)
+    with torch.no_grad():
+        best_loss = F.cross_entropy(model(images), labels, reduction="none")
+    best = images.clone()
 
     def keep(x: Tensor, loss: Tensor) -> None:
         better = loss > best_loss
         best[better] = x[better]
         best_loss[better] = loss[better]
 
-    with torch.no_grad():
-        keep(images, F.cross_entropy(model(images), labels, reduction="none"))
     x = images
     if random_start:
-        noise = torch.rand(images.shape, generator=generator).to(images.device)
+        noise = torch.rand(images.shape, generator=generator).to(images)
         x = torch.minimum(torch.maximum(images + (2 * noise - 1) * radius, low), high)
     for _ in range(steps):
         loss, gradient = loss_and_gradient(model, x, labels)

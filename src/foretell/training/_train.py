@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from foretell.data import Split, Task
-from foretell.errors import CheckpointError, NonFiniteLossError, UnknownNameError
+from foretell.errors import (
+    CheckpointError,
+    ModuleRaisedError,
+    NetworkError,
+    NonFiniteLossError,
+    UnknownNameError,
+)
+from foretell.networks import check_parameters
 from foretell.training.loop import (
     DivergenceError,
     Epoch,
@@ -17,7 +24,9 @@ from foretell.training.loop import (
     Recipe,
     TensorTask,
     TrainingResult,
+    eval_mode,
     fit,
+    normalise,
 )
 
 __all__ = ["RECIPES", "get_recipe", "tensor_task", "train"]
@@ -69,11 +78,17 @@ def train(
     Raises:
         NonFiniteLossError: the loss became infinite or not a number.
         CheckpointError: the checkpoint cannot be read, or is of another run.
+        ModuleRaisedError: the module raised on two images of the task; the cause is chained.
+        NetworkError: it does not give one logit for each class.
+        NoParametersError: it has nothing to train.
     """
+    check_parameters(module, "Training")
+    tensors = tensor_task(task)
+    _check_output(module, tensors, task)
     try:
         return fit(
             module,
-            tensor_task(task),
+            tensors,
             recipe,
             seed=seed,
             device=device,
@@ -84,6 +99,27 @@ def train(
         raise NonFiniteLossError(error.epoch, error.loss) from error
     except OtherRunError as error:
         raise CheckpointError(f"{error}: delete it to start anew, or give another path.") from error
+
+
+def _check_output(module: nn.Module, tensors: TensorTask, task: Task) -> None:
+    """Run two images, so that a module that cannot work fails with a sentence."""
+    home = next(module.parameters()).device
+    images = normalise(tensors.val.images[:2], tensors.mean, tensors.std).to(home)
+    try:
+        with torch.random.fork_rng([]), torch.inference_mode(), eval_mode(module):
+            logits = module(images)
+    except Exception as error:
+        raise ModuleRaisedError(
+            f"The module {type(module).__name__} raised {type(error).__name__} on images of shape "
+            f"{task.input_shape}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        ) from error
+    expected = (len(images), task.classes)
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
+        came = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise NetworkError(
+            f"Expected {type(module).__name__} to give logits of shape {expected} for "
+            f"{len(images)} images and {task.classes} classes, but got {came}."
+        )
 
 
 def tensor_task(task: Task) -> TensorTask:

@@ -68,7 +68,7 @@ class Recipe:
 
     Args:
         epochs: passes over the training images.
-        batch_size: images in a step; a last batch of less than half that size is left out.
+        batch_size: images in a step; a last batch of half that size or less is left out.
         lr: highest learning rate.
         momentum: of SGD.
         nesterov: whether the momentum is Nesterov's.
@@ -362,7 +362,7 @@ class _Batches:
     def count(self) -> int:
         """Steps in an epoch."""
         whole, rest = divmod(len(self.labels), self.size)
-        return whole + (rest * 2 >= self.size)
+        return whole + (rest * 2 > self.size)
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in random order."""
