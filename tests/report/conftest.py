@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from foretell.arch import Arch
+from foretell.graph import Graph, Node
 from foretell.report import (
     ConstraintRow,
     CurveRow,
@@ -204,6 +205,37 @@ def one_trial():
         ),
         resumed=None,
     )
+
+
+NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028%{x}{{7*7}}"
+
+
+@pytest.fixture(scope="session")
+def nasty(run):
+    """A run in which every text from outside tries to become HTML or code."""
+    trials = tuple(
+        replace(t, arch=NASTY + str(i), error=t.error and NASTY, message=NASTY)
+        for i, t in enumerate(run.trials)
+    )
+    scores = {NASTY + k: v for k, v in run.pool.scores.items()}
+    pool = replace(run.pool, archs=(NASTY,) * 500, scores=scores, population=NASTY,
+                   failures={3: NASTY})  # fmt: skip
+    graph = Graph((Node("input"), Node(NASTY, {NASTY: NASTY}), Node("output")), ((0, 1), (1, 2)))
+    winner = replace(run.winner, arch=NASTY, graph=graph, graph_title=NASTY, files=(NASTY,),
+                     not_exported=(NASTY,), robustness={NASTY: {1: 0.5}})  # fmt: skip
+    return replace(
+        run, title=NASTY, space=NASTY, searcher=NASTY, command=NASTY, device=NASTY, started=NASTY,
+        settings={NASTY: NASTY}, versions={"foretell": NASTY, NASTY: NASTY}, stages={NASTY: 1.0},
+        notes=(NASTY,), proxy_batch=NASTY, trials=trials, pool=pool, winner=winner,
+        task=replace(run.task, name=NASTY, class_names=(NASTY,), source=NASTY),
+        constraints=(ConstraintRow(NASTY, "params", 1e5),),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make():
+    """The function that makes such a run."""
+    return make_run
 
 
 def _high(file):

@@ -97,7 +97,7 @@ class PoolTable:
         drawn: how many architectures were drawn in all; None if the same as ``len(archs)``.
         infeasible: how many of those broke a constraint and were dropped.
         dead: how many of those have no path from input to output.
-        duplicates: how many were drawn more than once and kept once.
+        duplicates: how many were left out as copies of others; 0 if not counted.
         failures: index into ``archs`` -> why its scoring failed, as "ErrorClass: message".
         population: what the pool is, in words, such as "sampled uniformly, feasible, alive".
     """

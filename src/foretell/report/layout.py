@@ -20,7 +20,7 @@ ZERO_OPS = frozenset({"zero", "none"})
 SUMS = frozenset({"sum", "add"})
 ENDS = frozenset({"input", "output"})
 HEIGHT, SMALL, DUMMY = 34.0, 22.0, 10.0
-ROW_GAP, COLUMN_GAP, MARGIN = 30.0, 16.0, 10.0
+ROW_GAP, COLUMN_GAP, MARGIN = 30.0, 14.0, 8.0
 LETTER = 7.6
 
 
@@ -90,8 +90,6 @@ def place(graph: Graph) -> Placement:
     Returns:
         Positions in pixels, the input on top.
     """
-    if not graph.nodes:
-        return Placement((), (), 0.0, 0.0, 0)
     live = graph.live
     layer = _layers(graph)
     count = len(graph.nodes)

@@ -29,7 +29,7 @@ def figures(run: RunData) -> dict[str, Json]:
         made["progress-seconds"] = plots.progress_plot(progress, "seconds")
     prediction = tables.prediction_info(run)
     if prediction.n:
-        made["prediction"] = plots.prediction_plot(prediction, star_number(run))
+        made["predicted-trained"] = plots.prediction_plot(prediction, star_number(run))
     costs: tuple[tables.Cost, ...] = ("params", "flops")
     for cost in costs:
         pareto = tables.pareto_info(run, cost)
@@ -47,7 +47,7 @@ def figures(run: RunData) -> dict[str, Json]:
         made["loss"] = plots.loss_plot(curves.winner)
     attacks = tables.robustness_info(run)
     if attacks:
-        made["robustness"] = plots.robustness_plot(attacks, run.task.classes)
+        made["attacks"] = plots.robustness_plot(attacks, run.task.classes)
     return {name: plots.jsonable(figure) for name, figure in made.items()}
 
 

@@ -113,7 +113,7 @@ def _figure(data: Sequence[Figure], x: Figure, y: Figure, **layout: Json) -> Fig
         "xaxis": x,
         "yaxis": y,
         "height": 380,
-        "margin": {"l": 12, "r": 16, "t": 12, "b": 12},
+        "margin": {"l": 8, "r": 14, "t": 10, "b": 0},
         "showlegend": named > 1,
         "hovermode": "closest",
     }
@@ -398,7 +398,7 @@ def heat_map(info: CorrelationInfo) -> Figure:
             ticksuffix=" ",
             dtick=1,
         ),
-        height=max(260, 130 + 29 * len(names)),
+        height=max(260, 110 + 29 * len(names)),
     )
 
 

@@ -80,7 +80,7 @@
     };
     layout.dragmode = narrow ? false : "zoom";
     if (narrow) {
-      layout.margin = { l: 6, r: 8, t: 8, b: 8 };
+      layout.margin = { l: 4, r: 8, t: 8, b: 0 };
       layout.height = Math.min(layout.height, 330);
       for (const axis of [layout.xaxis, layout.yaxis]) {
         if (axis.nticks) axis.nticks = Math.min(axis.nticks, 6);

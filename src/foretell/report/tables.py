@@ -163,8 +163,15 @@ def funnel_info(run: RunData) -> tuple[FunnelRow, ...]:
         rows.append(FunnelRow("in the space", run.space_size))
     if hero.drawn:
         rows.append(FunnelRow("drawn", hero.drawn))
-    parts = ((pool.duplicates, "drawn twice"), (pool.infeasible, "over a limit"))
-    lost = [f"{n:,} {why}" for n, why in (*parts, (pool.dead, "dead")) if n]
+    parts = [
+        (pool.infeasible, "outside the limits"),
+        (pool.dead, "dead"),
+        (pool.duplicates, "copies"),
+    ]
+    rest = hero.drawn - hero.scored - sum(n for n, _ in parts)
+    if rest > 0:  # of the last batch, or not counted by its reason
+        parts.append((rest, "spare" if pool.duplicates else "copies or spare"))
+    lost = [f"{n:,} {why}" for n, why in parts if n]
     if hero.scored:
         rows.append(FunnelRow("scored", hero.scored, ", ".join(lost)))
     failed = f"{hero.failed:,} failed" if hero.failed else ""

@@ -27,7 +27,9 @@ def summary(run: RunData) -> RenderableType:
     failures = tables.failure_info(run)
     if failures:
         counts = ", ".join(f"{r.count} × {r.error} ({r.stage})" for r in failures)
-        parts.append(Text(f"Failed: {counts}. First: {failures[0].message}", style="yellow"))
+        parts.append(
+            Text(f"Failed: {counts}. The most frequent: {failures[0].message}", style="yellow")
+        )
     parts += [Text(note, style="yellow") for note in run.notes]
     title = Text(run.title, style="bold")
     return Panel(Group(*parts), title=title, title_align="left", border_style="dim", padding=(0, 2))

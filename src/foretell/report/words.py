@@ -110,7 +110,9 @@ def _hero(run: RunData) -> Json:
         else:
             tile(label, show(value), "for one image" if name != "params" else "no limit was set")
     validation = winner.val_accuracy if winner else float("nan")
-    tile("Validation accuracy", percent(validation), f"on {run.task.val:,} images")
+    tile(
+        "Validation accuracy", percent(validation), f"on {run.task.val:,} images" if winner else ""
+    )
     of = f" of {hero.budget:,}" if hero.budget is not None else ""
     trained = [f"{hero.failed:,} failed"] if hero.failed else []
     trained += [f"{hero.reused:,} reused"] if hero.reused else []
@@ -205,7 +207,7 @@ def _winner_lead(run: RunData, winner: Winner, dead: int) -> str:
 
 def _drawing(winner: Winner) -> tuple[Markup | None, int, bool]:
     """The graph as SVG, its operations without effect, and whether a live skip is in it."""
-    if winner.graph is None or not winner.graph.nodes:
+    if winner.graph is None:
         return None, 0, False
     placed = place(winner.graph)
     skips = any(n.kind == "skip" and n.live for n in placed.nodes)
@@ -392,7 +394,7 @@ def _robust_words(run: RunData) -> dict[str, Json]:
     if run.winner is None:
         empty = "There is no winner to attack."
     elif not info:
-        why = run.winner.robust_skipped or "it was not asked for"
+        why = run.winner.robust_skipped.rstrip(".") or "it was not asked for"
         empty = f"The attack was skipped: {why}."
     lead = "How much accuracy is left when an attacker changes every pixel by at most eps."
     if info and run.winner:
@@ -468,7 +470,7 @@ def _again_words(run: RunData) -> dict[str, Json]:
     total = math.fsum(known.values())
     task = run.task
     environment = [
-        ("data", f"{task.name}{', ' + task.source if task.source else ''}"),
+        ("data", ", ".join(dict.fromkeys(filter(None, (task.name, task.source))))),
         ("images", f"{task.train:,} train, {task.val:,} validation, {task.test:,} test"),
         ("image shape", shape(task.input_shape)),
         ("classes", f"{task.classes}: {', '.join(task.class_names)}" if task.class_names else
