@@ -82,13 +82,21 @@ _EPSILON = float(np.finfo(np.float32).eps)
 
 
 def _lossy(columns: Array, single: NDArray[np.float32]) -> NDArray[np.bool_]:
-    error = np.abs(single - columns)
+    if not columns.size:
+        return np.zeros(len(columns), dtype=bool)
+    error = single - columns
+    np.abs(error, out=error)
+    bound = np.abs(columns)
+    bound *= _EPSILON
     # inf - inf and NaN - NaN are NaN: those numbers are kept by float32 and compare False here.
-    lossy: NDArray[np.bool_] = np.any(error > _EPSILON * np.abs(columns), axis=1)
-    changed: NDArray[np.bool_] = np.any(error > 0, axis=1)
-    for i in np.flatnonzero(changed & ~lossy):
-        finite = columns[i][np.isfinite(columns[i])]
-        lossy[i] = (finite == np.rint(finite)).all()
+    lossy: NDArray[np.bool_] = np.any(error > bound, axis=1)
+    moved = error > 0
+    first = moved.argmax(axis=1)
+    for i in np.flatnonzero(~lossy):
+        value = columns[i, first[i]]
+        if moved[i, first[i]] and value == np.rint(value):
+            finite = columns[i][np.isfinite(columns[i])]
+            lossy[i] = (finite == np.rint(finite)).all()
     return lossy
 
 

@@ -106,7 +106,8 @@ class Scores:
             found[0][0],
         )
         keys: list[str] = []
-        values = np.empty((sum(b[0] for b in blocks), len(names)))
+        # Column after column, as the blocks are: twice as fast, and columns are what is looked at.
+        values = np.empty((len(names), sum(b[0] for b in blocks))).T
         for _, texts, types, data in blocks:
             part = load(texts)
             unpack(Block(types, data), values[len(keys) : len(keys) + len(part)])
