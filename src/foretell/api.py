@@ -154,7 +154,7 @@ class ScoreRun:
         return {
             "arch": self.labels,
             "alive": scores.alive.tolist(),
-            **{name: scores.values[:, i].tolist() for i, name in enumerate(scores.names)},
+            **{short(name): scores.column(name).tolist() for name in scores.names},
             "seconds": scores.seconds.tolist(),
             "failure": [scores.failures.get(i, "") for i in range(len(self.labels))],
         }
@@ -250,6 +250,11 @@ def _label(space: Space, item: "Arch | str | nn.Module") -> str:
     return item if isinstance(item, str) else type(item).__name__
 
 
+def short(name: str) -> str:
+    """The name to show: of ``path/to/mine.py:proxy``, what stands after the colon."""
+    return name.rpartition(":")[2]
+
+
 def cost(
     items: Sequence[Arch | str],
     *,
@@ -310,7 +315,7 @@ def trials_csv(outcome: SearchOutcome) -> str:
     fixed = ["number", "arch", "state", "val_accuracy", "val_loss", "epochs", "seconds"]
     fixed += ["params", "flops", "memory", "predicted", "error", "message"]
     named = [name for name in scores if name not in fixed]
-    table.writerow(fixed + named)
+    table.writerow(fixed + [short(name) for name in named])
     for i, (trial, arch) in enumerate(zip(outcome.trials, archs, strict=True)):
         value = trial.value if trial.state == "done" else {}
         row: list[object] = [trial.number, outcome.space.format(arch), str(trial.state)]

@@ -14,7 +14,8 @@ def show(columns: Mapping[str, Sequence[object]], as_json: bool, *, title: str) 
     """Print a table.
 
     Args:
-        columns: name -> values; empty columns are left out on the terminal.
+        columns: name -> values; on the terminal, empty columns are left out and the rest is laid
+            out in as many tables as its width needs.
         as_json: an array of objects instead, with null for NaN.
         title: above the table.
     """
@@ -28,17 +29,44 @@ def show(columns: Mapping[str, Sequence[object]], as_json: bool, *, title: str) 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    kept = [name for name, values in columns.items() if any(v != "" for v in values)]
-    for name in kept:
-        table.add_column(name, justify="left" if name in ("arch", "failure") else "right",
-                         overflow="fold")  # fmt: skip
-    for row in zip(*(columns[name] for name in kept), strict=True):
-        table.add_row(*map(_cell, row))
     console = Console()
-    if not console.is_terminal:
-        console.width = 80 + 12 * len(kept)
-    console.print(table)
+    kept = [name for name, values in columns.items() if any(v != "" for v in values)]
+    words = [n for n in kept if n in ("arch", "failure")]
+    cells = {name: [_cell(v) for v in columns[name]] for name in kept}
+    console.print(title, highlight=False)
+    width = max((len(v) for n in words for v in cells[n]), default=0)
+    room = console.width - (width + 2 if width <= console.width // 2 else 5)
+    numbers = [str(i + 1) for i in range(len(next(iter(columns.values()), ())))]
+    if width > console.width // 2:  # texts get lines of their own, numbers stand for them below
+        for name in words:
+            for number, text in zip(numbers, cells[name], strict=True):
+                if text:
+                    console.print(f"{number:>3}  {text}", highlight=False, soft_wrap=True)
+        words = []
+    for group in _groups({n: v for n, v in cells.items() if n not in ("arch", "failure")}, room):
+        table = Table(box=None, pad_edge=False)
+        heads = {n: cells[n] for n in words} if words else {"#": numbers}
+        for name in heads:
+            table.add_column(name, no_wrap=True)
+        for name in group:
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in zip(*heads.values(), *(cells[n] for n in group), strict=True):
+            table.add_row(*row)
+        console.print(table)
+
+
+def _groups(cells: Mapping[str, list[str]], room: int) -> list[list[str]]:
+    """Names of columns that fit side by side into so many characters."""
+    groups: list[list[str]] = [[]]
+    used = 0
+    for name, values in cells.items():
+        width = max(map(len, (name, *values))) + 2
+        if groups[-1] and used + width > room:
+            groups.append([])
+            used = 0
+        groups[-1].append(name)
+        used += width
+    return groups
 
 
 def _cell(value: object) -> str:

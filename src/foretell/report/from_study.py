@@ -85,7 +85,7 @@ def _pool(outcome: SearchOutcome) -> PoolTable:
         memory=costs.memory.astype(float),
         predicted=outcome.predicted,
         scores={
-            **pool.scores,
+            **{name.rpartition(":")[2]: values for name, values in pool.scores.items()},
             "params": costs.params.astype(float),
             "live_params": costs.live_params.astype(float),
             "sum_log_params": costs.sum_log_params,
