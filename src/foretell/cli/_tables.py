@@ -73,5 +73,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return "-" if value != value else f"{value:.4g}"
+        if value != value:
+            return "-"
+        return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e12 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
