@@ -93,21 +93,19 @@ def export_best(
     source = _source(arch, skeleton)
     description = _describe(module, arch, skeleton, task, recipe, seed, result, source)
     state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
-    texts = {
-        "arch.json": json.dumps(description, indent=2, allow_nan=False) + "\n",
-        "train.py": _script(description, recipe, source),
-        "loop.py": Path(loop.__file__).read_text(encoding="utf-8"),
+    contents = {
+        "weights.safetensors": save(state, metadata={"format": "pt"}),
+        "arch.json": (json.dumps(description, indent=2, allow_nan=False) + "\n").encode(),
+        "train.py": _script(description, recipe, source).encode(),
+        "data.pt": loop.task_to_bytes(tensor_task(task)),
+        "loop.py": Path(loop.__file__).read_bytes(),
     }
     if source is not None:
-        texts.update({n: p.read_text(encoding="utf-8") for n, p in source.files.items()})
+        contents.update({n: p.read_bytes() for n, p in source.files.items()})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = [folder / "weights.safetensors", folder / "data.pt"]
-        loop.write_atomically(written[0], save(state, metadata={"format": "pt"}))
-        loop.save_tensor_task(tensor_task(task), written[1])
-        for name, text in texts.items():
-            loop.write_atomically(folder / name, text.encode())
-            written.append(folder / name)
+        written = [folder / name for name in contents]
+        loop.write_atomically({folder / name: content for name, content in contents.items()})
         if onnx or (onnx is None and _onnx_missing() is None):
             path = folder / "model.onnx"
             try:
@@ -223,7 +221,7 @@ def export_onnx(module: nn.Module, path: str | Path, task: Task) -> Path:
         ) from error
     finally:
         noisy.setLevel(level)
-    loop.write_atomically(path, content)
+    loop.write_atomically({path: content})
     return path
 
 
@@ -327,9 +325,9 @@ def _script(description: Mapping[str, Json], recipe: Recipe, source: _Source | N
         if source.users and source.files:
             needs += f", and what {next(iter(source.files))} imports"
     return _TRAIN.substitute(
-        text=description["text"],
+        text=_plain(description["text"]),
         params=f"{description['params']:,}",
-        task=description["task"]["name"],
+        task=_plain(description["task"]["name"]),
         needs=needs,
         make=make,
         recipe=_call(asdict(recipe)),
@@ -338,6 +336,11 @@ def _script(description: Mapping[str, Json], recipe: Recipe, source: _Source | N
         test=result["test_accuracy"],
         torch=description["versions"]["torch"],
     )
+
+
+def _plain(text: str) -> str:
+    """A text as it can stand in a docstring."""
+    return " ".join(text.replace("\\", "/").replace('"', "'").split())
 
 
 def _tuple(value: Json) -> Json:
@@ -374,6 +377,10 @@ def make_network():
 ''')
 
 _STAND_IN = '''\
+import importlib.abc
+import importlib.machinery
+import types
+
 try:
     import foretell  # the file that builds the network may import it to declare its space
 except ModuleNotFoundError:
@@ -425,11 +432,8 @@ gives the very same weights. loop.py holds the training itself.
 """
 
 import argparse
-import importlib.abc
-import importlib.machinery
 import sys
 import time
-import types
 from dataclasses import replace
 from pathlib import Path
 

@@ -265,7 +265,7 @@ def test_plain_momentum_is_possible():
 def test_tensor_task_shares_memory_and_survives_a_file(task, tmp_path):
     tensors = tensor_task(task)
     assert tensors.train.images.data_ptr() == task.train.images.ctypes.data
-    loop.save_tensor_task(tensors, tmp_path / "data.pt")
+    (tmp_path / "data.pt").write_bytes(loop.task_to_bytes(tensors))
     read = loop.load_tensor_task(tmp_path / "data.pt")
     for part in ("train", "val", "test"):
         assert torch.equal(getattr(read, part).images, getattr(tensors, part).images)
@@ -276,16 +276,19 @@ def test_tensor_task_shares_memory_and_survives_a_file(task, tmp_path):
 
 
 def test_atomic_writes_leave_the_old_file_or_the_new_one(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    loop.write_atomically(path, b"old")
-    loop.write_atomically(path, b"new")
+    path, other = tmp_path / "file", tmp_path / "other"
+    loop.write_atomically({path: b"old", other: b"old"})
+    loop.write_atomically({path: b"new"})
     assert path.read_bytes() == b"new"
+    calls = []
 
     def fail(_):
-        raise OSError("disk full")
+        calls.append(1)
+        if len(calls) > 1:
+            raise OSError("disk full")
 
     monkeypatch.setattr(loop.os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        loop.write_atomically(path, b"newer")
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
+        loop.write_atomically({path: b"newer", other: b"newer"})
+    assert (path.read_bytes(), other.read_bytes()) == (b"new", b"old")
+    assert set(tmp_path.iterdir()) == {path, other}

@@ -34,7 +34,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load_tensor_task",
-    "save_tensor_task",
+    "task_to_bytes",
 ]
 
 CHUNK_BYTES = 32 * 2**20
@@ -567,20 +567,26 @@ def _save(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> N
     buffer = io.BytesIO()
     torch.save(state, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
+    write_atomically({path: buffer.getvalue()})
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it is either the old one or the new one, whole."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+def write_atomically(files: dict[Path, bytes]) -> None:
+    """Write files so that at any moment each is either the old one or the new one, whole.
+
+    None is replaced before all are written, so that a full disk leaves every old file.
+    """
+    partial = {path: path.with_name(f"{path.name}.{os.getpid()}.part") for path in files}
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        for path, content in files.items():
+            with partial[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, written in partial.items():
+            written.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        for written in partial.values():
+            written.unlink(missing_ok=True)
 
 
 def _load(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> None:
@@ -607,18 +613,20 @@ def _load(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> N
     run.curves = Curves(**{k: tuple(v) for k, v in state["curves"].items()})
 
 
-def save_tensor_task(task: TensorTask, path: str | Path) -> None:
-    """Write a task to a file that ``load_tensor_task`` reads with torch alone."""
+def task_to_bytes(task: TensorTask) -> bytes:
+    """The content of a file that ``load_tensor_task`` reads with torch alone."""
     content = {
         name: {"images": part.images, "labels": part.labels}
         for name, part in (("train", task.train), ("val", task.val), ("test", task.test))
     }
     facts = {k: getattr(task, k) for k in ("mean", "std", "flip", "crop", "fingerprint")}
-    torch.save({**content, **facts}, path)
+    buffer = io.BytesIO()
+    torch.save({**content, **facts}, buffer)
+    return buffer.getvalue()
 
 
 def load_tensor_task(path: str | Path) -> TensorTask:
-    """Read what ``save_tensor_task`` wrote."""
+    """The task in a file with the content that ``task_to_bytes`` gave."""
     content = torch.load(path, weights_only=True)
     for name in ("train", "val", "test"):
         content[name] = Part(**content[name])
