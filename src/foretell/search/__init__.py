@@ -14,6 +14,7 @@ from foretell.search.objectives import Objective
 from foretell.search.pool import any_arch, draw_pool
 from foretell.search.random import RandomSearch
 from foretell.search.robot import RobotSearch
+from foretell.search.robot_published import PublishedRobotSearch
 
 __all__ = [
     "COST_NAMES",
@@ -23,6 +24,7 @@ __all__ = [
     "LocalSearch",
     "Objective",
     "Problem",
+    "PublishedRobotSearch",
     "RandomSearch",
     "RobotSearch",
     "Searcher",

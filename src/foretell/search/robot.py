@@ -1,4 +1,4 @@
-"""RoBoT: Bayesian optimisation of the weights with which proxies rank the pool."""
+"""RoBoT's question, which weights of the proxies rank this pool best, asked of every trial."""
 
 import math
 from collections.abc import Sequence
@@ -7,72 +7,129 @@ import numpy as np
 from numpy.random import Generator
 
 from foretell.arch import Arch
-from foretell.metrics import ranks
+from foretell.errors import SearchError
 from foretell.search._base import Problem, Searcher, searcher
-from foretell.search._gaussian import fit_gaussian_process
+from foretell.search._gaussian import matern52
+from foretell.search._normalise import normal_scores
 from foretell.types import Array
 
 __all__ = ["RobotSearch"]
 
+_CONSTANT, _LINEAR, _SMOOTH = 1.0, 0.3, 1.0
+"""Prior variances: of the mean value, of all weights together, of what no weights can say."""
+_NOISE = 0.2
+"""Variance of a trial's value around what its proxies can tell; all in units of the values' own."""
+_TRUST = 0.5
+"""Spread of the prior mean: how much the plain sum of the proxies is believed before any trial."""
 
-@searcher("robot", reference="He et al., ICLR 2024")
+
+@searcher("robot", reference="after He et al., ICLR 2024 (RoBoT)")
 class RobotSearch(Searcher):
-    """First form."""
+    """A weighted sum of proxies, its weights learned from all trials, under an upper bound.
+
+    The value of an architecture with normalised proxies z is modelled as
+    ``w . z + r(z)``: weights w with a Gaussian prior around equal positive ones, and a Matern 5/2
+    residual r. Both are one Gaussian process over the pool's proxies, solved exactly. Each time
+    the architecture of highest ``mean + kappa * std`` is asked for. The first one is therefore
+    the favourite of the plain sum, not a random one, and no budget has to be known beforehand.
+
+    Args:
+        problem: a pool and its scores; a proxy without two different scores is left out.
+        rng: the searcher's own stream; drawn from only if no proxy is left.
+        kappa: weight of the standard deviation, >= 0; 0 only exploits.
+
+    Raises:
+        SearchError: no pool, no scores, or kappa < 0.
+
+    Reference:
+        He, Dai, Tan, Low, Zhang: Robustifying and boosting training-free neural architecture
+        search, ICLR 2024. Several trials in flight: Desautels et al., JMLR 2014 (GP-BUCB).
+
+    Differs:
+        The authors model what a weight vector is worth by the trial that its sum ranks first, which
+        uses one number of each trial and starts blind; here every trial informs the weights. See
+        ``PublishedRobotSearch`` for their algorithm, and the documentation for both in figures.
+    """
 
     needs_pool = True
     needs_scores = True
 
-    def __init__(self, problem: Problem, rng: Generator) -> None:
-        """Normalise the scores once."""
+    def __init__(self, problem: Problem, rng: Generator, *, kappa: float = 1.0) -> None:
+        """Normalise the scores over the whole pool, once."""
         super().__init__(problem, rng)
-        self._metrics = np.stack([_by_rank(np.asarray(v, float)) for v in problem.scores.values()])
-        self._probed: list[tuple[Array, int]] = []
-        self._turn = 0
+        if not kappa >= 0:
+            raise SearchError(f"Expected kappa >= 0, but got {kappa}.")
+        self.kappa = kappa
+        columns = [normal_scores(np.asarray(v, float)) for v in problem.scores.values()]
+        kept = [(c - c.mean()) / c.std() for c in columns if c.std() > 0]
+        self._z = np.array(kept, dtype=np.float64).reshape(len(kept), len(problem.pool)).T
+        self._squares = (self._z**2).sum(axis=1)
+        total = self._z.sum(axis=1)
+        spread = float(total.std())
+        self._prior = total * (_TRUST / spread) if spread > 0 else np.zeros(len(total))
+        self._index = {a: i for i, a in enumerate(problem.pool)}
+        self._free = np.array([a in self._places for a in problem.pool])
+        self._columns: dict[int, Array] = {}
 
     def _ask(self, n: int) -> list[Arch]:
+        if not self._z.shape[1]:
+            return []
+        free = self._free.copy()
+        free[[self._index[a] for a in self._asked if a in self._index]] = False
+        waiting = [self._index[a] for a in self.pending]
         asked: list[Arch] = []
-        free = np.array([a in self._places and a not in self._asked for a in self.problem.pool])
+        mean = self._mean()
         while len(asked) < n and free.any():
-            self._turn += 1
-            weights = self._next_weights()
-            score = np.where(free, weights @ self._metrics, -np.inf)
-            pick = int(np.argmax(score))
-            self._probed.append((weights, pick))
+            bound = mean + self.kappa * self._std(waiting)
+            pick = int(np.argmax(np.where(free, bound, -np.inf)))
             free[pick] = False
+            waiting.append(pick)
             asked.append(self.problem.pool[pick])
         return asked
 
-    def _next_weights(self) -> Array:
-        m = len(self._metrics)
-        if self._turn == 1:
-            return np.ones(m)
-        known = [
-            (w, self.values[a])
-            for w, i in self._probed
-            if not math.isnan(self.values.get(a := self.problem.pool[i], math.nan))
-        ]
-        if not known or self._turn == 2:
-            return np.asarray(self.rng.uniform(-1, 1, m))
-        x, y = np.array([w for w, _ in known]), np.array([v for _, v in known])
-        if self._turn % 2:
-            return np.asarray(x[len(y) - 1 - int(np.argmax(y[::-1]))])
-        model = fit_gaussian_process(x, y)
-        candidates = self.rng.uniform(-1, 1, (1000, m))
-        mean, std = model.predict(candidates)
-        return np.asarray(candidates[int(np.argmax(mean + 2.576 * std))])
+    def _known(self) -> tuple[list[int], Array]:
+        """Places and values of the finished trials that lie in the pool."""
+        pairs = [(self._index[a], v) for a, v in self.values.items() if a in self._index]
+        pairs = [(i, v) for i, v in pairs if not math.isnan(v)]
+        return [i for i, _ in pairs], np.array([v for _, v in pairs])
+
+    def _mean(self) -> Array:
+        """Posterior mean over the pool, in standard units of the values told, (pool,)."""
+        places, values = self._known()
+        if not places:
+            return self._prior
+        target = (values - values.mean()) / (values.std() or 1.0)
+        cross = self._cross(places)
+        covariance = cross[places] + _NOISE * np.eye(len(places))
+        solved = np.linalg.solve(covariance, target - self._prior[places])
+        return np.asarray(self._prior + cross @ solved)
+
+    def _std(self, waiting: Sequence[int]) -> Array:
+        """Posterior standard deviation, also where only a trial in flight is known, (pool,)."""
+        prior = _CONSTANT + _SMOOTH + _LINEAR * self._squares / self._z.shape[1]
+        places = [*self._known()[0], *waiting]
+        if not places:
+            return np.asarray(np.sqrt(prior))
+        cross = self._cross(places)
+        covariance = cross[places] + _NOISE * np.eye(len(places))
+        shrink = (cross * np.linalg.solve(covariance, cross.T).T).sum(axis=1)
+        return np.asarray(np.sqrt(np.maximum(prior - shrink, 0.0)))
+
+    def _cross(self, places: Sequence[int]) -> Array:
+        """Covariance of the pool with some of its members, (pool, places)."""
+        for i in places:
+            if i not in self._columns:
+                m = self._z.shape[1]
+                dot = self._z @ self._z[i]
+                distance = np.sqrt(np.maximum(self._squares + self._squares[i] - 2 * dot, 0.0))
+                smooth = _SMOOTH * matern52(distance, math.sqrt(m))
+                self._columns[i] = _CONSTANT + _LINEAR / m * dot + smooth
+        return np.stack([self._columns[i] for i in places], axis=1)
 
     def _predict(self, archs: Sequence[Arch]) -> Array:
-        places = {a: i for i, a in enumerate(self.problem.pool)}
-        known = [(w, self.values.get(self.problem.pool[i], math.nan)) for w, i in self._probed]
-        known = [(w, v) for w, v in known if not math.isnan(v)]
-        weights = max(known, key=lambda p: p[1])[0] if known else np.ones(len(self._metrics))
-        score = weights @ self._metrics
-        return np.array([score[places[a]] if a in places else math.nan for a in archs])
-
-
-def _by_rank(values: Array) -> Array:
-    out = np.zeros(len(values))
-    known = ~np.isnan(values)
-    if known.sum() > 1:
-        out[known] = ranks(values[known]) / (known.sum() - 1) - 0.5
-    return out
+        """Posterior mean in the unit of the values; NaN before two values are known."""
+        _, values = self._known()
+        if len(values) < 2 or not self._z.shape[1]:
+            return np.full(len(archs), np.nan)
+        expected = values.mean() + (values.std() or 1.0) * self._mean()
+        return np.array([expected[self._index[a]] if a in self._index else np.nan for a in archs])
