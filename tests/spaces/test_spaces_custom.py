@@ -205,3 +205,17 @@ class TestDoor:
     def test_no_such_file(self) -> None:
         with pytest.raises(PluginError, match="There is no file"):
             get_space("nowhere.py:space")
+
+    def test_a_relative_path_means_the_folder_one_is_in(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for size in (2, 3):
+            folder = tmp_path / str(size)
+            folder.mkdir()
+            (folder / "mine.py").write_text(
+                "from foretell.spaces import CustomSpace\n"
+                f"space = CustomSpace({{'width': tuple(range({size}))}}, print)\n"
+            )
+            monkeypatch.chdir(folder)
+            assert get_space("mine.py:space").size == size
+            assert get_space("mine.py:space") is get_space("mine.py:space")

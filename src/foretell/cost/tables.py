@@ -13,7 +13,7 @@ from foretell.arch import Arch
 from foretell.cost.counting import Cost, count, count_meta
 from foretell.errors import ForetellError
 from foretell.networks import build
-from foretell.spaces import CostTable, Skeleton, get_space
+from foretell.spaces import CostTable, Skeleton, Space, get_space
 
 __all__ = ["costs"]
 
@@ -60,7 +60,7 @@ def _counted(
     rows = []
     for place, arch in zip(places, archs, strict=True):
         try:
-            rows.append(_count(arch, skeleton))
+            rows.append(_count(get_space(arch.space), arch, skeleton))
         except ForetellError as error:
             if failures is None:
                 raise
@@ -78,7 +78,8 @@ def _columns(rows: Sequence[Cost]) -> dict[str, NDArray[Any]]:
 
 
 @lru_cache(maxsize=2**16)
-def _count(arch: Arch, skeleton: Skeleton) -> Cost:
+def _count(space: Space, arch: Arch, skeleton: Skeleton) -> Cost:
+    """Costs of one network; ``space`` tells apart what relative paths name in two folders."""
     try:
         with torch.device("meta"):
             module = build(arch, skeleton, seed=0)

@@ -2,6 +2,7 @@
 
 import copy
 from functools import lru_cache
+from pathlib import Path
 
 from foretell.errors import PluginError
 from foretell.registry import Registry
@@ -12,7 +13,6 @@ __all__ = ["get_space", "spaces"]
 spaces: Registry[Space] = Registry("space")
 
 
-@lru_cache(maxsize=256)
 def get_space(name: str) -> Space:
     """The space of a name; its ``.name`` is the text asked for.
 
@@ -24,6 +24,13 @@ def get_space(name: str) -> Space:
         UnknownNameError: no space of that name is registered.
         PluginError: the text leads nowhere, or to something that is no space.
     """
+    place = name.rpartition(":")[0]
+    return _load(name, str(Path(place).resolve()) if place.endswith(".py") else place)
+
+
+@lru_cache(maxsize=256)
+def _load(name: str, place: str) -> Space:
+    """The space of a name; ``place`` tells files of the same relative path apart."""
     found: object = spaces[name]
     if not isinstance(found, Space) and callable(found):
         try:
