@@ -79,8 +79,8 @@ class TestComplete:
         places = {a["id"] for _, a in page.tags if a.get("class") == "plot"}
         assert places == set(page.figures) == set(figures(run))
         assert places == {
-            "progress-trials", "progress-seconds", "predicted-trained", "pareto-params", "pareto-flops",
-            "tau", "heat", "curves", "loss", "attacks",
+            "progress-trials", "progress-seconds", "predicted-trained", "pareto-params",
+            "pareto-flops", "tau", "heat", "curves", "loss", "attacks",
         }  # fmt: skip
 
     def test_says_the_main_things(self, run, page):

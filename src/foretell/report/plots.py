@@ -9,7 +9,7 @@ escaped, since plotly reads some tags.
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,21 @@ def _tip(trial: TrialRow, *extra: str) -> str:
     return "<br>".join(
         [f"Trial {trial.number}", *facts, ", ".join(costs + taken), _wrap(trial.arch)]
     )
+
+
+def _names(names: Sequence[str], marks: Sequence[bool] | None = None) -> Figure:
+    """An axis of names: long ones are shortened on the axis, and whole where they are pointed at.
+
+    Args:
+        names: escaped, all different.
+        marks: which of them get a diamond.
+    """
+    short = []
+    for i, name in enumerate(names):
+        text = unescape(name)
+        text = text if len(text) <= 20 else f"{text[:19]}…"
+        short.append(escape(text, quote=False) + (" ◆" if marks is not None and marks[i] else ""))
+    return {"type": "category", "tickvals": list(names), "ticktext": short}
 
 
 def _axis(title: str, **settings: Json) -> Figure:
@@ -345,8 +360,8 @@ def correlation_plot(info: CorrelationInfo) -> Figure:
         data,
         _axis("Kendall's tau-b", range=[low - 0.06, min(1.03, top + 0.08)],
               zeroline=True, zerolinecolor="@muted", nticks=8),
-        _axis("", type="category", categoryorder="array", categoryarray=order[::-1],
-              showgrid=False, ticksuffix=" ", range=[-0.7, len(order) - 0.3], dtick=1),
+        _axis("", **_names(order), categoryorder="array", categoryarray=order[::-1],
+              showgrid=False, range=[-0.7, len(order) - 0.3]),
         height=max(220, 90 + 25 * len(order)),
         shapes=shapes,
     )  # fmt: skip
@@ -355,7 +370,6 @@ def correlation_plot(info: CorrelationInfo) -> Figure:
 def heat_map(info: CorrelationInfo) -> Figure:
     """Kendall's tau-b among proxies over the pool, in the order of the table."""
     names = [escape(n, quote=False) for n in info.names]
-    labels = [f"{n} ◆" if b else n for n, b in zip(names, info.baseline, strict=True)]
     tips = [
         [
             f"<b>{a}</b> and <b>{b}</b><br>tau-b {signed(info.matrix[i, j], 3)}"
@@ -372,8 +386,8 @@ def heat_map(info: CorrelationInfo) -> Figure:
     trace: Figure = {
         "type": "heatmap",
         "z": info.matrix,
-        "x": labels,
-        "y": labels,
+        "x": names,
+        "y": names,
         "zmin": -1,
         "zmax": 1,
         "colorscale": scale,
@@ -386,18 +400,11 @@ def heat_map(info: CorrelationInfo) -> Figure:
         "hovertemplate": "%{customdata}<extra></extra>",
         "showscale": False,
     }
+    ticks = {**_names(names, info.baseline.tolist()), "showgrid": False, "ticks": ""}
     return _figure(
         [trace],
-        _axis("", type="category", tickangle=-90, showgrid=False, ticks="", dtick=1),
-        _axis(
-            "",
-            type="category",
-            autorange="reversed",
-            showgrid=False,
-            ticks="",
-            ticksuffix=" ",
-            dtick=1,
-        ),
+        _axis("", **ticks, tickangle=-90),
+        _axis("", **ticks, autorange="reversed"),
         height=max(260, 110 + 29 * len(names)),
     )
 
