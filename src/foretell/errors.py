@@ -5,6 +5,7 @@ alone and exits with 2; a library user catches the class.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "ArchError",
@@ -49,6 +50,19 @@ __all__ = [
 
 class ForetellError(Exception):
     """Base of every error that foretell raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive the way back from a worker process, whatever ``__init__`` takes."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(
+    kind: type[ForetellError], args: tuple[Any, ...], values: dict[str, Any]
+) -> ForetellError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(values)
+    return error
 
 
 class UsageError(ForetellError):
@@ -214,10 +228,6 @@ class NonFiniteLossError(TrainingError):
             f"The training loss became {loss} in epoch {epoch + 1}: lower the learning rate "
             f"(--lr) or look for non-finite values in the data."
         )
-
-    def __reduce__(self) -> tuple[type["NonFiniteLossError"], tuple[int, float]]:
-        """Survive the way back from a worker process."""
-        return type(self), (self.epoch, self.loss)
 
 
 class CheckpointError(TrainingError):
