@@ -93,7 +93,7 @@ def images(*shape: int) -> Tensor:
 
 
 @given(genes, st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_only_live_edges_run_and_nothing_else_changes(
     chosen: tuple[int, ...], training: bool
 ) -> None:
@@ -120,7 +120,7 @@ def silence(cell: Cell, chosen: tuple[int, ...]) -> None:
 
 
 @given(genes, st.integers(1, 3), st.integers(1, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_cells_that_change_their_channels(chosen: tuple[int, ...], c_in: int, c_out: int) -> None:
     cell = randomised(Cell(chosen, c_in, c_out)).eval()
     silence(cell, chosen)
