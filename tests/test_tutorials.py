@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from foretell.testing.proxies import ProxyContract
-from foretell.testing.searchers import SearcherContract
 
 from foretell.registry import resolve
 from foretell.spaces import get_space
+from foretell.testing.searchers import SearcherContract
 from foretell.testing.spaces import SpaceContract
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
