@@ -1,0 +1,39 @@
+"""Every registered searcher keeps the public contract, and so does a plug-in of a few lines."""
+
+import pytest
+
+from foretell.search import searchers
+from foretell.testing.searchers import SearcherContract
+
+PLUGIN = '''
+from foretell.search import Searcher
+
+
+class Stubborn(Searcher):
+    """Proposes everything there is, in order, again and again."""
+
+    def _ask(self, n):
+        return list(self.problem.pool or self.problem.space.enumerate())
+'''
+
+
+class TestRandom(SearcherContract):
+    @pytest.fixture
+    def searcher(self) -> str:
+        return "random"
+
+
+class TestRegistered(SearcherContract):
+    beats_random = True
+
+    @pytest.fixture(params=[n for n in searchers if n != "random"])
+    def searcher(self, request) -> str:
+        return request.param
+
+
+class TestPlugin(SearcherContract):
+    @pytest.fixture
+    def searcher(self, tmp_path) -> str:
+        path = tmp_path / "stubborn.py"
+        path.write_text(PLUGIN, encoding="utf-8")
+        return f"{path}:Stubborn"
