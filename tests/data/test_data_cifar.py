@@ -128,6 +128,9 @@ def check_cifar10(task):
         for i in range(5)
         for image, label in zip(*cifar_arrays(20, 10, i), strict=True)
     }
+    for part in (task.train, task.val, task.test):
+        assert part.images.flags["WRITEABLE"]
+        assert part.images.flags["C_CONTIGUOUS"]
     for part in (task.train, task.val):
         assert [rows[i.tobytes()] for i in part.images] == part.labels.tolist()
 

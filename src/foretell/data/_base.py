@@ -216,6 +216,7 @@ def make_task(
             f"for one in each part: add images, or remove the class."
         )
     rest = np.arange(len(train), dtype=np.int64)
+    val, test = (None if s is None else _solid(s) for s in (val, test))
     if test is None:
         drawn, rest = stratified_sample(labels, fraction_of(len(labels)), stream(seed, "test"))
         test = train.take(drawn)
@@ -252,6 +253,12 @@ def channel_statistics(images: Images) -> tuple[Array, Array]:
     )
     std = np.sqrt(np.asarray(squares / pixels))
     return mean / scale, np.where(std > 1e-12, std / scale, 1.0)
+
+
+def _solid(split: Split) -> Split:
+    """The same images as an array of their own memory order that may be shared with torch."""
+    images = np.require(split.images, requirements=["C", "W"])
+    return Split(images, split.labels)
 
 
 def _limited(labels: IntArray, count: int, seed: int, key: str) -> IntArray:

@@ -312,7 +312,7 @@ def evaluate(
     Each submodule's mode is afterwards what it was.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    loss = torch.zeros((), dtype=torch.float64, device=device)
+    loss = _zero(device)
     right = torch.zeros((), dtype=torch.int64, device=device)
     with eval_mode(module):
         for start in range(0, len(part), EVALUATION_BATCH):
@@ -407,9 +407,9 @@ def _train_epoch(
 ) -> float:
     """One epoch; the mean loss of its steps."""
     run.module.train()
-    total = torch.zeros((), dtype=torch.float64, device=batches.labels.device)
+    total = _zero(batches.labels.device)
     steps = batches.count
-    check = 50 if total.is_cuda else 1
+    check = 1 if total.device.type == "cpu" else 50  # looking waits for the device
     for step, (x, y) in enumerate(batches.epoch(run.generator)):
         rate = recipe.lr * schedule((run.epoch * steps + step) / (recipe.epochs * steps), recipe)
         logits = run.module(x.contiguous(memory_format=layout))
@@ -432,6 +432,12 @@ def schedule(progress: float, recipe: Recipe) -> float:
     if progress < recipe.warmup:
         return max(progress / recipe.warmup, 1e-3)
     return 0.5 + 0.5 * math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))
+
+
+def _zero(device: torch.device) -> Tensor:
+    """Where losses are summed up; Apple's GPUs have no float64."""
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    return torch.zeros((), dtype=dtype, device=device)
 
 
 def _check_finite(total: Tensor, epoch: int) -> None:
