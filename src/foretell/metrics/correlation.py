@@ -314,7 +314,7 @@ def _kendall(x: Array, y: Array) -> Array:
     both = _tied_pairs(both_first, both_last)
     top = pairs - x_ties - y_ties + both - 2 * discordant
     with np.errstate(invalid="ignore", divide="ignore"):
-        tau = top / np.sqrt(pairs - x_ties) / np.sqrt(pairs - y_ties)
+        tau = top / np.sqrt((pairs - x_ties) * (pairs - y_ties))
     return np.clip(np.where(np.isfinite(tau), tau, np.nan), -1.0, 1.0)
 
 

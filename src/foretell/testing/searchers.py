@@ -294,14 +294,14 @@ class SearcherContract:
     def test_it_beats_random_draws_on_an_easy_problem(
         self, make: Callable[[Problem, int], Searcher]
     ) -> None:
-        """Mean best of 60 trials over eight seeds; separable, 1,024 architectures."""
+        """Mean best of 60 trials over five seeds; separable, 1,024 architectures."""
         if not self.beats_random:
             pytest.skip("makes no such claim")
         space = ContractSpace()
         pool = tuple(space.enumerate())
         worth = _worth(pool)
-        found = np.zeros((8, 2))
-        for seed in range(8):
+        found = np.zeros((5, 2))
+        for seed in range(5):
             rng = np.random.default_rng(seed)
             scores = {
                 "rough": worth + 0.15 * rng.standard_normal(len(pool)),
