@@ -86,7 +86,8 @@ class TestComplete:
     def test_says_the_main_things(self, run, page):
         for text in (
             "98.89", "65.9k", "37 of 40", "3 failed, 12 reused", "95 % interval 97.2 to 99.6 %",
-            "it reused 12 trials and 500 scores", "66 % of the limit 100k", run.command, "2.13.0",
+            "it reused 12 trials and 500 scores", "Time of this call",
+            "38 s were done before", "66 % of the limit 100k", run.command, "2.13.0",
             "NonFiniteLossError", "2 batches of 64 images", "zico 7, grasp 2",
             "drawn uniformly, within the limits, alive", "seed 0", run.winner.not_exported[0],
         ):  # fmt: skip
@@ -290,6 +291,7 @@ class TestMissing:
         )
         page = Page(render(lost))
         assert "it reused 0 trials and 0 scores." in page.text
+        assert "Time of this call" not in page.text
         assert "heat" not in page.figures
 
     def test_json_has_no_nan_literal(self, run):

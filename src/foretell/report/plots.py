@@ -112,7 +112,7 @@ def _names(names: Sequence[str], marks: Sequence[bool] | None = None) -> Figure:
 
 def _axis(title: str, **settings: Json) -> Figure:
     return {
-        "title": {"text": title, "standoff": 10},
+        "title": {"text": title, "standoff": 14},
         "automargin": True,
         "zeroline": False,
         "gridcolor": "@grid",
@@ -228,7 +228,7 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     title = "Trial" if by == "trials" else "Seconds of work"
     return _figure(
         data,
-        _axis(title, rangemode="nonnegative" if by == "trials" else "tozero", nticks=8),
+        _axis(title, rangemode="normal" if by == "trials" else "tozero", nticks=8),
         _axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
     )
 

@@ -122,7 +122,11 @@ def _hero(run: RunData) -> Json:
         ", ".join(trained) or "none failed",
         None if not hero.budget else (hero.trained + hero.failed) / hero.budget,
     )
-    tile("Time", duration(hero.seconds), run.device or "all stages")
+    saved = run.resumed.seconds if run.resumed else float("nan")
+    if math.isfinite(saved) and saved > 0:
+        tile("Time of this call", duration(hero.seconds), f"{duration(saved)} were done before")
+    else:
+        tile("Time", duration(hero.seconds), run.device or "all stages")
     return {
         "what": "Test accuracy of the winner" if winner else "No winner",
         "number": number,
