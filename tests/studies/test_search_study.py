@@ -171,3 +171,44 @@ def test_a_task_in_memory_is_searched_in_this_process_only(tmp_path):
     assert outcome.task is task
     with pytest.raises(UsageError, match="workers=0"):
         use_task(changed(SMALL, workers=1), task)
+
+
+FAMILY = """
+from torch import nn
+from foretell.spaces import CustomSpace
+
+def build(*, input_shape, classes, width, groups):
+    c = input_shape[0]
+    return nn.Sequential(
+        nn.Conv2d(c, width, 3), nn.BatchNorm2d(width), nn.ReLU(),
+        nn.Conv2d(width, width, 3, groups=groups), nn.ReLU(),  # raises unless groups divides width
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes),
+    )
+
+some = CustomSpace({"width": (6, 8, 9, 12), "groups": (1, 2, 3, 4, 5)}, build)
+none = CustomSpace({"width": (7, 11), "groups": (5, 6)}, build)
+"""
+
+
+@pytest.fixture
+def family(tmp_path):
+    (tmp_path / "family.py").write_text(FAMILY)
+    return tmp_path / "family.py"
+
+
+def test_members_of_a_family_that_cannot_be_built_are_left_out(family, tmp_path):
+    config = changed(SMALL, space=f"{family}:some", pool=10, constraints=(), trials=2, attacks=())
+    outcome = run_search(config, tmp_path / "run")
+    assert len(outcome.pool.archs) == 10
+    for arch in outcome.pool.archs:
+        values = outcome.space.values(arch)
+        assert values["width"] % values["groups"] == 0
+    assert outcome.book.failures
+
+
+def test_a_family_of_which_nothing_can_be_built_says_why(family, tmp_path):
+    from foretell.errors import NetworkError
+
+    config = changed(SMALL, space=f"{family}:none", constraints=())
+    with pytest.raises(NetworkError, match=r"4 of the networks .* groups"):
+        run_search(config, tmp_path / "run")

@@ -6,6 +6,7 @@ from dataclasses import fields
 import numpy as np
 
 from foretell.arch import Arch
+from foretell.errors import ForetellError
 from foretell.spaces import CostTable, Skeleton, Space
 
 __all__ = ["CostBook"]
@@ -24,20 +25,20 @@ class CostBook:
     def __init__(self, space: Space, skeleton: Skeleton) -> None:
         """Start with an empty book."""
         self.space, self.skeleton = space, skeleton
+        self.failures: dict[Arch, str] = {}
+        """Architectures that could not be built or traced, and why; they count as not alive."""
         self._rows: dict[Arch, tuple[float, ...]] = {}
 
     def __call__(self, archs: Sequence[Arch]) -> CostTable:
-        """Costs of n architectures, in order.
-
-        Raises:
-            NetworkError: a network could not be built or traced.
-        """
+        """Costs of n architectures, in order; see ``failures``."""
         if new := [a for a in dict.fromkeys(archs) if a not in self._rows]:
             table = self.space.costs(new, self.skeleton)
             if table is None:
                 from foretell.cost import costs
 
-                table = costs(new, self.skeleton)
+                failed: dict[int, ForetellError] = {}
+                table = costs(new, self.skeleton, failures=failed)
+                self.failures |= {new[i]: str(error) for i, error in failed.items()}
             columns = [getattr(table, f.name).tolist() for f in fields(CostTable)]
             self._rows |= dict(zip(new, zip(*columns, strict=True), strict=True))
         rows = [self._rows[a] for a in archs]

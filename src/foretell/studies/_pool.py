@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from foretell.arch import Arch
 from foretell.data import Task
+from foretell.errors import ForetellError, NetworkError, NoFeasibleArchError
 from foretell.rng import stream, stream_seed
 from foretell.search import Feasibility, draw_pool
 from foretell.store import Store
@@ -76,19 +77,23 @@ def draw(
 
     Raises:
         NoFeasibleArchError: nothing that was drawn meets the constraints.
+        NetworkError: nothing that was drawn can be built.
     """
     known = store.value(study, _KEY)
     if known is None:
         space = book.space
         watched = _Watched(feasible)
-        archs = draw_pool(
-            space,
-            config.pool,
-            stream(config.seed, "pool"),
-            watched,
-            dedup=lambda arch: space.graph(arch).hash(),
-            excluded=feasible.excluded,
-        )
+        try:
+            archs = draw_pool(
+                space,
+                config.pool,
+                stream(config.seed, "pool"),
+                watched,
+                dedup=lambda arch: space.graph(arch).hash(),
+                excluded=feasible.excluded,
+            )
+        except NoFeasibleArchError as error:
+            raise _reason(book, error) from error
         known = {
             "genes": [list(a.genes) for a in archs],
             "drawn": watched.drawn,
@@ -99,6 +104,17 @@ def draw(
         tuple(Arch(config.space, tuple(g)) for g in known["genes"]),
         drawn=known["drawn"],
         excluded=known["excluded"],
+    )
+
+
+def _reason(book: CostBook, error: NoFeasibleArchError) -> ForetellError:
+    """The error to tell: where networks cannot be built, that is why none is feasible."""
+    if not book.failures:
+        return error
+    arch, why = next(iter(book.failures.items()))
+    return NetworkError(
+        f"{len(book.failures)} of the networks that were drawn cannot be built and no other is "
+        f"feasible, the first {book.space.format(arch)}: {why}"
     )
 
 
