@@ -105,7 +105,7 @@ class SearchConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def identity(self) -> dict[str, Json]:
         """The settings that a resumed run must share; the rest may change between runs."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
+        data = self.to_json()
         for name in _MAY_CHANGE:
             data.pop(name)
         return data
@@ -132,7 +132,7 @@ class SearchConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Json]:
         """Every setting."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
+        data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return data
 
     @classmethod
