@@ -14,7 +14,7 @@ SMALL = SearchConfig(
     epochs=1,
     final_epochs=2,
     proxies=("params", "grad_norm", "synflow"),
-    constraints=("params<=50k",),
+    constraints=("params<=30k",),
     attacks=("fgsm",),
     attack_images=40,
 )
@@ -47,9 +47,9 @@ def test_a_search_ends_with_a_trained_and_attacked_winner(finished):
 def test_constraints_hold_for_everything_that_is_scored_or_trained(finished):
     archs = [*finished.pool.archs, *(finished.arch_of(t) for t in finished.trials)]
     costs = finished.book(archs)
-    assert costs.params.max() <= 50_000
+    assert costs.params.max() <= 30_000
     assert costs.alive.all()
-    assert finished.pool.excluded["params<=50000"] > 0
+    assert finished.pool.excluded["params<=30000"] > 0
 
 
 def test_the_pool_holds_no_two_isomorphic_cells(finished):
@@ -88,7 +88,7 @@ def test_searchers_without_a_pool_search_the_whole_space(tmp_path, searcher):
     outcome = run_search(config, tmp_path)
     assert len(outcome.trials) == 2
     assert outcome.pool.archs == ()
-    assert outcome.book([outcome.arch_of(t) for t in outcome.trials]).params.max() <= 50_000
+    assert outcome.book([outcome.arch_of(t) for t in outcome.trials]).params.max() <= 30_000
 
 
 def test_worker_processes_find_the_same_as_this_one(tmp_path):
@@ -141,7 +141,7 @@ def test_percentages_refer_to_the_reference(tmp_path):
 def test_settings_are_remembered_and_written_as_a_command(finished):
     assert stored_config(finished.folder) == SMALL
     text = SMALL.command("runs/x")
-    assert text.startswith("foretell search --constraint 'params<=50k'")
+    assert text.startswith("foretell search --constraint 'params<=30k'")
     assert text.endswith("--out runs/x")
 
 

@@ -238,7 +238,8 @@ def _claim_folder(store: Store, config: SearchConfig, task: Task, place: RunFold
         store.put_study(STUDY, mine)
     except StudyConflictError:
         known = store.study(STUDY).config
-        name = next(n for n in sorted({*mine, *known}) if mine.get(n) != known.get(n))
+        names = dict.fromkeys([*mine, *known])  # the fingerprint, which follows the seed, is last
+        name = next(n for n in names if mine.get(n) != known.get(n))
         raise RunFolderError(
             f"{str(place.path)!r} holds a search with {name} {known.get(name)!r}, but "
             f"{mine.get(name)!r} was asked for: choose another folder with --out, or the same "
