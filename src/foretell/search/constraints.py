@@ -100,7 +100,9 @@ class Constraint:
                 f"k, M, G, KiB, MiB, ms or % after the number."
             )
         place = places[0]
-        name = _known(parts[2 * place], known)
+        name = parts[2 * place]
+        if name.partition("@")[0] != "latency":
+            _known(name, known)
         bounds: dict[str, float] = {}
         kinds: list[bool] = []
         for i, sign in enumerate(signs):
@@ -248,7 +250,7 @@ class Feasibility:
 
 
 def _known(name: str, known: Sequence[str]) -> str:
-    if name in known or name.partition("@")[0] == "latency":
+    if name in known:
         return name
     near = difflib.get_close_matches(name, known, 2, 0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(known)}."
@@ -277,16 +279,8 @@ def _bound(name: str, number: str, text: str) -> tuple[float, bool]:
 
 def _column(costs: Costs, name: str) -> Array:
     if isinstance(costs, CostTable):
-        return np.asarray(getattr(costs, _known_column(name, COST_NAMES)), dtype=np.float64)
-    return np.asarray(costs[_known_column(name, tuple(costs))], dtype=np.float64)
-
-
-def _known_column(name: str, known: Sequence[str]) -> str:
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, 2, 0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(known)}."
-    raise ConstraintError(f"Unknown cost {name!r}: {hint}")
+        return np.asarray(getattr(costs, _known(name, COST_NAMES)), dtype=np.float64)
+    return np.asarray(costs[_known(name, tuple(costs))], dtype=np.float64)
 
 
 def _length(costs: Costs) -> int:
