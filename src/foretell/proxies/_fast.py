@@ -79,7 +79,7 @@ def _forward(program: Program, run: Run, x: Tensor) -> Tensor:
 
 
 def _backward(program: Program, run: Run, adjoint: Tensor) -> None:
-    run.adjoints = {program.logits: [(1.0, adjoint)]}
+    run.adjoints, run.owned = {program.logits: [(1.0, adjoint)]}, set()
     for op in reversed(program.ops):
         op.backward(run)
 

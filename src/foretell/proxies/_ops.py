@@ -19,6 +19,9 @@ __all__ = ["Conv", "Gap", "Linear", "Norm", "Op", "Pool", "Relu", "Run", "Split"
 
 aten = torch.ops.aten
 
+_CACHE = 2**18
+"""Numbers that are handled together where a product is only needed for its sums."""
+
 
 @dataclass
 class Weights:
@@ -56,6 +59,8 @@ class Run:
     stacked: dict[int, Tensor] = field(default_factory=dict)
     # one backward
     adjoints: dict[int, list[tuple[float, Tensor]]] = field(default_factory=dict)
+    owned: set[int] = field(default_factory=set)
+    mine: bool = False
     want_weights: bool = True
     want_image: bool = False
     store: bool = False
@@ -69,11 +74,31 @@ class Run:
     second: float = 0.0
 
     def adjoint(self, value: int) -> Tensor | None:
-        """The summed adjoint of a value; it is taken away."""
+        """The summed adjoint of a value; it is taken away.
+
+        ``mine`` then says whether the caller may write into it.
+        """
         parts = self.adjoints.pop(value, None)
+        self.mine = False
         if not parts:
             return None
+        free = [id(x) in self.owned for _, x in parts]
+        self.owned.difference_update(id(x) for _, x in parts)
+        if len(parts) == 1 and parts[0][0] == 1.0:
+            self.mine = free[0]
+            return parts[0][1]
+        self.mine = True
+        for i, (c, x) in enumerate(parts):
+            if c == 1.0 and free[i]:
+                for d, y in parts[:i] + parts[i + 1 :]:
+                    x.add_(y, alpha=d)
+                return x
         return combine(parts)
+
+    def own(self, adjoint: Tensor) -> Tensor:
+        """The same tensor, which nothing else reads: it may be written into."""
+        self.owned.add(id(adjoint))
+        return adjoint
 
     def send(self, value: int, adjoint: Tensor, coefficient: float = 1.0) -> None:
         """Add to the adjoint of a value."""
@@ -99,6 +124,19 @@ def dots(x: Tensor, y: Tensor) -> Tensor:
         x, y, None, None, None, zeros, ones, True, 0.0, (False, True, False)
     )[1]
     return found
+
+
+def spatial_dots(x: Tensor, y: Tensor) -> Tensor:
+    """Sum over pixels of the products, (n, c, h, w) twice -> (n, c), in pieces that fit a cache."""
+    step = max(1, _CACHE * len(x) // x.numel())
+    if step >= len(x):
+        return (x * y).sum((2, 3))
+    product = torch.empty_like(x[:step])
+    pieces = []
+    for i in range(0, len(x), step):
+        piece = torch.mul(x[i : i + step], y[i : i + step], out=product[: len(x) - i])
+        pieces.append(piece.sum((2, 3)))
+    return torch.cat(pieces)
 
 
 def total_dot(x: Tensor, y: Tensor) -> float:
@@ -225,8 +263,15 @@ class Relu(Op):
         adjoint = run.adjoint(self.out)
         if adjoint is None:
             return
+        if run.linear:
+            run.send(self.src, adjoint)
+            return
         y = run.values[self.out]
-        run.send(self.src, adjoint if run.linear else aten.threshold_backward(adjoint, y, 0))
+        if run.mine:
+            aten.threshold_backward.grad_input(adjoint, y, 0, grad_input=adjoint)
+        else:
+            adjoint = aten.threshold_backward(adjoint, y, 0)
+        run.send(self.src, run.own(adjoint))
 
     def tangent(self, run: Run) -> None:
         y = run.values[self.out]
@@ -296,7 +341,7 @@ class Conv(Op):
         image = self.src != 0 or run.want_image
         z = run.values[self.out]
         if run.fisher is not None:
-            products = (z * adjoint).sum((2, 3)).chunk(len(self.layers), 1)
+            products = spatial_dots(z, adjoint).chunk(len(self.layers), 1)
             run.fisher.update(zip(self.layers, products, strict=True))
         if run.store:
             run.kept[self.out] = adjoint
@@ -308,7 +353,7 @@ class Conv(Op):
         if run.want_weights:
             run.grads.update(zip(self.layers, gw.chunk(len(self.layers)), strict=True))
         if image:
-            run.send(self.src, gx)
+            run.send(self.src, run.own(gx))
 
     def tangent(self, run: Run) -> None:
         x, w = run.values[self.src], self.weight(run)
