@@ -30,7 +30,7 @@ $(STAMPS)/test: $(STAMPS)/run
 	@touch $@
 
 search: $(STAMPS)/run
-	$(BIN)/foretell search --space nb201 --data digits --max-params 100k --out $(RUN)
+	$(BIN)/foretell search --space nb201 --data digits --max-params 100k --workers 2 --out $(RUN)
 
 test: $(STAMPS)/test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)

@@ -58,7 +58,10 @@ def test_the_pool_holds_no_two_isomorphic_cells(finished):
 
 
 def test_a_second_call_trains_nothing_and_says_the_same(finished, monkeypatch):
-    monkeypatch.setattr("foretell.studies._rounds.run_trial", None)  # would fail if called
+    def refuse(payload: object) -> None:
+        pytest.fail("nothing is left to do")
+
+    monkeypatch.setattr("foretell.studies._jobs.run_job", refuse)
     again = run_search(SMALL, finished.folder)
     assert again.reused_trials == 3
     assert again.pool.reused == 12

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.arch import Arch
-from foretell.data import Task
-from foretell.errors import ForetellError, NetworkError, NoFeasibleArchError
+from foretell.errors import ForetellError, NetworkError, NoFeasibleArchError, ProxyError
+from foretell.execution import Claim, Executor
 from foretell.rng import stream, stream_seed
 from foretell.search import Feasibility, draw_pool
 from foretell.store import Store
@@ -18,11 +18,12 @@ from foretell.studies._config import SearchConfig
 from foretell.studies._costs import CostBook
 from foretell.studies._stages import OnProgress
 from foretell.studies._threads import one_thread
-from foretell.types import Array
+from foretell.studies._trial import skeleton_of, task_of
+from foretell.types import Array, Json
 
-__all__ = ["CHUNK", "Pool", "draw", "score_pool"]
+__all__ = ["CHUNK", "Pool", "draw", "score_chunk", "score_pool"]
 
-CHUNK = 20
+CHUNK = 10
 """Networks scored between two writes to the store."""
 
 
@@ -118,16 +119,54 @@ def _reason(book: CostBook, error: NoFeasibleArchError) -> ForetellError:
     )
 
 
+def score_chunk(payload: Json) -> Json:
+    """Score a few architectures, here or in a worker process.
+
+    Args:
+        payload: genes of each, and the search's settings.
+
+    Returns:
+        names, values (n, p) as lists, and failures by position.
+    """
+    from foretell.proxies import make_batches, score
+
+    config = SearchConfig.from_json(payload["config"])
+    task = task_of(config)
+    with one_thread():
+        batches = make_batches(
+            task,
+            batch_size=min(config.score_batch, len(task.train) // 2),
+            count=2,
+            seed=stream_seed(config.seed, "batches"),
+        )
+        done = score(
+            [Arch(config.space, tuple(genes)) for genes in payload["score"]],
+            config.proxies,
+            batches,
+            skeleton=skeleton_of(config, task),
+            seed=config.seed,
+        )
+    failures = {str(i): why for i, why in done.failures.items()}
+    return {"names": list(done.names), "values": done.values.tolist(), "failures": failures}
+
+
 def score_pool(
     store: Store,
     study: str,
     config: SearchConfig,
     pool: Pool,
-    book: CostBook,
-    task: Task,
+    executor: Executor,
     on_progress: OnProgress,
 ) -> Pool:
     """The pool with its scores; those in the store are not computed again.
+
+    Args:
+        store: where scores are kept, a chunk at a time.
+        study: name of the study.
+        config: proxies, batch size and seed.
+        pool: what to score.
+        executor: runs ``score_chunk`` on each chunk.
+        on_progress: told how many are scored.
 
     Raises:
         ForetellError: a proxy is unknown, or cannot be computed on these data.
@@ -138,30 +177,28 @@ def score_pool(
     known = set(stored.keys)
     todo = [a for a in pool.archs if str(a) not in known]
     reused = len(pool.archs) - len(todo)
-    if todo:
-        from foretell.proxies import make_batches, score
-
-        batches = make_batches(
-            task,
-            batch_size=min(config.score_batch, len(task.train) // 2),
-            count=2,
-            seed=stream_seed(config.seed, "batches"),
-        )
-        for at in range(0, len(todo), CHUNK):
-            on_progress("score", reused + at, len(pool.archs))
-            chunk = todo[at : at + CHUNK]
-            with one_thread():
-                done = score(
-                    chunk, config.proxies, batches, skeleton=book.skeleton, seed=config.seed
-                )
-            for index, why in done.failures.items():
-                failures[str(chunk[index])] = why
-            if done.failures:
-                store.put_value(study, _FAILED, failures)
-            store.put_scores(study, _KIND, [str(a) for a in chunk], done.names, done.values)
+    chunks = [todo[at : at + CHUNK] for at in range(0, len(todo), CHUNK)]
+    claims = (
+        Claim(i, {"score": [list(a.genes) for a in chunk], "config": config.identity()})
+        for i, chunk in enumerate(chunks)
+    )
+    count = reused
+    on_progress("score", count, len(pool.archs))
+    for result in executor.map(claims) if chunks else ():
+        if not result.ok:
+            raise ProxyError(f"Scoring the pool failed with {result.error}: {result.message}")
+        chunk = chunks[int(result.id)]
+        for place, why in result.value["failures"].items():
+            failures[str(chunk[int(place)])] = why
+        if result.value["failures"]:
+            store.put_value(study, _FAILED, failures)
+        keys = [str(a) for a in chunk]
+        store.put_scores(study, _KIND, keys, result.value["names"], result.value["values"])
+        count += len(chunk)
+        on_progress("score", count, len(pool.archs))
+    if chunks:
         stored = store.scores(study, _KIND)  # as rounded by the store: a resumed run sees the same
-    on_progress("score", len(pool.archs), len(pool.archs))
-    spent = (store.value(study, _SECONDS) or 0.0) + (time.perf_counter() - start if todo else 0.0)
+    spent = (store.value(study, _SECONDS) or 0.0) + (time.perf_counter() - start if chunks else 0.0)
     store.put_value(study, _SECONDS, spent)
     places = {key: i for i, key in enumerate(stored.keys)}
     values = stored.values[[places[str(a)] for a in pool.archs]]

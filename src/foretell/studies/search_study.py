@@ -17,7 +17,7 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.data import Task
 from foretell.errors import RunFolderError, SearchError, StudyConflictError
-from foretell.execution import work
+from foretell.execution import Executor, work
 from foretell.rng import stream, stream_seed
 from foretell.search import Constraint, Feasibility, Problem, Searcher, searchers
 from foretell.spaces import Skeleton, Space, get_space
@@ -25,6 +25,7 @@ from foretell.store import Store, Trial
 from foretell.studies._config import SearchConfig, fingerprint
 from foretell.studies._costs import CostBook
 from foretell.studies._folder import RunFolder
+from foretell.studies._jobs import make_executor
 from foretell.studies._pool import Pool, draw, score_pool
 from foretell.studies._rounds import Rounds
 from foretell.studies._stages import OnProgress, silent
@@ -139,7 +140,7 @@ def run_search(
         entry = searchers.entry(config.searcher)
         make = entry.load()
         clock.lap("data")
-        with Store(place.store) as store:
+        with Store(place.store) as store, make_executor(config) as executor:
             _claim_folder(store, config, task, place)
             store.put_value(STUDY, _SETTINGS, config.to_json())
             on_progress("pool", 0, config.pool)
@@ -149,11 +150,11 @@ def run_search(
                 on_progress("pool", len(pool.archs), len(pool.archs))
             clock.lap("pool")
             if make.needs_scores:
-                pool = score_pool(store, STUDY, config, pool, book, task, on_progress)
+                pool = score_pool(store, STUDY, config, pool, executor, on_progress)
             clock.lap("score")
             problem = Problem(space, pool.archs, pool.scores, feasible)
             searcher = make(problem, stream(config.seed, "searcher"))
-            trials, reused = _search(store, config, searcher, on_progress)
+            trials, reused = _search(store, config, searcher, executor, on_progress)
             clock.lap("train")
             final = _finish(store, config, place, space, task, skeleton, trials, book, on_progress)
             clock.lap("final")
@@ -248,26 +249,29 @@ def _claim_folder(store: Store, config: SearchConfig, task: Task, place: RunFold
 
 
 def _search(
-    store: Store, config: SearchConfig, searcher: Searcher, on_progress: OnProgress
+    store: Store,
+    config: SearchConfig,
+    searcher: Searcher,
+    executor: Executor,
+    on_progress: OnProgress,
 ) -> tuple[list[Trial], int]:
     """Ask, train, tell, until the budget is spent or the space exhausted."""
     reused = sum(t.state.final for t in store.trials(STUDY))
     rows: list[Trial] = []
-    with Rounds(store, STUDY, config) as rounds:
-        while len(rows) < config.trials:
-            best = max((_value(t) for t in rows if t.state == "done"), default=None)
-            on_progress("train", len(rows), config.trials, f"best {best:.2%}" if best else "")
-            archs = searcher.ask(min(config.round, config.trials - len(rows)))
-            if not archs:
-                break
-            expected = searcher.predict(archs)
-            payloads = [
-                (str(a), payload_of(config, a, float(p)))
-                for a, p in zip(archs, expected, strict=True)
-            ]
-            done = rounds.run(payloads)
-            searcher.tell(archs, [_value(t) for t in done])
-            rows += done
+    rounds = Rounds(store, STUDY, executor)
+    while len(rows) < config.trials:
+        best = max((_value(t) for t in rows if t.state == "done"), default=None)
+        on_progress("train", len(rows), config.trials, f"best {best:.2%}" if best else "")
+        archs = searcher.ask(min(config.round, config.trials - len(rows)))
+        if not archs:
+            break
+        expected = searcher.predict(archs)
+        payloads = [
+            (str(a), payload_of(config, a, float(p))) for a, p in zip(archs, expected, strict=True)
+        ]
+        done = rounds.run(payloads)
+        searcher.tell(archs, [_value(t) for t in done])
+        rows += done
     on_progress("train", len(rows), len(rows))
     return rows, min(reused, len(rows))
 
