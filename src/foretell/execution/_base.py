@@ -56,7 +56,9 @@ class Executor(ABC):
         Args:
             claims: what to run; consumed lazily.
             ordered: whether results come in the order of the claims, so that every executor yields
-                the same sequence; else each comes as soon as it is there.
+                the same sequence; results behind a slow claim wait for it, workers do not. Else
+                each comes as soon as it is there, and no more claims have been taken than there
+                are workers without a result.
 
         Yields:
             Results. Closing the generator, or an error in the caller's loop, ends what still runs.
