@@ -26,7 +26,7 @@ def test_pages(page, tmp_path):
     if page == "export":
         pytest.importorskip("onnxscript")
         pytest.importorskip("onnxruntime")
-    text = (DOCS / f"{page}.md").read_text()
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert blocks
     code = "\n".join(blocks)

@@ -87,9 +87,9 @@ class Recipe:
         ValueError: a number is out of range.
     """
 
-    epochs: int = 12
+    epochs: int = 10
     batch_size: int = 64
-    lr: float = 0.1
+    lr: float = 0.2
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
