@@ -13,14 +13,16 @@ import pytest
 from foretell.store import Result, State, Store
 
 CLAIMER = """
-import sys
+import sys, time
 from foretell.store import Result, State, Store
 store = Store(sys.argv[1])
+print("ready", flush=True)
 sys.stdin.readline()
 while trials := store.claim("s", sys.argv[2], int(sys.argv[3])):
     for trial in trials:
         assert store.finish(trial, Result(trial.id, State.done, sys.argv[2])) is State.done
         print(trial.number)
+    time.sleep(0.001)
 """
 
 
@@ -38,6 +40,9 @@ def test_processes_that_claim_at_once_never_share_a_trial(tmp_path):
         )
         for owner, count in (("a", "1"), ("b", "1"), ("c", "3"))
     }
+    for process in processes.values():
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
     for process in processes.values():
         assert process.stdin is not None
         process.stdin.write("go\n")
