@@ -2,6 +2,7 @@
 
 from foretell.studies._config import DEFAULT_PROXIES, SearchConfig
 from foretell.studies._costs import CostBook
+from foretell.studies._final import Final
 from foretell.studies._folder import RunFolder
 from foretell.studies._pool import Pool
 from foretell.studies._stages import OnProgress, silent
@@ -9,7 +10,6 @@ from foretell.studies._threads import one_thread
 from foretell.studies._trial import run_trial, use_task
 from foretell.studies.search_study import (
     STUDY,
-    Final,
     SearchOutcome,
     run_search,
     serve,

@@ -6,73 +6,39 @@ they are asked and told again, which takes no time because every answer is in th
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foretell.arch import Arch
 from foretell.data import Task
-from foretell.errors import RunFolderError, SearchError, StudyConflictError
+from foretell.errors import RunFolderError, StudyConflictError
 from foretell.execution import Executor, work
-from foretell.rng import stream, stream_seed
+from foretell.rng import stream
 from foretell.search import Constraint, Feasibility, Problem, Searcher, searchers
 from foretell.spaces import Skeleton, Space, get_space
 from foretell.store import Store, Trial
-from foretell.studies._config import SearchConfig, fingerprint
+from foretell.studies._config import SearchConfig
 from foretell.studies._costs import CostBook
+from foretell.studies._final import Final, attack, retrain
 from foretell.studies._folder import RunFolder
 from foretell.studies._jobs import make_executor
 from foretell.studies._pool import Pool, draw, score_pool
 from foretell.studies._rounds import Rounds
 from foretell.studies._stages import OnProgress, silent
-from foretell.studies._threads import one_thread
 from foretell.studies._trial import payload_of, run_trial, skeleton_of, task_of
 from foretell.types import Array, Json
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from foretell.training import Recipe, TrainingResult
+    pass
 
 __all__ = ["STUDY", "Final", "SearchOutcome", "run_search", "serve", "stored_config"]
 
 STUDY = "search"
 """The name of the one study in a run folder's store."""
-
-
-@dataclass(frozen=True)
-class Final:
-    """The winner, trained in full.
-
-    Args:
-        key: stands for architecture, recipe and seed.
-        arch: the architecture.
-        trial: the number of the trial that found it.
-        module: the trained network, on the CPU and in eval mode.
-        recipe: how it was trained.
-        seed: of its weights and batches.
-        result: curves, validation and test accuracy, seconds.
-        robustness: attack -> eps in 1/255 -> accuracy in [0, 1].
-        robust_clean: accuracy on the attacked images before the attack.
-        reused: whether an earlier call had trained it already.
-    """
-
-    key: str
-    arch: Arch
-    trial: int
-    module: "nn.Module"
-    recipe: "Recipe"
-    seed: int
-    result: "TrainingResult"
-    robustness: Mapping[str, Mapping[float, float]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    robust_clean: float = float("nan")
-    reused: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,9 +122,9 @@ def run_search(
             searcher = make(problem, stream(config.seed, "searcher"))
             trials, reused = _search(store, config, searcher, executor, on_progress)
             clock.lap("train")
-            final = _finish(store, config, place, space, task, skeleton, trials, book, on_progress)
+            final = retrain(store, STUDY, config, place, task, trials, book, on_progress)
             clock.lap("final")
-            final = _attack(store, config, final, task, on_progress)
+            final = attack(store, STUDY, config, final, task, on_progress)
             clock.lap("attack")
         return SearchOutcome(
             config,
@@ -279,115 +245,3 @@ def _search(
 def _value(trial: Trial) -> float:
     """What a trial is worth to the searcher; NaN if it failed."""
     return float(trial.value["val_accuracy"]) if trial.state == "done" else float("nan")
-
-
-def _winner(config: SearchConfig, trials: Sequence[Trial], book: CostBook) -> Trial:
-    """Best validation accuracy; of equals the lower validation loss, then fewer parameters.
-
-    Raises:
-        SearchError: every trial failed.
-    """
-    done = [t for t in trials if t.state == "done"]
-    if not done:
-        first = trials[0] if trials else None
-        why = f"the first with {first.error}: {first.message}" if first else "none was asked for"
-        raise SearchError(f"None of {len(trials)} trials succeeded, {why}")
-    params = book([Arch(config.space, tuple(t.payload["genes"])) for t in done]).params
-
-    def merit(pair: tuple[Trial, int]) -> tuple[float, float, int]:
-        return -pair[0].value["val_accuracy"], pair[0].value["val_loss"], pair[1]
-
-    return min(zip(done, params.tolist(), strict=True), key=merit)[0]
-
-
-def _finish(
-    store: Store,
-    config: SearchConfig,
-    place: RunFolder,
-    space: Space,
-    task: Task,
-    skeleton: Skeleton,
-    trials: Sequence[Trial],
-    book: CostBook,
-    on_progress: OnProgress,
-) -> Final:
-    """Train the winner in full; a finished or half-finished training is taken up again."""
-    from foretell.networks import build
-    from foretell.training import get_recipe, train
-
-    best = _winner(config, trials, book)
-    arch = Arch(config.space, tuple(best.payload["genes"]))
-    seed = stream_seed(config.seed, "final", *arch.genes)
-    recipe = get_recipe("full")
-    if config.final_epochs is not None:
-        recipe = replace(recipe, epochs=config.final_epochs)
-    if config.lr is not None:
-        recipe = replace(recipe, lr=config.lr)
-    key = fingerprint([list(arch.genes), repr(recipe), seed])
-    checkpoints = place.path / "checkpoints"
-    checkpoints.mkdir(exist_ok=True)
-    reused = store.value(STUDY, f"final {key}") is not None
-    with one_thread():
-        module = build(arch, skeleton, seed=seed)
-        result = train(
-            module,
-            task,
-            recipe,
-            seed=seed,
-            device=config.device,
-            checkpoint=checkpoints / f"final-{key}.pt",
-            on_epoch=lambda epoch: on_progress(
-                "final", epoch.index + 1, recipe.epochs, f"validation {epoch.val_accuracy:.2%}"
-            ),
-        )
-    on_progress("final", recipe.epochs, recipe.epochs)
-    store.put_value(
-        STUDY,
-        f"final {key}",
-        {"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
-    )
-    return Final(key, arch, best.number, module.cpu().eval(), recipe, seed, result, reused=reused)
-
-
-def _attack(
-    store: Store, config: SearchConfig, final: Final, task: Task, on_progress: OnProgress
-) -> Final:
-    """Attack the winner, unless that was done before."""
-    if not config.attacks:
-        return final
-    from foretell.robustness import evaluate
-
-    eps = [float(e) for e in config.eps]
-    key = "attack " + fingerprint(
-        [
-            list(final.arch.genes),
-            repr(final.recipe),
-            list(config.attacks),
-            eps,
-            config.attack_images,
-        ]
-    )
-    known = store.value(STUDY, key)
-    on_progress("attack", 0, 1)
-    if known is None:
-        with one_thread():
-            result = evaluate(
-                final.module,
-                task,
-                attacks=config.attacks,
-                eps=eps,
-                images=config.attack_images,
-                seed=stream_seed(config.seed, "attack"),
-                device=config.device,
-            )
-        known = {
-            "clean": result.clean,
-            "accuracy": {a: [[e, v] for e, v in row.items()] for a, row in result.accuracy.items()},
-        }
-        store.put_value(STUDY, key, known)
-    on_progress("attack", 1, 1)
-    return replace(
-        final,
-        robust_clean=known["clean"],
-        robustness={a: dict(row) for a, row in known["accuracy"].items()},
-    )
