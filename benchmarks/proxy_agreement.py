@@ -2,8 +2,11 @@
 
 Draws networks of NAS-Bench-201 without unreachable operations, scores each under two seeds (weights
 and batches), and prints Spearman correlations with the values published by NAS-Bench-Suite-Zero
-beside those between the two seeds. Rows are appended to a CSV file as they come; running the same
-command again goes on where it stopped.
+beside those between the two seeds. Each network gets a batch of its own, as the published values
+did (their loader was shuffled at every query); ``--one-batch`` gives all networks of a seed the
+same one, which is how foretell scores a pool, and ``--all`` adds the proxies that have no published
+values. Rows are appended to a CSV file as they come; running the same command again goes on where
+it stopped.
 
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv --table
@@ -24,7 +27,7 @@ from foretell.arch import Arch
 from foretell.data import load_task
 from foretell.metrics import spearman
 from foretell.proxies import make_batches, proxies, score
-from foretell.rng import stream
+from foretell.rng import stream, stream_seed
 from foretell.spaces import get_space
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,12 +64,12 @@ def read(out: Path) -> dict[tuple[str, int], dict[str, float]]:
     return found
 
 
-def run(archs: list[Arch], seeds: list[int], out: Path, part: str) -> None:
+def run(
+    archs: list[Arch], seeds: list[int], names: list[str], out: Path, part: str, one_batch: bool
+) -> None:
     """Score what is missing, one row at a time."""
     task = load_task(f"npz:{DATA / 'cifar10_10000_2000.npz'}")
     skeleton = get_space("nb201").skeleton((3, 32, 32), 10)
-    names = list(proxies.names())
-    batches = {s: make_batches(task, batch_size=64, count=2, seed=s) for s in seeds}
     mine, parts = map(int, part.split("/"))
     done = set(read(out))
     path = out.with_stem(f"{out.stem}_{mine}") if parts > 1 else out
@@ -80,7 +83,9 @@ def run(archs: list[Arch], seeds: list[int], out: Path, part: str) -> None:
             for seed in seeds:
                 if i % parts != mine or (str(arch), seed) in done:
                     continue
-                got = score([arch], names, batches[seed], skeleton=skeleton, seed=seed)
+                of = seed if one_batch else stream_seed(seed, arch)
+                batches = make_batches(task, batch_size=64, count=2, seed=of)
+                got = score([arch], names, batches, skeleton=skeleton, seed=seed)
                 for index, reason in got.failures.items():
                     raise SystemExit(f"{arch} failed: {index} {reason}")
                 writer.writerow([str(arch), seed, *got.values[0].tolist(), got.seconds[0]])
@@ -95,6 +100,8 @@ def table(archs: list[Arch], seeds: list[int], published: dict[str, np.ndarray],
     print("| proxy | with published | with itself | difference |")
     print("|---|---|---|---|")
     for name in proxies.names():
+        if not kept or name not in found[str(archs[kept[0]]), seeds[0]]:
+            continue
         mine = [np.array([found[str(archs[i]), s][name] for i in kept]) for s in seeds]
         itself = float(spearman(mine[0], mine[1]))
         if name not in published:
@@ -110,12 +117,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs=2, default=[0, 1])
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "proxy_agreement.csv")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th network, in n processes")
+    parser.add_argument("--one-batch", action="store_true", help="one batch for all networks")
+    parser.add_argument("--all", action="store_true", help="proxies without published values too")
     parser.add_argument("--table", action="store_true", help="only print what the file holds")
     options = parser.parse_args()
     torch.set_num_threads(1)
     archs, published = networks(options.nets)
     if not options.table:
-        run(archs, options.seeds, options.out, options.part)
+        names = list(proxies.names()) if options.all else list(PUBLISHED)
+        run(archs, options.seeds, names, options.out, options.part, options.one_batch)
     table(archs, options.seeds, published, options.out)
 
 
