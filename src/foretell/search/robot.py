@@ -9,16 +9,12 @@ from numpy.random import Generator
 from foretell.arch import Arch
 from foretell.errors import SearchError
 from foretell.search._base import Problem, Searcher, searcher
-from foretell.search._gaussian import matern52
 from foretell.search._normalise import normal_scores
+from foretell.search._pool_process import PoolProcess
 from foretell.types import Array
 
 __all__ = ["RobotSearch"]
 
-_CONSTANT, _LINEAR, _SMOOTH = 1.0, 0.3, 1.0
-"""Prior variances: of the mean value, of all weights together, of what no weights can say."""
-_NOISE = 0.2
-"""Variance of a trial's value around what its proxies can tell; all in units of the values' own."""
 _TRUST = 0.5
 """Spread of the prior mean: how much the plain sum of the proxies is believed before any trial."""
 
@@ -62,28 +58,27 @@ class RobotSearch(Searcher):
         self.kappa = kappa
         columns = [normal_scores(np.asarray(v, float)) for v in problem.scores.values()]
         kept = [(c - c.mean()) / c.std() for c in columns if c.std() > 0]
-        self._z = np.array(kept, dtype=np.float64).reshape(len(kept), len(problem.pool)).T
-        self._squares = (self._z**2).sum(axis=1)
-        total = self._z.sum(axis=1)
+        self._process = PoolProcess(np.stack(kept, axis=1)) if kept else None
+        total = np.sum(kept, axis=0) if kept else np.zeros(len(problem.pool))
         spread = float(total.std())
-        self._prior = total * (_TRUST / spread) if spread > 0 else np.zeros(len(total))
+        self._prior = total * (_TRUST / spread if spread > 0 else 0.0)
         self._index = {a: i for i, a in enumerate(problem.pool)}
         self._free = np.array([a in self._places for a in problem.pool])
-        self._columns: dict[int, Array] = {}
 
     def _ask(self, n: int) -> list[Arch]:
-        if not self._z.shape[1]:
+        if self._process is None:
             return []
         free = self._free.copy()
         free[[self._index[a] for a in self._asked if a in self._index]] = False
-        waiting = [self._index[a] for a in self.pending]
+        places = [*self._known()[0], *(self._index[a] for a in self.pending)]
         asked: list[Arch] = []
-        mean = self._mean()
+        mean = self._mean(self._process)
         while len(asked) < n and free.any():
-            bound = mean + self.kappa * self._std(waiting)
+            # Rounding leaves equal networks equal, whatever the order of additions.
+            bound = np.round(mean + self.kappa * self._process.std(places), 9)
             pick = int(np.argmax(np.where(free, bound, -np.inf)))
             free[pick] = False
-            waiting.append(pick)
+            places.append(pick)
             asked.append(self.problem.pool[pick])
         return asked
 
@@ -93,43 +88,18 @@ class RobotSearch(Searcher):
         pairs = [(i, v) for i, v in pairs if not math.isnan(v)]
         return [i for i, _ in pairs], np.array([v for _, v in pairs])
 
-    def _mean(self) -> Array:
+    def _mean(self, process: PoolProcess) -> Array:
         """Posterior mean over the pool, in standard units of the values told, (pool,)."""
         places, values = self._known()
         if not places:
             return self._prior
         target = (values - values.mean()) / (values.std() or 1.0)
-        cross = self._cross(places)
-        covariance = cross[places] + _NOISE * np.eye(len(places))
-        solved = np.linalg.solve(covariance, target - self._prior[places])
-        return np.asarray(self._prior + cross @ solved)
-
-    def _std(self, waiting: Sequence[int]) -> Array:
-        """Posterior standard deviation, also where only a trial in flight is known, (pool,)."""
-        prior = _CONSTANT + _SMOOTH + _LINEAR * self._squares / self._z.shape[1]
-        places = [*self._known()[0], *waiting]
-        if not places:
-            return np.asarray(np.sqrt(prior))
-        cross = self._cross(places)
-        covariance = cross[places] + _NOISE * np.eye(len(places))
-        shrink = (cross * np.linalg.solve(covariance, cross.T).T).sum(axis=1)
-        return np.asarray(np.sqrt(np.maximum(prior - shrink, 0.0)))
-
-    def _cross(self, places: Sequence[int]) -> Array:
-        """Covariance of the pool with some of its members, (pool, places)."""
-        for i in places:
-            if i not in self._columns:
-                m = self._z.shape[1]
-                dot = self._z @ self._z[i]
-                distance = np.sqrt(np.maximum(self._squares + self._squares[i] - 2 * dot, 0.0))
-                smooth = _SMOOTH * matern52(distance, math.sqrt(m))
-                self._columns[i] = _CONSTANT + _LINEAR / m * dot + smooth
-        return np.stack([self._columns[i] for i in places], axis=1)
+        return self._prior + process.mean(places, target - self._prior[places])
 
     def _predict(self, archs: Sequence[Arch]) -> Array:
         """Posterior mean in the unit of the values; NaN before two values are known."""
         _, values = self._known()
-        if len(values) < 2 or not self._z.shape[1]:
+        if len(values) < 2 or self._process is None:
             return np.full(len(archs), np.nan)
-        expected = values.mean() + (values.std() or 1.0) * self._mean()
+        expected = values.mean() + (values.std() or 1.0) * self._mean(self._process)
         return np.array([expected[self._index[a]] if a in self._index else np.nan for a in archs])
