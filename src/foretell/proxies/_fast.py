@@ -69,8 +69,7 @@ def _forward(program: Program, run: Run, x: Tensor) -> Tensor:
     """(n, c, h, w) -> (n, classes)."""
     run.values[0] = x
     for i, op in enumerate(program.ops):
-        last = program.last_use.get(op.src) == i
-        op.forward(run, last)
+        op.forward(run)
         if not run.keep:
             for value in op.reads:
                 if program.last_use[value] == i and value != program.features:

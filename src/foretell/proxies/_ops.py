@@ -162,8 +162,8 @@ class Op(ABC):
         return (self.src,)
 
     @abstractmethod
-    def forward(self, run: Run, last: bool) -> None:
-        """Write the result; ``last`` says that nobody reads the source again."""
+    def forward(self, run: Run) -> None:
+        """Write the result."""
 
     @abstractmethod
     def backward(self, run: Run) -> None:
@@ -184,7 +184,7 @@ class LinearOp(Op):
             if self.src in tangents:
                 tangents[self.out] = self.apply(tangents[self.src])
 
-    def forward(self, run: Run, last: bool) -> None:
+    def forward(self, run: Run) -> None:
         """Apply the operation."""
         run.values[self.out] = self.apply(run.values[self.src])
 
@@ -195,16 +195,27 @@ class LinearOp(Op):
 
 @dataclass
 class Sum(Op):
-    """Sum of values times coefficients."""
+    """Sum of values times coefficients.
+
+    ``scratch`` is a term that nothing else reads, not even a backward: the sum is written into it.
+    """
 
     terms: tuple[tuple[float, int], ...]
+    scratch: int | None = None
 
     @property
     def reads(self) -> tuple[int, ...]:
         return tuple(v for _, v in self.terms)
 
-    def forward(self, run: Run, last: bool) -> None:
-        run.values[self.out] = combine([(c, run.values[v]) for c, v in self.terms])
+    def forward(self, run: Run) -> None:
+        if self.scratch is None or run.linear:  # there a value may be the value before
+            run.values[self.out] = combine([(c, run.values[v]) for c, v in self.terms])
+            return
+        total = run.values[self.scratch]
+        for c, v in self.terms:
+            if v != self.scratch:
+                total.add_(run.values[v], alpha=c)
+        run.values[self.out] = total
 
     def backward(self, run: Run) -> None:
         adjoint = run.adjoint(self.out)
@@ -225,7 +236,7 @@ class Split(Op):
 
     outs: tuple[int, ...]
 
-    def forward(self, run: Run, last: bool) -> None:
+    def forward(self, run: Run) -> None:
         self._spread(run.values)
 
     def _spread(self, values: dict[int, Tensor]) -> None:
@@ -244,16 +255,22 @@ class Split(Op):
 
 @dataclass
 class Relu(Op):
-    """ReLU, shared by all that read it; ``calls`` is how often the network calls it."""
+    """ReLU, shared by all that read it.
+
+    Args:
+        calls: how often the network calls it.
+        inplace: nothing reads the source's value afterwards, not even a backward.
+    """
 
     calls: int = 1
+    inplace: bool = False
 
-    def forward(self, run: Run, last: bool) -> None:
+    def forward(self, run: Run) -> None:
         x = run.values[self.src]
         if run.linear:
             run.values[self.out] = x
             return
-        y = torch.relu_(x) if last and not run.keep and not x._is_view() else torch.relu(x)
+        y = torch.relu_(x) if self.inplace else torch.relu(x)
         run.values[self.out] = y
         if run.codes is not None:
             codes = torch.sign(y).permute(0, 2, 3, 1).reshape(len(y), -1)
@@ -328,7 +345,7 @@ class Conv(Op):
         joint = torch.cat([weights[i] for i in self.layers])
         return joint.contiguous(memory_format=_format(weights[self.layers[0]]))
 
-    def forward(self, run: Run, last: bool) -> None:
+    def forward(self, run: Run) -> None:
         run.values[self.out] = self._conv(run.values[self.src], self.weight(run))
 
     def _conv(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -399,7 +416,7 @@ class Norm(Op):
         biases = [b for _, b in pairs if b is not None]
         return (torch.cat(weights) if weights else None, torch.cat(biases) if biases else None)
 
-    def forward(self, run: Run, last: bool) -> None:
+    def forward(self, run: Run) -> None:
         x = run.values[self.src]
         if run.linear:
             run.values[self.out] = x
@@ -495,7 +512,7 @@ class Linear(Op):
 
     layer: int
 
-    def forward(self, run: Run, last: bool) -> None:
+    def forward(self, run: Run) -> None:
         w = run.weights.layers[self.layer]
         run.values[self.out] = torch.nn.functional.linear(run.values[self.src], w, run.weights.bias)
 

@@ -120,6 +120,21 @@ class _Lowering:
         for i, op in enumerate(self.program.ops):
             last_use |= dict.fromkeys(op.reads, i)
         self.program.last_use = last_use
+        self.overwrite()
+
+    def overwrite(self) -> None:
+        """Find results that may be written into: fresh tensors that no backward reads."""
+        ops, last_use = self.program.ops, self.program.last_use
+        fresh = {op.out for op in ops if isinstance(op, Norm | Sum | Pool)}
+        for op in ops:
+            if isinstance(op, Norm | Conv | Split | Gap):  # these need, or are, what they read
+                fresh.difference_update(op.reads)
+        for i, op in enumerate(ops):
+            if isinstance(op, Relu):
+                op.inplace = op.src in fresh and last_use[op.src] == i
+            elif isinstance(op, Sum) and len(op.terms) > 1:
+                own = [v for c, v in op.terms if c == 1.0 and v in fresh and last_use[v] == i]
+                op.scratch = own[0] if own else None
 
     def new(self) -> int:
         self.count += 1
