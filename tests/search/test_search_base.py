@@ -37,11 +37,14 @@ def test_the_registry_knows_facts_and_papers():
     assert {"random", "local", "evolution", "robot", "robot-published"} <= set(searchers)
     for entry in searchers.entries():
         cls = entry.load()
+        if not cls.__module__.startswith("foretell.search."):
+            continue  # a plug-in that another test registered
         assert entry.facts["needs_pool"] == cls.needs_pool
         assert entry.facts["needs_scores"] == cls.needs_scores
         assert entry.summary
         assert entry.reference
-    assert searchers.names(needs_scores=True) == ("robot", "robot-published")
+    assert {"robot", "robot-published"} <= set(searchers.names(needs_scores=True))
+    assert "random" not in searchers.names(needs_scores=True)
     with pytest.raises(UnknownNameError, match="did you mean robot"):
         searchers["robto"]
     with pytest.raises(DuplicateNameError):

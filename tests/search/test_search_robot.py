@@ -178,6 +178,21 @@ def test_robot_in_batches_shrinks_the_bound_of_what_is_in_flight(space, worth):
     assert archs != top, "the five highest bounds of one model are too much alike"
 
 
+def test_robot_forgets_what_failed(space, worth):
+    """A failed trial leaves the process as if it had never been in flight."""
+    problem = problem_of(space, worth)
+    search = RobotSearch(problem, np.random.default_rng(0))
+    asked = run(search, worth, 4)
+    failed, flying = search.ask(2)
+    search.tell([failed], [np.nan])
+    places = [problem.pool.index(a) for a in asked]
+    mean, _ = posterior(problem, places, worth(asked))
+    _, std = posterior(problem, [*places, problem.pool.index(flying)], worth([*asked, flying]))
+    bound = mean + std
+    bound[[*places, problem.pool.index(failed), problem.pool.index(flying)]] = -np.inf
+    assert search.ask() == [problem.pool[int(np.argmax(bound))]]
+
+
 def test_robot_learns_to_distrust(space, worth):
     """Proxies that all point the wrong way are turned round."""
     problem = problem_of(space, worth, n=400)
