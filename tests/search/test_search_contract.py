@@ -26,6 +26,12 @@ class TestRandom(SearcherContract):
 class TestRegistered(SearcherContract):
     beats_random = True
 
+    @pytest.fixture(autouse=True)
+    def _short(self, monkeypatch) -> None:
+        """The contract does not need the published search for the best weights at full length."""
+        monkeypatch.setattr("foretell.search.robot_published._DRAWS", 500)
+        monkeypatch.setattr("foretell.search.robot_published._STARTS", 1)
+
     @pytest.fixture(
         params=[
             e.name
