@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 RUN ?= runs/digits
-export PYTHONWARNINGS ?= default
 
 .PHONY: search test lint docs clean help
 
