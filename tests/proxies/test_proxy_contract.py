@@ -1,5 +1,8 @@
 """The contract over the whole registry, and a proxy from outside."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -103,3 +106,11 @@ def test_every_proxy_has_a_sentence_and_all_but_the_baselines_a_paper():
         entry = proxies.entry(name)
         assert entry.summary, name
         assert entry.reference or name in ("live_params", "sum_log_params"), name
+
+
+def test_the_documentation_lists_every_proxy():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "proxies.md").read_text()
+    table = text.split("## The proxies")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M) == sorted(
+        NAMES, key=re.findall(r"`(\w+)` \|", table).index
+    )
