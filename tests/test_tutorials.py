@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from foretell.testing.proxies import ProxyContract
 
-from foretell.registry import resolve
 from foretell.spaces import get_space
+from foretell.testing.proxies import ProxyContract
 from foretell.testing.searchers import SearcherContract
 from foretell.testing.spaces import SpaceContract
 
@@ -47,4 +46,4 @@ class TestMyProxy(ProxyContract):
 class TestMySearcher(SearcherContract):
     @pytest.fixture
     def searcher(self):
-        return resolve(f"{TUTORIALS}/my_searcher.py:GreedyNeighbors")
+        return f"{TUTORIALS}/my_searcher.py:GreedyNeighbors"

@@ -1,7 +1,7 @@
 """One registry class for spaces, proxies, searchers and whatever else has names.
 
-An entry is frozen and carries facts (plain values) and a citation. Its target may be an object or a
-``module:attribute`` string that is resolved on first use, so that naming a thing does not import it.
+An entry is frozen and carries facts (plain values) and a citation. Its target may be an object, or
+a ``module:attribute`` string that is resolved on first use: naming a thing does not import it.
 Third parties come in through the entry-point group ``foretell.<kind>`` or, wherever a name is asked
 for, through a string such as ``my_pkg.mine:thing`` or ``path/to/mine.py:thing``.
 """
