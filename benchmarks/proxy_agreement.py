@@ -27,6 +27,7 @@ from foretell.arch import Arch
 from foretell.data import load_task
 from foretell.metrics import spearman
 from foretell.proxies import make_batches, proxies, score
+from foretell.proxies._heap import kept_heap
 from foretell.rng import stream, stream_seed
 from foretell.spaces import get_space
 
@@ -125,7 +126,8 @@ def main() -> None:
     archs, published = networks(options.nets)
     if not options.table:
         names = list(proxies.names()) if options.all else list(PUBLISHED)
-        run(archs, options.seeds, names, options.out, options.part, options.one_batch)
+        with kept_heap():
+            run(archs, options.seeds, names, options.out, options.part, options.one_batch)
     table(archs, options.seeds, published, options.out)
 
 

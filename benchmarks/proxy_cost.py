@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from foretell.arch import Arch
 from foretell.networks import build
 from foretell.proxies import Batches, Costs, Needs, collect, make_plan, needs_of, proxies
+from foretell.proxies._heap import kept_heap
 from foretell.spaces import Skeleton
 
 SUITE = [
@@ -115,4 +116,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with kept_heap():  # as in score(); the plain forward and backward profits as well
+        main()

@@ -1,4 +1,4 @@
-"""The free baselines against the values published by NAS-Bench-Suite-Zero, on all 9,445 networks."""
+"""Free baselines against the values of NAS-Bench-Suite-Zero, on all 9,445 networks."""
 
 import duckdb
 import numpy as np

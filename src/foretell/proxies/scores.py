@@ -20,6 +20,7 @@ from foretell.errors import (
 )
 from foretell.networks import build
 from foretell.proxies._base import Collected, Costs, Needs, Proxy, needs_of, proxies
+from foretell.proxies._heap import kept_heap
 from foretell.proxies._pass import collect
 from foretell.proxies._plan import make_plan
 from foretell.proxies.batches import Batches
@@ -108,22 +109,23 @@ def score(
     seconds = np.zeros(len(items))
     failures: dict[int, str] = {}
     reasons: dict[tuple[int, str], str] = {}
-    for i, item in enumerate(items):
-        start = time.perf_counter()
-        if alive[i]:
-            try:
-                found = _collect(item, needs, batches, skeleton, seed, costs.get(i))
-                for j, (name, proxy, _) in enumerate(wanted):
-                    values[i, j], reason = _value(proxy, found)
-                    if reason:
-                        reasons[i, name] = reason
-            except DeadNetworkError:
-                alive[i] = False
-            except ForetellError as error:
-                failures[i] = f"{type(error).__name__}: {error}"
-        seconds[i] = time.perf_counter() - start
-        if on_done is not None:
-            on_done(i)
+    with kept_heap():
+        for i, item in enumerate(items):
+            start = time.perf_counter()
+            if alive[i]:
+                try:
+                    found = _collect(item, needs, batches, skeleton, seed, costs.get(i))
+                    for j, (name, proxy, _) in enumerate(wanted):
+                        values[i, j], reason = _value(proxy, found)
+                        if reason:
+                            reasons[i, name] = reason
+                except DeadNetworkError:
+                    alive[i] = False
+                except ForetellError as error:
+                    failures[i] = f"{type(error).__name__}: {error}"
+            seconds[i] = time.perf_counter() - start
+            if on_done is not None:
+                on_done(i)
     return Scores(tuple(names), values, alive, seconds, failures, reasons)
 
 
