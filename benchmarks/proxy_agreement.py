@@ -120,12 +120,13 @@ def main() -> None:
     parser.add_argument("--part", default="0/1", help="i/n: every n-th network, in n processes")
     parser.add_argument("--one-batch", action="store_true", help="one batch for all networks")
     parser.add_argument("--all", action="store_true", help="proxies without published values too")
+    parser.add_argument("--only", nargs="+", metavar="PROXY", help="these proxies alone")
     parser.add_argument("--table", action="store_true", help="only print what the file holds")
     options = parser.parse_args()
     torch.set_num_threads(1)
     archs, published = networks(options.nets)
     if not options.table:
-        names = list(proxies.names()) if options.all else list(PUBLISHED)
+        names = options.only or (list(proxies.names()) if options.all else list(PUBLISHED))
         with kept_heap():
             run(archs, options.seeds, names, options.out, options.part, options.one_batch)
     table(archs, options.seeds, published, options.out)
