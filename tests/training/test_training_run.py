@@ -156,6 +156,24 @@ def test_a_loss_that_is_not_finite_ends_the_run(make, task, value):
     assert (again.epoch, str(again)) == (1, str(caught.value))
 
 
+def test_a_network_that_is_not_finite_in_evaluation_has_no_accuracy(make, task):
+    class Broken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = make()
+
+        def forward(self, x):
+            y = self.inner(x)
+            return y if self.training else y * math.nan
+
+    seen = []
+    with pytest.raises(NonFiniteLossError) as caught:
+        train(Broken(), task, RECIPE, seed=0, on_epoch=seen.append)
+    assert caught.value.epoch == 2
+    assert [math.isnan(e.val_accuracy) for e in seen] == [True] * 3
+    assert all(math.isfinite(e.train_loss) for e in seen)
+
+
 def test_a_learning_rate_that_is_too_high_ends_the_run(task):
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 4))
     with pytest.raises(NonFiniteLossError):

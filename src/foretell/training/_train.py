@@ -72,7 +72,8 @@ def train(
         Curves and accuracies. The test accuracy is for reports; choose by ``val_accuracy``.
 
     Raises:
-        NonFiniteLossError: the loss became infinite or not a number.
+        NonFiniteLossError: the loss became infinite or not a number, in training, or on the
+            validation images after the last epoch.
         CheckpointError: the checkpoint cannot be read, or is of another run.
         ModuleRaisedError: the module raised on two images of the task; the cause is chained.
         NetworkError: it does not give one logit for each class.

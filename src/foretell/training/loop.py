@@ -254,7 +254,8 @@ def fit(
             gives the same result, bit for bit, as one that was never interrupted.
 
     Raises:
-        DivergenceError: the loss became infinite or not a number.
+        DivergenceError: the loss became infinite or not a number, in training, or on the
+            validation images after the last epoch.
         OtherRunError: the checkpoint is of another run.
     """
     device = torch.device(device)
@@ -293,6 +294,8 @@ def fit(
                 _save(run, Path(checkpoint), key, device)
             if on_epoch is not None:
                 on_epoch(epoch)
+        if not recipe.use_val and math.isnan(run.curves.val_accuracy[-1]):
+            raise DivergenceError(run.epoch - 1, run.curves.val_loss[-1])
         _, test_accuracy = evaluate(module, task.test, task, layout)
     curves = run.curves
     return TrainingResult(
@@ -309,7 +312,7 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy in [0, 1], with the module in evaluation mode.
 
-    Each submodule's mode is afterwards what it was.
+    The accuracy is NaN if the loss is not finite. Each submodule's mode is afterwards what it was.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     loss = _zero(device)
@@ -323,7 +326,8 @@ def evaluate(
             logits = module(x)
             loss += F.cross_entropy(logits, y, reduction="sum")
             right += (logits.argmax(1) == y).sum()
-    return loss.item() / len(part), right.item() / len(part)
+    mean = loss.item() / len(part)
+    return mean, right.item() / len(part) if math.isfinite(mean) else math.nan
 
 
 @contextmanager
