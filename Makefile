@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 RUN ?= runs/digits
 
-.PHONY: search test lint docs clean help
+.PHONY: search test lint clean help
 
 help:
 	@echo "make search   find, train, attack and export a network on real data (about two minutes)"
