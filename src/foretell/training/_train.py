@@ -31,7 +31,7 @@ from foretell.training.loop import (
 
 __all__ = ["RECIPES", "get_recipe", "tensor_task", "train"]
 
-RECIPES = MappingProxyType({"short": Recipe(epochs=10), "full": Recipe(epochs=40)})
+RECIPES = MappingProxyType({"short": Recipe(epochs=10), "full": Recipe(epochs=40, lr=0.1)})
 """Short for the trials of a search, full for its winner; the page on training has the figures."""
 
 
