@@ -62,7 +62,7 @@ def worst_margin(model, x, y, eps):
     flat = x.flatten(1).numpy()
     low, high = np.clip(flat - eps / 255, 0, 1), np.clip(flat + eps / 255, 0, 1)
     worst = np.where(sign * w > 0, low, high)
-    return sign[:, 0] * (worst @ w + float(model.b))
+    return sign[:, 0] * (worst @ w + model.b.item())
 
 
 def margin(model, x, y):
