@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from foretell.arch import Arch
 from foretell.data import Task, load_task
 from foretell.errors import ArchError, MissingExtraError
+from foretell.registry import short_name
 from foretell.report import RunData
 from foretell.spaces import Space, get_space
 from foretell.studies import (
@@ -154,7 +155,7 @@ class ScoreRun:
         return {
             "arch": self.labels,
             "alive": scores.alive.tolist(),
-            **{short(name): scores.column(name).tolist() for name in scores.names},
+            **{short_name(name): scores.column(name).tolist() for name in scores.names},
             "seconds": scores.seconds.tolist(),
             "failure": [scores.failures.get(i, "") for i in range(len(self.labels))],
         }
@@ -250,11 +251,6 @@ def _label(space: Space, item: "Arch | str | nn.Module") -> str:
     return item if isinstance(item, str) else type(item).__name__
 
 
-def short(name: str) -> str:
-    """The name to show: of ``path/to/mine.py:proxy``, what stands after the colon."""
-    return name.rpartition(":")[2]
-
-
 def cost(
     items: Sequence[Arch | str],
     *,
@@ -315,7 +311,7 @@ def trials_csv(outcome: SearchOutcome) -> str:
     fixed = ["number", "arch", "state", "val_accuracy", "val_loss", "epochs", "seconds"]
     fixed += ["params", "flops", "memory", "predicted", "error", "message"]
     named = [name for name in scores if name not in fixed]
-    table.writerow(fixed + [short(name) for name in named])
+    table.writerow(fixed + [short_name(name) for name in named])
     for i, (trial, arch) in enumerate(zip(outcome.trials, archs, strict=True)):
         value = trial.value if trial.state == "done" else {}
         row: list[object] = [trial.number, outcome.space.format(arch), str(trial.state)]

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from foretell.errors import DuplicateNameError, PluginError, UnknownNameError
 
-__all__ = ["Entry", "Registry", "resolve"]
+__all__ = ["Entry", "Registry", "resolve", "short_name"]
 
 T = TypeVar("T")
 
@@ -192,6 +192,11 @@ def resolve(text: str) -> object:
             )
         target = getattr(target, part)
     return target
+
+
+def short_name(text: str) -> str:
+    """The name to show: of ``path/to/mine.py:proxy``, what stands after the colon."""
+    return text.rpartition(":")[2]
 
 
 def _import_name(name: str) -> ModuleType:

@@ -9,6 +9,7 @@ import numpy as np
 
 from foretell import __version__
 from foretell.errors import ForetellError
+from foretell.registry import short_name
 from foretell.report._data import (
     ConstraintRow,
     CurveRow,
@@ -85,7 +86,7 @@ def _pool(outcome: SearchOutcome) -> PoolTable:
         memory=costs.memory.astype(float),
         predicted=outcome.predicted,
         scores={
-            **{name.rpartition(":")[2]: values for name, values in pool.scores.items()},
+            **{short_name(name): values for name, values in pool.scores.items()},
             "params": costs.params.astype(float),
             "live_params": costs.live_params.astype(float),
             "sum_log_params": costs.sum_log_params,
