@@ -10,11 +10,12 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "foretell"
 ORDER = [
     ["errors", "types"],
-    ["rng", "arch", "graph", "registry"],
+    ["rng", "arch", "graph", "registry", "unpickle"],
     ["metrics"],
     ["store"],
     ["execution"],
     ["spaces"],
+    ["benchmarks"],
     ["data"],
     ["networks"],
     ["cost"],
@@ -31,8 +32,8 @@ ORDER = [
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
-    "errors", "types", "rng", "arch", "graph", "registry", "metrics", "store", "execution",
-    "spaces", "data", "search", "studies", "report", "tables", "api", "cli",
+    "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "metrics", "store",
+    "execution", "spaces", "benchmarks", "data", "search", "studies", "report", "tables", "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -9,11 +9,13 @@ from typing import Any
 
 __all__ = [
     "ArchError",
+    "BenchmarkError",
     "BrokenImageError",
     "CheckpointError",
     "ConstraintError",
     "DataError",
     "DeadNetworkError",
+    "DownloadError",
     "DuplicateNameError",
     "EmptySplitError",
     "ExportError",
@@ -22,6 +24,7 @@ __all__ = [
     "LabelError",
     "MissingDataError",
     "MissingExtraError",
+    "MissingValueError",
     "ModuleRaisedError",
     "NetworkError",
     "NoFeasibleArchError",
@@ -29,6 +32,7 @@ __all__ = [
     "NonFiniteLossError",
     "NonFinitePixelsError",
     "OneClassError",
+    "OutOfTableError",
     "PluginError",
     "ProxyError",
     "RunFolderError",
@@ -39,6 +43,7 @@ __all__ = [
     "StoreLockedError",
     "StoreVersionError",
     "StudyConflictError",
+    "TableFormatError",
     "TooFewBatchesError",
     "TrainingError",
     "UnknownNameError",
@@ -171,6 +176,26 @@ class OneClassError(DataError):
 
 class EmptySplitError(DataError):
     """A train, validation or test part would have no image."""
+
+
+class BenchmarkError(ForetellError):
+    """A table of trained networks cannot be read, or does not hold what was asked for."""
+
+
+class OutOfTableError(BenchmarkError):
+    """An architecture is not in the table."""
+
+
+class MissingValueError(BenchmarkError):
+    """The table holds the architecture, but nothing was measured for it."""
+
+
+class TableFormatError(BenchmarkError):
+    """A file of a benchmark is not of the format it should be, or is cut off or damaged."""
+
+
+class DownloadError(BenchmarkError):
+    """A file could not be downloaded, or is not what was expected."""
 
 
 class ConstraintError(ForetellError):

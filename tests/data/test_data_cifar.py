@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from foretell.data import load_task
-from foretell.data._unpickle import load_plain
+from foretell.unpickle import load_plain
 from foretell.errors import DataError, LabelError, MissingDataError, UnsafePickleError
 
 BATCHES = [f"data_batch_{i}" for i in range(1, 6)]
