@@ -33,7 +33,8 @@ ORDER = [
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
     "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "metrics", "store",
-    "execution", "spaces", "benchmarks", "data", "search", "studies", "report", "tables", "api", "cli",
+    "execution", "spaces", "benchmarks", "data", "search", "studies", "report", "tables",
+    "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

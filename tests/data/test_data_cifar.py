@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from foretell.data import load_task
-from foretell.unpickle import load_plain
 from foretell.errors import DataError, LabelError, MissingDataError, UnsafePickleError
+from foretell.unpickle import load_plain
 
 BATCHES = [f"data_batch_{i}" for i in range(1, 6)]
 NAMES10 = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "lorry"]

@@ -12,8 +12,8 @@ import numpy as np
 from foretell.data._arrays import shrink
 from foretell.data._base import Split, Task, make_task
 from foretell.data._source import Options, existing, pick, sources
-from foretell.unpickle import load_plain
 from foretell.errors import DataError, LabelError, MissingDataError
+from foretell.unpickle import load_plain
 
 __all__ = ["cifar10", "cifar100"]
 
