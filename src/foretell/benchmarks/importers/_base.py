@@ -1,0 +1,56 @@
+"""What an importer is: a function that turns an official file or folder into a table."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from foretell.benchmarks._base import TableData
+from foretell.errors import ForetellError, MissingDataError, TableFormatError
+from foretell.registry import Registry
+
+__all__ = ["Importer", "Progress", "importers", "quiet", "read_benchmark"]
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told (done, total) while a file is read: files, lines or bytes, whatever the format counts."""
+
+Importer: TypeAlias = Callable[[Path, Progress], TableData]
+"""Reads a file or a folder; raises ``TableFormatError`` where it is not of its format."""
+
+importers: Registry[Importer] = Registry("importer")
+"""Name of a format -> its importer; facts: ``reads`` (which file or folder) and ``space``."""
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def read_benchmark(name: str, path: Path | str, progress: Progress = quiet) -> TableData:
+    """The table in an official file or folder.
+
+    Args:
+        name: of the importer.
+        path: what its entry says it ``reads``.
+        progress: called with (done, total) now and then.
+
+    Raises:
+        UnknownNameError: no importer of that name.
+        MissingDataError: there is no such file or folder, or not all of it.
+        TableFormatError: it is not of that format, or is cut off or damaged.
+        UnsafePickleError: a pickle asks for code; nothing was run.
+        MissingExtraError: the format needs a package that is not installed.
+    """
+    entry = importers.entry(name)
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise MissingDataError(
+            f"There is no {str(path)!r}: give {entry.facts.get('reads', 'the official file')}."
+        )
+    try:
+        return entry.load()(path, progress)
+    except ForetellError:
+        raise
+    except OSError as error:
+        raise TableFormatError(
+            f"{str(path)!r} cannot be read ({error}): look at its rights and the disk, or get the "
+            f"file again."
+        ) from error
