@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.arch import Arch
-from foretell.errors import MissingValueError, OutOfTableError, UnknownNameError, UsageError
+from foretell.errors import (
+    BenchmarkError,
+    MissingValueError,
+    OutOfTableError,
+    UnknownNameError,
+    UsageError,
+)
 from foretell.types import Array
 
 __all__ = ["Benchmark", "Kind", "Metric", "Split", "TableData"]
@@ -101,8 +107,16 @@ class Benchmark(ABC):
         """Row of each architecture, (n,); -1 where it is not in the table."""
 
     @abstractmethod
-    def read(self, key: str, rows: NDArray[np.int64] | None = None) -> Array:
-        """Values in the metric's unit, (n, seeds, epochs); all rows if none are given."""
+    def read(
+        self, key: str, rows: NDArray[np.int64] | None = None, *, column: int | None = None
+    ) -> Array:
+        """Values in the metric's unit, (n, seeds, epochs); NaN where nothing was measured.
+
+        Args:
+            key: of a metric.
+            rows: (n,); by default all.
+            column: one place of the epoch axis alone, whose length is then 1.
+        """
 
     def metric(self, key: str) -> Metric:
         """The facts of a metric.
@@ -142,7 +156,7 @@ class Benchmark(ABC):
         facts = self.metric(metric)
         rows = None if archs is None else self._rows(archs)
         column = _place(facts, "epoch", epoch, facts.epochs, len(facts.epochs) - 1)
-        block = self.read(metric, rows)[:, :, column]
+        block = self.read(metric, rows, column=column)[:, :, 0]
         if seed is not None:
             found = block[:, _place(facts, "seed", seed, facts.seeds, 0)]
         else:
@@ -171,9 +185,40 @@ class Benchmark(ABC):
         block = self.read(metric, None if archs is None else self._rows(archs))
         if seed is not None:
             return block[:, _place(facts, "seed", seed, facts.seeds, 0)]
-        return _mean(np.moveaxis(block, 1, 2).reshape(-1, block.shape[1])).reshape(
-            len(block), block.shape[2]
-        )
+        return _mean(block)
+
+    def cost(
+        self,
+        archs: Sequence[Arch | str] | None,
+        *,
+        epochs: int | None = None,
+        dataset: str | None = None,
+    ) -> Array:
+        """Seconds that it took to train each architecture once, (n,): the mean over the runs.
+
+        Args:
+            archs: as for ``query``.
+            epochs: trained epochs; by default as many as there were.
+            dataset: needed where the table has times for several.
+
+        Raises:
+            BenchmarkError: the table has no training times, or none for this dataset.
+            UsageError: there are several datasets and none was named, or no such epoch.
+            OutOfTableError: an architecture is not in the table.
+            MissingValueError: some have no training time.
+        """
+        timed = {m.dataset: key for key, m in self.metrics.items() if m.name == "train_seconds"}
+        known = ", ".join(sorted(map(repr, timed)))
+        if not timed or (dataset is not None and dataset not in timed):
+            what = "holds no training times" if not timed else f"has training times for {known}"
+            raise BenchmarkError(
+                f"{self.name!r} {what}, so it cannot tell what training"
+                f"{f' on {dataset!r}' if dataset else ''} costs."
+            )
+        if dataset is None and len(timed) > 1:
+            raise UsageError(f"{self.name!r} has training times for {known}: say which dataset.")
+        key = next(iter(timed.values())) if dataset is None else timed[dataset]
+        return self.query(archs, key, epoch=epochs)
 
     def _rows(self, archs: Sequence[Arch | str]) -> NDArray[np.int64]:
         rows = self.rows_of(archs)
@@ -198,11 +243,10 @@ def _place(
 
 
 def _mean(block: Array) -> Array:
-    """Mean over the last axis of what is not NaN, (n, k) -> (n,); NaN if nothing is left."""
+    """Mean over the runs that were made, (n, seeds, ...) -> (n, ...); NaN where none was."""
     if block.shape[1] == 1:
         return block[:, 0].copy()
     known = ~np.isnan(block)
-    count = known.sum(axis=1)
     total = np.where(known, block, 0.0).sum(axis=1)
     with np.errstate(invalid="ignore"):
-        return np.where(count > 0, total / count, np.nan)
+        return np.asarray(total / known.sum(axis=1))

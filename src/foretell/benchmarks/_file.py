@@ -1,0 +1,249 @@
+"""The file of a table: one line, one JSON header, and blocks of numbers that are mapped, not read.
+
+The line is ``foretell-table VERSION SIZE CRC``: format version, bytes of the header in ten decimal
+digits, CRC-32 of the header in eight hexadecimal ones. The header says where each block lies.
+Blocks start at multiples of 64 bytes and hold little-endian numbers; a block of values is stored as
+(epochs, n, seeds), so that one epoch of all architectures lies together.
+"""
+
+import math
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.benchmarks._base import Metric, TableData
+from foretell.errors import MissingDataError, TableFormatError
+
+__all__ = ["DTYPES", "VERSION", "TableFile", "write"]
+
+VERSION = 1
+DTYPES = ("float64", "float32", "float16", "uint8", "uint16", "uint32", "int32", "int64")
+"""Types that a block may have."""
+SMALL = 16 * 2**20
+"""Bytes up to which a file's check sums are verified when it is opened, not block by block."""
+
+_ALIGN = 64
+_LINE = re.compile(rb"foretell-table (\d{1,6}) (\d{10}) ([0-9a-f]{8})\n")
+
+
+class _Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where numbers lie: bytes from the end of the header, type, shape, and their CRC-32."""
+
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+    crc: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def end(self) -> int:
+        """Where it ends, in bytes from the end of the header."""
+        return self.offset + self.size
+
+
+class _Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A metric and its block."""
+
+    metric: Metric
+    block: _Block
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands in the header."""
+
+    name: str
+    space: str
+    facts: dict[str, str]
+    rows: int
+    texts: _Block
+    genes: _Block | None
+    columns: list[_Column]
+
+    def blocks(self) -> list[_Block]:
+        """Every block, in the order in which they lie in the file."""
+        genes = [] if self.genes is None else [self.genes]
+        return [self.texts, *genes, *(c.block for c in self.columns)]
+
+
+def write(data: TableData, file: IO[bytes]) -> None:
+    """Write a table that was checked; its values have types among ``DTYPES``."""
+    blocks: list[_Block] = []
+    for content in _contents(data):
+        offset = _aligned(blocks[-1].end if blocks else 0)
+        blocks.append(_Block(offset, content.dtype.name, content.shape, zlib.crc32(content.data)))
+    values = blocks[-len(data.values) :]
+    header = msgspec.json.encode(
+        _Header(
+            name=data.name,
+            space=data.space,
+            facts=dict(data.facts),
+            rows=len(data.texts),
+            texts=blocks[0],
+            genes=None if data.genes is None else blocks[1],
+            columns=[_Column(data.metrics[k], b) for k, b in zip(data.values, values, strict=True)],
+        )
+    )
+    line = b"foretell-table %d %010d %08x\n" % (VERSION, len(header), zlib.crc32(header))
+    file.write(_padded(line + header))
+    end = 0
+    for block, content in zip(blocks, _contents(data), strict=True):
+        file.write(bytes(block.offset - end))
+        file.write(content.data)
+        end = block.end
+
+
+def _contents(data: TableData) -> Iterator[NDArray[Any]]:
+    """What the blocks hold: made one at a time, so that a large table is never in memory twice."""
+    yield np.frombuffer(msgspec.json.encode(list(data.texts)), np.uint8)
+    if data.genes is not None:
+        yield np.ascontiguousarray(data.genes, np.min_scalar_type(data.genes.max()))
+    for values in data.values.values():
+        moved = np.moveaxis(values, 2, 0)
+        yield np.ascontiguousarray(moved, moved.dtype.newbyteorder("<"))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGN) * _ALIGN
+
+
+def _padded(head: bytes) -> bytes:
+    return head.ljust(_aligned(len(head)))
+
+
+class TableFile:
+    """A table's bytes, with every promise of its header checked.
+
+    A block's check sum is verified when the block is first read, or at once in a small file.
+
+    Args:
+        content: the whole file, (bytes,) uint8.
+        what: the file, for messages.
+
+    Raises:
+        TableFormatError: the content is no table, of another version, cut off or damaged.
+    """
+
+    def __init__(self, content: NDArray[np.uint8], what: str) -> None:
+        """Read the header."""
+        self._content, self._what = content, what
+        self._verified: set[int] = set()
+        self.header, self._start = self._read_header()
+        self._check()
+        if len(content) <= SMALL:
+            self.verify()
+
+    @classmethod
+    def open(cls, path: Path) -> "TableFile":
+        """Map a file into memory.
+
+        Raises:
+            MissingDataError: there is no such file.
+            TableFormatError: it is no table, of another version, cut off or damaged.
+        """
+        if not path.is_file():
+            raise MissingDataError(
+                f"There is no table {str(path)!r}: give the path of a .foretell file."
+            )
+        if path.stat().st_size == 0:
+            raise TableFormatError(f"{path.name} is empty: import or download it again.")
+        return cls(np.memmap(path, np.uint8, "r"), path.name)
+
+    def texts(self) -> list[str]:
+        """Official text of each architecture."""
+        content = self._array(self.header.texts)
+        try:
+            texts = msgspec.json.decode(content.tobytes(), type=list[str])
+        except msgspec.MsgspecError as error:
+            raise self._error(f"its texts cannot be read ({error})") from error
+        if len(texts) != self.header.rows or len(set(texts)) != len(texts):
+            raise self._error(f"it does not hold {self.header.rows} different texts")
+        return texts
+
+    def genes(self) -> NDArray[Any] | None:
+        """Genes of each architecture, (n, genes), of an unsigned integer type."""
+        return None if self.header.genes is None else self._array(self.header.genes)
+
+    def values(self, index: int) -> NDArray[Any]:
+        """Stored numbers of a metric, (epochs, n, seeds)."""
+        return self._array(self.header.columns[index].block)
+
+    def verify(self) -> None:
+        """Compare every block with its check sum.
+
+        Raises:
+            TableFormatError: they differ.
+        """
+        for block in self.header.blocks():
+            self._array(block)
+
+    def _array(self, block: _Block) -> NDArray[Any]:
+        raw = self._content[self._start + block.offset : self._start + block.end]
+        if block.offset not in self._verified:
+            if zlib.crc32(raw.data) != block.crc:
+                raise self._error("its check sums do not fit its numbers")
+            self._verified.add(block.offset)
+        little = np.dtype(block.dtype).newbyteorder("<")
+        return np.asarray(raw).view(little).reshape(block.shape)
+
+    def _read_header(self) -> tuple[_Header, int]:
+        found = _LINE.match(self._content[:_ALIGN].tobytes())
+        if found is None:
+            raise self._error("it does not begin as a table does")
+        version, size = int(found[1]), int(found[2])
+        if version != VERSION:
+            advice = "install a newer foretell" if version > VERSION else "import it again"
+            raise TableFormatError(
+                f"{self._what} has table format {version}, but this foretell reads {VERSION}: "
+                f"{advice}."
+            )
+        raw = self._content[found.end() : found.end() + size].tobytes()
+        if len(raw) != size or zlib.crc32(raw) != int(found[3], 16):
+            raise self._error("its header does not fit its check sum")
+        try:
+            header = msgspec.json.decode(raw, type=_Header)
+        except msgspec.MsgspecError as error:
+            raise self._error(f"its header cannot be read ({error})") from error
+        return header, _aligned(found.end() + size)
+
+    def _check(self) -> None:
+        """Whether every promise of the header can be kept."""
+        head, seen, end = self.header, set(), 0
+        if head.rows < 1 or not head.columns:
+            raise self._error("it holds no architecture or no metric")
+        for block in head.blocks():
+            if block.dtype not in DTYPES or min(block.shape, default=-1) < 0:
+                raise self._error(f"a block has type {block.dtype!r} and shape {block.shape}")
+            if block.offset != _aligned(end):
+                raise self._error("its blocks do not lie one behind the other")
+            end = block.end
+        if self._start + end != len(self._content):
+            raise self._error(
+                f"it should have {self._start + end:,} bytes, but has {len(self._content):,}"
+            )
+        if head.texts.dtype != "uint8" or len(head.texts.shape) != 1:
+            raise self._error("its texts are not bytes")
+        if (g := head.genes) and (
+            g.dtype[0] != "u" or len(g.shape) != 2 or g.shape[0] != head.rows
+        ):
+            raise self._error("its genes do not fit its architectures")
+        for column in head.columns:
+            facts = column.metric
+            wanted = (len(facts.epochs), head.rows, len(facts.seeds))
+            if column.block.shape != wanted or 0 in wanted or facts.key in seen:
+                raise self._error(f"the shape or the name of {facts.key!r} does not fit")
+            seen.add(facts.key)
+
+    def _error(self, why: str) -> TableFormatError:
+        return TableFormatError(
+            f"{self._what} is no table that can be read: {why}. Import or download it again."
+        )
