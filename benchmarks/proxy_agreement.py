@@ -5,7 +5,8 @@ and batches), and prints Spearman correlations with the values published by NAS-
 beside those between the two seeds. Each network gets a batch of its own, as the published values
 did (their loader was shuffled at every query); ``--one-batch`` gives all networks of a seed the
 same one, which is how foretell scores a pool, and ``--all`` adds the proxies that have no published
-values. Rows are appended to a CSV file as they come; running the same command again goes on where
+values. ``--augment`` crops and mirrors the images at random, as NASLib's loader of training images
+did. Rows are appended to a CSV file as they come; running the same command again goes on where
 it stopped.
 
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
@@ -17,6 +18,7 @@ Needs duckdb and the validation data (nb201.parquet, cifar10_10000_2000.npz).
 import argparse
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -24,9 +26,9 @@ import numpy as np
 import torch
 
 from foretell.arch import Arch
-from foretell.data import load_task
+from foretell.data import Split, Task, load_task
 from foretell.metrics import spearman
-from foretell.proxies import make_batches, proxies, score
+from foretell.proxies import Batches, make_batches, proxies, score
 from foretell.proxies._heap import kept_heap
 from foretell.rng import stream, stream_seed
 from foretell.spaces import get_space
@@ -65,8 +67,32 @@ def read(out: Path) -> dict[tuple[str, int], dict[str, float]]:
     return found
 
 
+def augmented(task: Task, seed: int) -> Batches:
+    """Two batches of 64, padded by 4 black pixels, cropped and mirrored at random."""
+    rng = stream(seed, "augmented")
+    rows = rng.permutation(len(task.train))[:128]
+    images = np.pad(task.train.images[rows], ((0, 0), (0, 0), (4, 4), (4, 4)))
+    cropped = [
+        x[:, i : i + 32, j : j + 32]
+        for x, (i, j) in zip(images, rng.integers(9, size=(128, 2)), strict=True)
+    ]
+    kept = [
+        x[:, :, ::-1] if mirror else x
+        for x, mirror in zip(cropped, rng.integers(2, size=128), strict=True)
+    ]
+    part = Split(np.stack(kept), task.train.labels[rows])
+    return make_batches(replace(task, train=part), batch_size=64, count=2, seed=seed)
+
+
 def run(
-    archs: list[Arch], seeds: list[int], names: list[str], out: Path, part: str, one_batch: bool
+    archs: list[Arch],
+    seeds: list[int],
+    names: list[str],
+    out: Path,
+    part: str,
+    *,
+    one_batch: bool,
+    augment: bool,
 ) -> None:
     """Score what is missing, one row at a time."""
     task = load_task(f"npz:{DATA / 'cifar10_10000_2000.npz'}")
@@ -85,7 +111,10 @@ def run(
                 if i % parts != mine or (str(arch), seed) in done:
                     continue
                 of = seed if one_batch else stream_seed(seed, arch)
-                batches = make_batches(task, batch_size=64, count=2, seed=of)
+                if augment:
+                    batches = augmented(task, of)
+                else:
+                    batches = make_batches(task, batch_size=64, count=2, seed=of)
                 got = score([arch], names, batches, skeleton=skeleton, seed=seed)
                 for index, reason in got.failures.items():
                     raise SystemExit(f"{arch} failed: {index} {reason}")
@@ -119,6 +148,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "proxy_agreement.csv")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th network, in n processes")
     parser.add_argument("--one-batch", action="store_true", help="one batch for all networks")
+    parser.add_argument("--augment", action="store_true", help="crop and mirror the images")
     parser.add_argument("--all", action="store_true", help="proxies without published values too")
     parser.add_argument("--only", nargs="+", metavar="PROXY", help="these proxies alone")
     parser.add_argument("--table", action="store_true", help="only print what the file holds")
@@ -128,7 +158,15 @@ def main() -> None:
     if not options.table:
         names = options.only or (list(proxies.names()) if options.all else list(PUBLISHED))
         with kept_heap():
-            run(archs, options.seeds, names, options.out, options.part, options.one_batch)
+            run(
+                archs,
+                options.seeds,
+                names,
+                options.out,
+                options.part,
+                one_batch=options.one_batch,
+                augment=options.augment,
+            )
     table(archs, options.seeds, published, options.out)
 
 
