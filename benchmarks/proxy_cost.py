@@ -5,6 +5,7 @@
 Both are measured in CPU seconds of the process, interleaved, medians, one thread. The plain forward
 and backward is PyTorch's own: NCHW, float32, train mode, mean cross-entropy, the same network and
 batch. The proxies get a built network and its closed-form costs, and run every step from there on.
+``--kernels`` says which kernels take the time of the last set.
 """
 
 import os
@@ -41,6 +42,26 @@ CELLS = {
 }
 
 
+KERNELS = {
+    "convolutions": ("mkldnn_convolution", "convolution_backward", "_slow_conv2d"),
+    "batch normalisation": ("native_batch_norm", "batch_norm"),
+    "sums, ReLUs, copies": ("add", "relu", "threshold", "copy", "cat", "sign", "fill", "zero"),
+}
+
+
+def kernels(run: Callable[[], object]) -> None:
+    """Print the shares of groups of kernels."""
+    with torch.profiler.profile() as profiler:
+        run()
+    totals = dict.fromkeys([*KERNELS, "other"], 0.0)
+    for event in profiler.key_averages():
+        name = event.key.removeprefix("aten::")
+        group = next((g for g, starts in KERNELS.items() if name.startswith(starts)), "other")
+        totals[group] += event.self_cpu_time_total / 1e6
+    whole = sum(totals.values())
+    print("    " + ", ".join(f"{g} {t / whole:.0%}" for g, t in totals.items()), flush=True)
+
+
 def seconds(run: Callable[[], object]) -> float:
     """CPU seconds of the process."""
     start = time.process_time()
@@ -54,6 +75,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--cell", choices=CELLS, action="append")
     parser.add_argument("--each", action="store_true", help="also what single needs cost")
+    parser.add_argument("--kernels", action="store_true", help="where the last set's time goes")
     parser.add_argument("--generic", action="store_true", help="also the pass over any module")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -113,6 +135,8 @@ def main() -> None:
             print(
                 f"| {label}{'' if fast else ' (any module)'} | {unit:.3f} | {cells} |", flush=True
             )
+        if options.kernels:
+            kernels(lambda f=proxy_set: f(sets["13 and zico without grasp"], True))  # type: ignore[misc]
 
 
 if __name__ == "__main__":
