@@ -1,83 +1,24 @@
 """Reading pickles of plain data without running anything in them.
 
-Only dictionaries, lists, tuples, numbers, texts, bytes and numeric numpy arrays can come out.
-NumPy's own unpickling code is not run either: stand-ins record what the file says about an array,
-and the array is then made from the bytes.
+A pickle is a program for a small stack machine. The machine here knows only the instructions that
+build dictionaries, lists, tuples, sets, numbers, texts, bytes and numeric numpy arrays; Python's
+own unpickler is not used at all. Whatever else a pickle asks for is refused by name before anything
+happens, and nothing that is read can ask for more memory than the file is long.
 """
 
-import pickle
-from typing import IO, Any
+import codecs
+import struct
+from collections.abc import Callable
+from typing import IO, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foretell.errors import DataError, UnsafePickleError
 
-__all__ = ["load_plain"]
+__all__ = ["load_plain", "load_plain_bytes"]
 
-
-class _Dtype:
-    """Stand-in for numpy.dtype: remembers the letter code and the byte order."""
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        self.code = code.decode() if isinstance(code, bytes) else str(code)
-        self.order = "="
-
-    def __setstate__(self, state: Any) -> None:
-        order = state[1]
-        self.order = order.decode() if isinstance(order, bytes) else str(order)
-
-    def real(self) -> np.dtype[Any]:
-        found = np.dtype(self.code)
-        if found.kind not in "biuf":
-            raise UnsafePickleError(f"an array of the type {self.code!r}")
-        return found.newbyteorder(">" if self.order == ">" else "<")
-
-
-class _NdArray:
-    """Stand-in for numpy.ndarray: remembers shape, type, order and bytes."""
-
-    def __init__(self, *_: Any) -> None:
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def real(self) -> NDArray[Any]:
-        _, shape, dtype, fortran, raw = self.state
-        flat = np.frombuffer(raw, dtype.real())
-        return flat.reshape(tuple(shape), order="F" if fortran else "C")
-
-
-def _reconstruct(*_: Any) -> _NdArray:
-    return _NdArray()
-
-
-def _latin1(text: Any, *_: Any) -> bytes:
-    return str(text).encode("latin1")
-
-
-def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> _NdArray:
-    made = _NdArray()
-    made.state = (1, shape, dtype, order in ("F", b"F"), raw)
-    return made
-
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): _NdArray,
-    ("_codecs", "encode"): _latin1,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise UnsafePickleError(f"{module}.{name}") from None
+Watch: TypeAlias = Callable[[Any, Any], None]
+"""Told every (key, dictionary) pair with a whole number as key, as soon as it is complete."""
 
 
 def load_plain(file: IO[bytes], what: str) -> Any:
@@ -91,8 +32,28 @@ def load_plain(file: IO[bytes], what: str) -> Any:
         UnsafePickleError: the pickle asks for anything but plain data; nothing was run.
         DataError: the file is no pickle, or is cut off.
     """
+    return load_plain_bytes(file.read(), what)[0]
+
+
+def load_plain_bytes(
+    data: Any, what: str, start: int = 0, watch: Watch | None = None
+) -> tuple[Any, int]:
+    """The plain data in one of several pickles in a row, and where the next one starts.
+
+    Args:
+        data: bytes, or a memory map of a file.
+        what: for messages, such as a file's name.
+        start: where the pickle begins.
+        watch: called with each finished entry of a dictionary that maps whole numbers to
+            dictionaries; it may empty the value, so that a long file needs little memory.
+
+    Raises:
+        UnsafePickleError: the pickle asks for anything but plain data; nothing was run.
+        DataError: the bytes are no pickle, or are cut off.
+    """
+    machine = _Machine(data, start, watch)
     try:
-        return _plain(_PlainUnpickler(file, encoding="bytes").load())
+        return machine.run(), machine.at
     except UnsafePickleError as error:
         raise UnsafePickleError(error.found, what) from None
     except Exception as error:
@@ -102,13 +63,354 @@ def load_plain(file: IO[bytes], what: str) -> Any:
         ) from error
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, _NdArray | _Dtype):
-        return value.real()
-    if isinstance(value, dict):
-        return {_plain(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(v) for v in value)
-    if value is None or isinstance(value, bool | int | float | str | bytes | bytearray):
+class _Name:
+    """Stand-in for a function or class that the pickle names: its name, and what we do instead."""
+
+    def __init__(self, name: str, call: "Callable[..., Any] | None") -> None:
+        self.name, self.call = name, call
+
+
+class _Dtype:
+    """Stand-in for numpy.dtype: remembers the letter code and the byte order."""
+
+    def __init__(self, code: Any) -> None:
+        self.code = code.decode("ascii") if isinstance(code, bytes) else code
+        self.order = "="
+
+    def build(self, state: Any) -> None:
+        order = state[1]
+        self.order = order.decode("ascii") if isinstance(order, bytes) else order
+
+    def real(self) -> np.dtype[Any]:
+        if self.code not in _CODES:
+            raise UnsafePickleError(f"an array of the type {str(self.code)[:40]!r}")
+        return np.dtype(self.code).newbyteorder(">" if self.order == ">" else "<")
+
+
+_CODES = {f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8)} - {"f1"} | {"b1", "?"}
+
+
+class _Array:
+    """Stand-in for an array whose content is still to come, and where it is remembered."""
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+
+    @staticmethod
+    def real(shape: Any, dtype: Any, fortran: Any, raw: Any) -> Any:
+        if not isinstance(dtype, _Dtype):
+            raise TypeError("an array without a type")
+        flat = np.frombuffer(raw, dtype.real()) if len(raw) else np.empty(0, dtype.real())
+        return flat.reshape(tuple(shape), order="F" if fortran else "C")
+
+
+class _Arguments(tuple[Any, ...]):
+    """A tuple with a stand-in in it: only of use as arguments or as a state."""
+
+    __slots__ = ()
+
+
+_STAND_INS = frozenset((_Name, _Dtype, _Array, _Arguments))
+_SIMPLE = frozenset((str, int, bytes, float, bool, type(None)))
+
+
+def _dtype(machine: "_Machine", code: Any, *_: Any) -> _Dtype:
+    return _Dtype(code)
+
+
+def _reconstruct(machine: "_Machine", *_: Any) -> _Array:
+    return _Array()
+
+
+def _from_buffer(machine: "_Machine", raw: Any, dtype: Any, shape: Any, order: Any) -> Any:
+    return _Array.real(shape, dtype, order in ("F", b"F"), raw)
+
+
+def _scalar(machine: "_Machine", dtype: Any, raw: Any) -> Any:
+    return _Array.real((), dtype, False, raw).item()
+
+
+def _latin1(machine: "_Machine", text: Any, *_: Any) -> bytes:
+    machine.spend(len(text))
+    return str(text).encode("latin1")
+
+
+def _ordered(machine: "_Machine", pairs: Any = ()) -> dict[Any, Any]:
+    machine.spend(len(pairs))
+    made: dict[Any, Any] = {}
+    for key, value in pairs:
+        _store(made, [key, value])
+    return made
+
+
+_CORES = ("core", "_core")
+_ALLOWED: dict[str, Any] = {
+    "numpy.dtype": _dtype,
+    "numpy.ndarray": None,
+    "_codecs.encode": _latin1,
+    "collections.OrderedDict": _ordered,
+    **{f"numpy.{core}.multiarray._reconstruct": _reconstruct for core in _CORES},
+    **{f"numpy.{core}.multiarray.scalar": _scalar for core in _CORES},
+    **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in _CORES},
+}
+
+
+def _name(module: str, name: str) -> _Name:
+    full = f"{module}.{name}"
+    if full not in _ALLOWED:
+        raise UnsafePickleError(full[:200])
+    return _Name(full, _ALLOWED[full])
+
+
+def _check_key(key: Any) -> None:
+    """Keys are simple, or tuples of a bounded number of simple things: hashing must end."""
+    left, waiting = 10_000, [key]
+    while waiting and left:
+        value, left = waiting.pop(), left - 1
+        if type(value) is tuple:
+            waiting.extend(value)
+        elif type(value) not in _SIMPLE:
+            raise TypeError(f"a key of the type {type(value).__name__}")
+    if waiting:
+        raise ValueError("a key without end")
+
+
+def _store(target: dict[Any, Any], items: list[Any]) -> None:
+    keys = items[::2]
+    if not _SIMPLE.issuperset(map(type, keys)):
+        for key in keys:
+            _check_key(key)
+    _plain(items)
+    target.update(zip(keys, items[1::2], strict=True))
+
+
+def _plain(items: Any) -> None:
+    if not _STAND_INS.isdisjoint(map(type, items)):
+        found = next(v for v in items if type(v) in _STAND_INS)
+        raise UnsafePickleError(found.name if isinstance(found, _Name) else type(found).__name__)
+
+
+class _Machine:
+    """The stack machine: ``_OPS`` holds its instructions, by their byte."""
+
+    def __init__(self, data: Any, start: int, watch: Watch | None) -> None:
+        self.data, self.at, self.watch = data, start, watch
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.budget = 2 * len(data) + 1024
+
+    def run(self) -> Any:
+        data = self.data
+        while (code := data[self.at]) != 0x2E:  # STOP
+            self.at += 1
+            op = _OPS.get(code)
+            if op is None:
+                word = _REFUSED.get(code)
+                raise UnsafePickleError(word) if word else ValueError(f"no such code: {code}")
+            op(self)
+        self.at += 1
+        value = self.stack.pop()
+        _plain((value,))
         return value
-    raise UnsafePickleError(type(value).__name__)
+
+    def spend(self, size: int) -> None:
+        """Count what is made without being in the file."""
+        self.budget -= size
+        if self.budget < 0:
+            raise ValueError("more data than the file can hold")
+
+    def number(self, form: struct.Struct) -> Any:
+        (value,) = form.unpack_from(self.data, self.at)
+        self.at += form.size
+        return value
+
+    def sized(self, form: struct.Struct) -> bytes:
+        size = self.number(form)
+        if not 0 <= size <= len(self.data) - self.at:
+            raise EOFError("cut off")
+        self.at += size
+        return bytes(self.data[self.at - size : self.at])
+
+    def line(self) -> bytes:
+        end = self.data.find(b"\n", self.at)
+        if end < 0:
+            raise EOFError("cut off")
+        start, self.at = self.at, end + 1
+        return bytes(self.data[start:end])
+
+    def since_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.marks.pop()
+        return items
+
+    def mark(self) -> None:
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def put(self, place: int) -> None:
+        top = self.stack[-1]
+        if type(top) is _Array:
+            top.places.append(place)
+        self.memo[place] = top
+
+    def make_tuple(self, items: list[Any]) -> None:
+        simple = _STAND_INS.isdisjoint(map(type, items))
+        self.stack.append(tuple(items) if simple else _Arguments(items))
+
+    def top_items(self, count: int) -> list[Any]:
+        items = self.stack[-count:]
+        if len(items) < count:
+            raise IndexError("nothing there")
+        del self.stack[-count:]
+        return items
+
+    def extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        _plain(items)
+        if type(target) is list:
+            target.extend(items)
+        elif type(target) is set:
+            for item in items:
+                _check_key(item)
+            target.update(items)
+        else:
+            raise TypeError("no list to append to")
+
+    def assign(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not dict:
+            raise TypeError("no dictionary to fill")
+        _store(target, items)
+        if self.watch is not None:
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                if type(key) is int and type(value) is dict:
+                    self.watch(key, value)
+
+    def reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if type(function) is not _Name or function.call is None:
+            raise UnsafePickleError(f"a call of a {type(function).__name__}")
+        if not isinstance(arguments, tuple):
+            raise TypeError("arguments that are no tuple")
+        self.stack.append(function.call(self, *arguments))
+
+    def build(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if type(target) is _Dtype:
+            target.build(state)
+        elif type(target) is _Array:
+            _, shape, dtype, fortran, raw = state
+            made = target.real(shape, dtype, fortran, raw)
+            for place in target.places:
+                self.memo[place] = made
+            self.stack[-1] = made
+        else:
+            raise UnsafePickleError(f"a state for a {type(target).__name__}")
+
+    def stack_global(self) -> None:
+        module, name = self.top_items(2)
+        if type(module) is not str or type(name) is not str:
+            raise TypeError("a name that is no text")
+        self.stack.append(_name(module, name))
+
+
+def _pushes(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
+    def op(machine: _Machine) -> None:
+        value = make(machine)
+        machine.stack.append(value)
+
+    return op
+
+
+def _list(items: list[Any]) -> list[Any]:
+    _plain(items)
+    return items
+
+
+def _dict(items: list[Any]) -> dict[Any, Any]:
+    made: dict[Any, Any] = {}
+    _store(made, items)
+    return made
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _long(raw: bytes) -> int:
+    return int.from_bytes(raw, "little", signed=True)
+
+
+def _quoted(line: bytes) -> bytes:
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise ValueError("a text without quotes")
+    found: tuple[bytes, int] = codecs.escape_decode(line[1:-1])
+    return found[0]
+
+
+def _whole(line: bytes) -> int | bool:
+    return line == b"01" if line in (b"00", b"01") else int(line)
+
+
+_U1, _U2, _U4, _U8 = (struct.Struct(f"<{c}") for c in "BHIQ")
+_I4, _F8 = struct.Struct("<i"), struct.Struct(">d")
+_NUMBERS = {0x4B: _U1, 0x4D: _U2, 0x4A: _I4, 0x47: _F8}
+_SIZED: dict[int, tuple[struct.Struct, Callable[[bytes], Any]]] = {
+    0x55: (_U1, bytes), 0x54: (_I4, bytes),  # texts of Python 2
+    0x58: (_U4, _text), 0x8C: (_U1, _text), 0x8D: (_U8, _text),
+    0x43: (_U1, bytes), 0x42: (_U4, bytes), 0x8E: (_U8, bytes), 0x96: (_U8, bytearray),
+    0x8A: (_U1, _long), 0x8B: (_I4, _long),
+}  # fmt: skip
+_LINES: dict[int, Callable[[bytes], Any]] = {
+    0x46: float,
+    0x49: _whole,
+    0x4C: lambda line: int(line.rstrip(b"L")),
+    0x53: _quoted,
+    0x56: lambda line: line.decode("raw-unicode-escape"),
+}
+_OPS: dict[int, Callable[[_Machine], None]] = {
+    **{c: _pushes(lambda m, f=f: m.number(f)) for c, f in _NUMBERS.items()},  # type: ignore[misc]
+    **{c: _pushes(lambda m, f=f, d=d: d(m.sized(f))) for c, (f, d) in _SIZED.items()},  # type: ignore[misc]
+    **{c: _pushes(lambda m, d=d: d(m.line())) for c, d in _LINES.items()},  # type: ignore[misc]
+    0x4E: _pushes(lambda m: None),
+    0x88: _pushes(lambda m: True),
+    0x89: _pushes(lambda m: False),
+    0x5D: _pushes(lambda m: []),
+    0x7D: _pushes(lambda m: {}),
+    0x29: _pushes(lambda m: ()),
+    0x8F: _pushes(lambda m: set()),
+    0x28: _Machine.mark,
+    0x74: lambda m: m.make_tuple(m.since_mark()),
+    0x85: lambda m: m.make_tuple(m.top_items(1)),
+    0x86: lambda m: m.make_tuple(m.top_items(2)),
+    0x87: lambda m: m.make_tuple(m.top_items(3)),
+    0x6C: _pushes(lambda m: _list(m.since_mark())),
+    0x64: _pushes(lambda m: _dict(m.since_mark())),
+    0x61: lambda m: m.extend(m.top_items(1)),
+    0x65: lambda m: m.extend(m.since_mark()),
+    0x90: lambda m: m.extend(m.since_mark()),
+    0x73: lambda m: m.assign(m.top_items(2)),
+    0x75: lambda m: m.assign(m.since_mark()),
+    0x70: lambda m: m.put(int(m.line())),
+    0x71: lambda m: m.put(m.number(_U1)),
+    0x72: lambda m: m.put(m.number(_U4)),
+    0x94: lambda m: m.put(len(m.memo)),
+    0x67: _pushes(lambda m: m.memo[int(m.line())]),
+    0x68: _pushes(lambda m: m.memo[m.number(_U1)]),
+    0x6A: _pushes(lambda m: m.memo[m.number(_U4)]),
+    0x63: _pushes(lambda m: _name(_text(m.line()), _text(m.line()))),
+    0x93: _Machine.stack_global,
+    0x52: _Machine.reduce,
+    0x62: _Machine.build,
+    0x80: lambda m: m.number(_U1),
+    0x95: lambda m: m.number(_U8),
+}
+_REFUSED = {
+    0x50: "a persistent object", 0x51: "a persistent object",
+    0x69: "an instance of a class", 0x6F: "an instance of a class",
+    0x81: "an instance of a class", 0x92: "an instance of a class",
+    0x82: "an extension", 0x83: "an extension", 0x84: "an extension",
+    0x97: "a buffer outside the file", 0x98: "a read-only buffer",
+    0x30: "a discarded value", 0x31: "a discarded value", 0x32: "a doubled value",
+    0x91: "a frozen set",
+}  # fmt: skip

@@ -271,7 +271,7 @@ def test_no_code_runs(tmp_path, protocol):
         b"ccopyreg\n_reconstructor\n.",
         pickle.dumps(datetime.date(2020, 1, 1)),
         pickle.dumps(array.array("b", b"x")),
-        pickle.dumps({1, 2}, 4),
+        pickle.dumps(frozenset({1, 2}), 4),
         pickle.dumps(1j),
         pickle.dumps(np.array([{}], dtype=object), 2),
         pickle.dumps(np.zeros(2, dtype=[("a", "u1")]), 2),
