@@ -1,5 +1,12 @@
-"""Numbers about predictions: correlations, populations, rankings, Pareto fronts; no torch."""
+"""Numbers about predictions: correlations, errors, calibration, rankings, fronts; no torch."""
 
+from foretell.metrics._estimate import Estimate
+from foretell.metrics.calibration import (
+    calibration_error,
+    coverage,
+    normal_interval,
+    sharpness,
+)
 from foretell.metrics.correlation import (
     CORRELATIONS,
     Correlation,
@@ -11,6 +18,8 @@ from foretell.metrics.correlation import (
     ranks,
     spearman,
 )
+from foretell.metrics.errors import mae, r2, rmse
+from foretell.metrics.matrix import Cross, cross
 from foretell.metrics.pareto import hypervolume, non_dominated
 from foretell.metrics.populations import (
     deduplicated,
@@ -20,25 +29,41 @@ from foretell.metrics.populations import (
     unreachable,
 )
 from foretell.metrics.ranking import ndcg, precision_at_k, top_k_regret
+from foretell.metrics.resampling import bootstrap_of
+from foretell.metrics.weighted import hyperbolic, sparse_kendall, weighted_kendall
 
 __all__ = [
     "CORRELATIONS",
     "Correlation",
+    "Cross",
+    "Estimate",
     "Interval",
     "bootstrap",
+    "bootstrap_of",
+    "calibration_error",
     "correlate",
+    "coverage",
+    "cross",
     "deduplicated",
     "every",
+    "hyperbolic",
     "hypervolume",
     "kendall",
+    "mae",
     "ndcg",
     "non_dominated",
+    "normal_interval",
     "pearson",
     "populations",
     "precision_at_k",
+    "r2",
     "ranks",
+    "rmse",
+    "sharpness",
+    "sparse_kendall",
     "spearman",
     "top_k",
     "top_k_regret",
     "unreachable",
+    "weighted_kendall",
 ]

@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from foretell.errors import UnknownNameError, UsageError
+from foretell.metrics._estimate import Estimate
 from foretell.types import Array, IntArray
 
 __all__ = [
@@ -33,22 +34,8 @@ _CHUNK = 2_000_000
 
 
 @dataclass(frozen=True)
-class Correlation:
-    """One coefficient and what it was computed from.
-
-    Args:
-        value: the coefficient in [-1, 1]; NaN where it is not defined.
-        n: pairs it was computed from.
-        dropped: pairs left out because a value was NaN.
-    """
-
-    value: float
-    n: int
-    dropped: int = 0
-
-    def __float__(self) -> float:
-        """The coefficient."""
-        return self.value
+class Correlation(Estimate):
+    """A coefficient in [-1, 1], NaN where it is not defined, and what it was computed from."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +125,7 @@ def correlate(x: ArrayLike, y: ArrayLike, kind: str = "kendall") -> tuple[Correl
         UnknownNameError: no such kind.
         UsageError: the shapes do not fit.
     """
-    function = _kind(kind)
+    function = kind_of(kind)
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if a.ndim != 2 or b.ndim not in (1, 2) or (a.shape if b.ndim == 2 else a.shape[1:]) != b.shape:
         raise UsageError(
@@ -192,7 +179,7 @@ def bootstrap(
         raise UsageError(
             f"Expected at least 1 sample and a level in (0, 1), but got {samples} and {level}."
         )
-    function = _kind(kind)
+    function = kind_of(kind)
     value = _single(kind, x, y)
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     keep = ~(np.isnan(a) | np.isnan(b))
@@ -224,7 +211,7 @@ def ranks(x: ArrayLike) -> Array:
     values = np.asarray(x, dtype=np.float64)
     order = np.argsort(values, axis=-1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=-1)
-    first, last = _runs(ordered)
+    first, last = runs(ordered)
     out = np.empty(values.shape)
     np.put_along_axis(out, order, (first + last) / 2, axis=-1)
     return out
@@ -237,13 +224,18 @@ def _single(kind: str, x: ArrayLike, y: ArrayLike) -> Correlation:
     return correlate(a[None], b, kind)[0]
 
 
-def _kind(kind: str) -> Callable[[Array, Array], Array]:
+def kind_of(kind: str) -> Callable[[Array, Array], Array]:
+    """The function of a kind; see ``CORRELATIONS``.
+
+    Raises:
+        UnknownNameError: no such kind.
+    """
     if kind not in CORRELATIONS:
         raise UnknownNameError("correlation", kind, [], CORRELATIONS)
     return CORRELATIONS[kind]
 
 
-def _runs(ordered: NDArray[np.float64]) -> tuple[IntArray, IntArray]:
+def runs(ordered: NDArray[np.float64]) -> tuple[IntArray, IntArray]:
     """First and last position of each value's run of equals in sorted rows, both (..., n)."""
     n = ordered.shape[-1]
     place = np.broadcast_to(np.arange(n), ordered.shape)
@@ -295,7 +287,7 @@ def _kendall(x: Array, y: Array) -> Array:
     if n < 2:
         return np.full(k, np.nan)
     by_y = np.argsort(y, axis=1, kind="stable")
-    y_first, y_last = _runs(np.take_along_axis(y, by_y, axis=1))
+    y_first, y_last = runs(np.take_along_axis(y, by_y, axis=1))
     y_low = np.empty((k, n), dtype=np.int64)
     np.put_along_axis(y_low, by_y, y_first, axis=1)
     # Sorting by y first and then stably by x leaves ties of x in the order of y.
@@ -303,12 +295,12 @@ def _kendall(x: Array, y: Array) -> Array:
     then_x = np.argsort(x_by_y, axis=1, kind="stable")
     order = np.take_along_axis(by_y, then_x, axis=1)
     ordered_x = np.take_along_axis(x, order, axis=1)
-    x_first, x_last = _runs(ordered_x)
+    x_first, x_last = runs(ordered_x)
     lows = np.take_along_axis(y_low, order, axis=1)
     counts = _below(y_first)
     discordant = _inversions(lows, counts)
     # Ties of both: runs in which x's run and y's low rank stay the same.
-    both_first, both_last = _runs((x_first * n + lows).astype(np.float64))
+    both_first, both_last = runs((x_first * n + lows).astype(np.float64))
     pairs = n * (n - 1) / 2
     x_ties, y_ties = _tied_pairs(x_first, x_last), _tied_pairs(y_first, y_last)
     both = _tied_pairs(both_first, both_last)
@@ -336,12 +328,12 @@ def _pearson(x: Array, y: Array) -> Array:
     if x.shape[1] < 2:
         return np.full(len(x), np.nan)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        a, b = _standard(x), _standard(y)
+        a, b = standard(x), standard(y)
         value = (a * b).sum(axis=1)
     return np.asarray(np.clip(value, -1.0, 1.0))
 
 
-def _standard(x: Array) -> Array:
+def standard(x: Array) -> Array:
     """Rows centred and scaled to unit length; NaN for constant and infinite ones."""
     constant = (x == x[:, :1]).all(axis=1, keepdims=True)
     scale = np.abs(x).max(axis=1, keepdims=True)
