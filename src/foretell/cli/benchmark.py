@@ -1,0 +1,264 @@
+"""`foretell benchmark`: tables of trained networks, and how to get them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foretell.benchmarks import Benchmark
+    from foretell.types import Json
+
+__all__ = ["benchmark_command"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def benchmark_command() -> None:
+    """Tables of trained networks: the truth that predictions are judged by."""
+
+
+@benchmark_command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def list_benchmarks(as_json: bool) -> None:
+    """List the benchmarks that are here, and those that can be had."""
+    import json
+
+    from foretell.benchmarks import benchmarks, imported
+
+    rows = [_known(n) for n in (*benchmarks, *(n for n in imported() if n not in benchmarks))]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    columns = ("name", "here", "architectures", "space", "summary")
+    _table(columns, [[row[c] for c in columns] for row in rows])
+    click.echo("\n'foretell benchmark info NAME' says what a table holds, and how to get it.")
+
+
+@benchmark_command.command()
+@click.argument("name", metavar="NAME|FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(name: str, as_json: bool) -> None:
+    """Say what a benchmark holds and where it is from, or how to get it.
+
+    All of its file is read, so that a damaged one is found.
+    """
+    import json
+
+    from foretell.benchmarks import benchmarks, imported, open_benchmark
+
+    known: dict[str, Json] = {"name": name, "here": True}
+    if name in (*benchmarks, *imported()):
+        known = _known(name)
+    if known["here"]:
+        known.update(_contents(open_benchmark(name)))
+    if as_json:
+        click.echo(json.dumps(known))
+        return
+    metrics, links = known.pop("metrics", []), known.pop("links", [])
+    facts = known.pop("facts", {})
+    for key, value in {**known, **facts}.items():
+        if value not in ("", None):
+            click.echo(f"{key:<14} {_cell(value)}")
+    if metrics:
+        click.echo()
+        _table(tuple(metrics[0]), [tuple(m.values()) for m in metrics])
+    for link in links:
+        click.echo(f"\n{link['file']}  {link['about']}\n  {link['url']}")
+
+
+@benchmark_command.command("import")
+@click.argument("format_name", metavar="FORMAT")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--name", help="What to call the table [default: the format's own name].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write [default: NAME.foretell at home]."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def import_table(
+    format_name: str, source: Path, name: str | None, out: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Keep an official file or folder as a table.
+
+    FORMAT is a name such as nats-tss, nb101 or csv; a wrong one gets the list. SOURCE is the file
+    or folder; nothing in it is run.
+    """
+    from foretell.benchmarks import import_benchmark
+    from foretell.cli._progress import progress
+
+    with progress(quiet or as_json) as tell:
+        path = import_benchmark(
+            format_name,
+            source,
+            name=name,
+            out=out,
+            progress=lambda done, total: tell("read", done, max(done, total)),
+        )
+    _wrote(path, as_json)
+
+
+@benchmark_command.command()
+@click.argument("name")
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder to put the file in.")
+@click.option("--file", help="Which of its files [default: the first that info lists].")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def download(name: str, folder: Path | None, file: str | None, as_json: bool, quiet: bool) -> None:
+    """Download the official file of NAME.
+
+    A stopped download goes on where it was. The file is verified where its publisher gives a check
+    sum. Some hosts need a browser: then it says which address to open and what to run next.
+    """
+    import json
+
+    from foretell.benchmarks import download_benchmark
+    from foretell.cli._progress import progress
+
+    def megabytes(done: int, total: int) -> None:
+        tell("download (MB)", done // 10**6, max(done, total) // 10**6)
+
+    with progress(quiet or as_json) as tell:
+        path = download_benchmark(name, folder, file=file, progress=megabytes)
+    if as_json:
+        click.echo(json.dumps({"file": str(path)}))
+        return
+    click.echo(f"{path}\nNow run: foretell benchmark import {name} {path}")
+
+
+@benchmark_command.command()
+@click.argument("name", metavar="digits-nb201")
+@click.option("--cells", default=1600, show_default=True, help="How many to train.")
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="digits-nb201.foretell", show_default=True,
+    help="File to write.",
+)  # fmt: skip
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="Folder of finished runs [default: OUT.runs]."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def build(
+    name: str,
+    cells: int,
+    workers: int,
+    out: Path,
+    work: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train the embedded benchmark again.
+
+    The same command goes on where it stopped, and makes the same numbers, seconds apart.
+    """
+    from foretell.cli._progress import progress
+    from foretell.errors import UsageError
+    from foretell.studies.build_benchmark import build_digits
+
+    if name != "digits-nb201":
+        raise UsageError(f"{name!r} is not built here: the embedded benchmark is digits-nb201.")
+    with progress(quiet or as_json) as tell:
+        path = build_digits(
+            out,
+            cells=cells,
+            workers=workers,
+            work=work or out.with_suffix(".runs"),
+            on_done=lambda done, total: tell("train cells", done, total),
+        )
+    _wrote(path, as_json)
+
+
+def _known(name: str) -> "dict[str, Json]":
+    """What can be said of a benchmark without opening it."""
+    from dataclasses import asdict
+
+    from foretell.benchmarks import benchmarks, how_to_get, table_path
+
+    path = table_path(name)
+    if name not in benchmarks:
+        return {"name": name, "here": True, "architectures": None, "space": "", "summary": "",
+                "reference": "", "get": "", "links": [], "file": str(path)}  # fmt: skip
+    entry = benchmarks.entry(name)
+    here = path.is_file() or "space" not in entry.facts
+    return {
+        "name": name,
+        "here": here,
+        "architectures": entry.facts.get("architectures"),
+        "space": entry.facts.get("space", ""),
+        "summary": entry.summary,
+        "reference": entry.reference,
+        "get": "" if here else how_to_get(name),
+        "links": [asdict(link) for link in entry.facts.get("links", ())],
+        "file": str(path) if path.is_file() else "",
+    }
+
+
+def _contents(opened: "Benchmark") -> "dict[str, Json]":
+    """What an opened table holds; reading all of it verifies its check sums."""
+    import numpy as np
+
+    metrics = []
+    for key, facts in opened.metrics.items():
+        values = opened.query(None, key, missing="nan")
+        known = values[~np.isnan(values)]
+        metrics.append(
+            {
+                "metric": key,
+                "unit": facts.unit,
+                "kind": facts.kind,
+                "seeds": len(facts.seeds),
+                "epochs": facts.epochs[-1],
+                "measured": len(known),
+                "min": float(known.min()) if len(known) else None,
+                "max": float(known.max()) if len(known) else None,
+            }
+        )
+    return {
+        "name": opened.name,
+        "space": opened.space,
+        "architectures": len(opened.texts),
+        "facts": dict(opened.facts),
+        "metrics": metrics,
+    }
+
+
+def _wrote(path: Path, as_json: bool) -> None:
+    """Say what was written, after reading it back."""
+    import json
+
+    from foretell.benchmarks import Table, table_path
+
+    table = Table.open(path)
+    if as_json:
+        facts = {"file": str(path), "name": table.name, "architectures": len(table)}
+        click.echo(json.dumps({**facts, "metrics": list(table.metrics)}))
+        return
+    click.echo(
+        f"{path}: {len(table):,} architectures, {len(table.metrics)} metrics, "
+        f"{path.stat().st_size / 1e6:.1f} MB.\nLook at it: foretell benchmark info "
+        f"{table.name if path == table_path(table.name) else path}"
+    )
+
+
+def _table(columns: "Sequence[str]", rows: "Sequence[Sequence[object]]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "metric"))
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
