@@ -40,7 +40,7 @@ def list_benchmarks(as_json: bool) -> None:
 @click.argument("name", metavar="NAME|FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(name: str, as_json: bool) -> None:
-    """Say what a benchmark holds and where it is from, or how to get it.
+    """Say what a benchmark holds, or how to get it.
 
     All of its file is read, so that a damaged one is found.
     """
