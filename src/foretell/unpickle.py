@@ -201,16 +201,38 @@ class _Machine:
         self.budget = 2 * len(data) + 1024
 
     def run(self) -> Any:
-        data = self.data
-        while (code := data[self.at]) != 0x2E:  # STOP
-            self.at += 1
-            op = _OPS.get(code)
-            if op is None:
-                word = _REFUSED.get(code)
-                raise UnsafePickleError(word) if word else ValueError(f"no such code: {code}")
-            op(self)
-        self.at += 1
-        value = self.stack.pop()
+        data, memo, stack, at = self.data, self.memo, self.stack, self.at
+        float_at = _F8.unpack_from
+        while (code := data[at]) != 0x2E:  # STOP
+            at += 1
+            # the few instructions that make up most of a long file, without a call
+            if code == 0x47:
+                stack.append(float_at(data, at)[0])
+                at += 8
+            elif code == 0x4B:
+                stack.append(data[at])
+                at += 1
+            elif code == 0x8C:
+                end = at + 1 + data[at]
+                if end > len(data):
+                    raise EOFError("cut off")
+                stack.append(_text(data[at + 1 : end]))
+                at = end
+            elif code == 0x68:
+                stack.append(memo[data[at]])
+                at += 1
+            elif code == 0x94 and type(stack[-1]) is not _Array:
+                memo[len(memo)] = stack[-1]
+            else:
+                self.at = at
+                op = _OPS.get(code)
+                if op is None:
+                    word = _REFUSED.get(code)
+                    raise UnsafePickleError(word) if word else ValueError(f"no such code: {code}")
+                op(self)
+                stack, at = self.stack, self.at
+        self.at = at + 1
+        value = stack.pop()
         _plain((value,))
         return value
 

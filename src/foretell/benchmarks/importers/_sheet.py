@@ -1,0 +1,165 @@
+"""Collecting what a file says, in any order, into one array per metric."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.benchmarks._base import Metric
+from foretell.errors import TableFormatError
+from foretell.types import Array
+
+__all__ = ["Sheet", "number", "numbers"]
+
+_LARGEST_TABLE = 8 << 30
+_MOST_SEEDS = 64
+
+
+@dataclass
+class _Block:
+    """The numbers of one metric: (rows, seeds, epochs), NaN where nothing was put."""
+
+    metric: Metric
+    seeds: list[int]
+    epochs: list[int]
+    values: Array
+
+
+@dataclass
+class Sheet:
+    """Arrays that grow where a file turns out to hold more rows, seeds or epochs.
+
+    Args:
+        rows: how many architectures there will be, as far as is known.
+        what: the file, for messages.
+    """
+
+    rows: int
+    what: str
+    _blocks: dict[str, _Block] = field(default_factory=dict)
+
+    def put(
+        self,
+        metric: Metric,
+        row: int,
+        values: Sequence[float] | Array,
+        *,
+        seed: int = 0,
+        epochs: Sequence[int] = (0,),
+    ) -> None:
+        """Store the numbers of one architecture and run, one for each of the epochs.
+
+        Raises:
+            TableFormatError: there are not as many numbers as epochs, or the table becomes absurd.
+        """
+        if len(values) != len(epochs):
+            raise TableFormatError(
+                f"{self.what}: {len(values)} numbers of {metric.key!r} for {len(epochs)} epochs."
+            )
+        if not len(epochs):
+            return
+        block = self._blocks.get(metric.key)
+        if block is None:
+            block = _Block(metric, [seed], sorted(set(epochs)), np.empty((0, 0, 0)))
+            self._blocks[metric.key] = block
+            self._resize(block)
+        if row >= len(block.values):
+            self.rows = max(self.rows * 2, row + 1)
+            self._resize(block)
+        if seed not in block.seeds:
+            self._extend(block, seed)
+        if list(epochs) != block.epochs and not set(epochs) <= set(block.epochs):
+            self._stretch(block, epochs)
+        place = block.seeds.index(seed)
+        if list(epochs) == block.epochs:
+            block.values[row, place] = values
+        else:
+            columns = [block.epochs.index(e) for e in epochs]
+            block.values[row, place, columns] = values
+
+    def finish(self, rows: int) -> tuple[dict[str, Metric], dict[str, NDArray[Any]]]:
+        """Facts and numbers of every metric, by key; seeds and epochs rising."""
+        metrics, values = {}, {}
+        for key, block in self._blocks.items():
+            order = np.argsort(block.seeds, kind="stable")
+            found = block.values[:rows]
+            if len(found) < rows:
+                missing = np.full((rows - len(found), *found.shape[1:]), np.nan)
+                found = np.concatenate([found, missing])
+            if order.tolist() != list(range(len(order))):
+                found = found[:, order]
+            metrics[key] = replace(
+                block.metric,
+                seeds=tuple(block.seeds[i] for i in order),
+                epochs=tuple(block.epochs),
+            )
+            values[key] = found
+        return metrics, values
+
+    def _resize(self, block: _Block) -> None:
+        shape = (max(self.rows, 1), len(block.seeds), len(block.epochs))
+        self._replace(block, shape, (slice(None), slice(None)))
+
+    def _extend(self, block: _Block, seed: int) -> None:
+        block.seeds.append(seed)
+        if len(block.seeds) > _MOST_SEEDS:
+            raise TableFormatError(
+                f"{self.what}: more than {_MOST_SEEDS} runs of {block.metric.key!r}, which no "
+                f"benchmark has: use the official file."
+            )
+        self._resize(block)
+
+    def _stretch(self, block: _Block, epochs: Sequence[int]) -> None:
+        old = block.epochs
+        block.epochs = sorted({*old, *epochs})
+        shape = (len(block.values), len(block.seeds), len(block.epochs))
+        columns = [block.epochs.index(e) for e in old]
+        self._replace(block, shape, (slice(None), columns))
+
+    def _replace(self, block: _Block, shape: tuple[int, int, int], places: Any) -> None:
+        size = sum(b.values.nbytes for b in self._blocks.values() if b is not block)
+        if size + 8 * int(np.prod(shape, dtype=object)) > _LARGEST_TABLE:
+            raise TableFormatError(
+                f"{self.what}: the table would take more than {_LARGEST_TABLE >> 30} GiB, which no "
+                f"benchmark does: use the official file."
+            )
+        made = np.full(shape, np.nan)
+        old = block.values
+        if old.size:
+            seeds, epochs = places
+            part = made[: len(old), : old.shape[1]][:, seeds]
+            part[..., epochs if epochs != slice(None) else slice(old.shape[2])] = old
+        block.values = made
+
+
+def number(value: Any, what: str) -> float:
+    """A number as a float; None is NaN.
+
+    Raises:
+        TableFormatError: it is no number.
+    """
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TableFormatError(f"{what} should be a number, but is a {type(value).__name__}.")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise TableFormatError(f"{what} is too large for a number.") from error
+
+
+def numbers(values: Any, what: str) -> Array:
+    """A list of numbers as an array; None is NaN.
+
+    Raises:
+        TableFormatError: it is no list, or something in it is no number.
+    """
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iuf":
+        return values.astype(np.float64)
+    if not isinstance(values, list | tuple):
+        raise TableFormatError(f"{what} should be a list, but is a {type(values).__name__}.")
+    if set(map(type, values)) <= {float}:
+        return np.array(values, dtype=np.float64)
+    return np.array([number(v, what) for v in values], dtype=np.float64)
