@@ -53,12 +53,13 @@ class Normalised(nn.Module):
 def loss_and_gradient(model: Model, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each image, (n,), and its gradient with respect to the pixels.
 
-    Gradients of weights are neither computed nor stored.
+    Gradients of weights are neither computed nor stored. The gradient is zero where the output does
+    not depend on the image.
     """
     x = images.detach().requires_grad_()
     with torch.enable_grad():
         loss = F.cross_entropy(model(x), labels, reduction="none")
-        (gradient,) = torch.autograd.grad(loss.sum(), x)
+        (gradient,) = torch.autograd.grad(loss.sum(), x, materialize_grads=True)
     return loss.detach(), gradient
 
 
