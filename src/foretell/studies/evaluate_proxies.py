@@ -1,0 +1,215 @@
+"""How well proxies order the trained networks of a table, beside what is known for nothing."""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from foretell.arch import Arch
+from foretell.benchmarks import Benchmark
+from foretell.errors import UnknownNameError, UsageError
+from foretell.metrics.correlation import kind_of
+from foretell.rng import stream
+from foretell.spaces import Space, get_space, spaces
+from foretell.studies._evaluate_arrays import compute
+from foretell.studies._evaluate_columns import (
+    FREE,
+    Column,
+    baselines,
+    published,
+    read_targets,
+    skeleton_of,
+)
+from foretell.studies._evaluate_own import Recompute, own_columns
+from foretell.studies._evaluate_populations import make_populations
+from foretell.studies._evaluate_tables import ProxyEvaluation, ProxyInfo, TargetInfo
+from foretell.types import Array, IntArray
+
+__all__ = ["ProxyEvaluation", "ProxyInfo", "Recompute", "TargetInfo", "evaluate_proxies"]
+
+
+def evaluate_proxies(
+    benchmark: Benchmark,
+    *,
+    targets: Sequence[str] | None = None,
+    proxies: Sequence[str] | None = None,
+    populations: Sequence[str] | None = None,
+    kind: str = "kendall",
+    samples: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+    n: int | None = None,
+    recompute: Recompute | None = None,
+    on_done: Callable[[int, int], None] | None = None,
+) -> ProxyEvaluation:
+    """Correlate every proxy with every truth of a table, on every population.
+
+    Args:
+        benchmark: the table.
+        targets: keys of its metrics, or patterns such as "cifar10/*"; by default every metric of
+            validation or test images that is better when higher.
+        proxies: names or keys of its proxies, or of the free baselines; by default all of them.
+        populations: "all", "alive", "no unreachable op", "deduplicated", "top K"; by default all
+            that the space allows, and the top 100.
+        kind: "kendall", "spearman" or "pearson".
+        samples: resamples of the bootstrap, shared by all correlations of a population; 0 for none.
+        level: the share between the ends of the intervals.
+        seed: of the resamples, of the sample of architectures and of recomputed proxies.
+        n: look at so many architectures, drawn at random; by default at all.
+        recompute: compute own proxies for them, too.
+        on_done: told how many networks are scored, of how many.
+
+    Returns:
+        Correlations with intervals, what choosing by each proxy gives, and what was left out.
+
+    Raises:
+        UnknownNameError: no such target, proxy or kind.
+        UsageError: an option has a value that cannot be used here.
+        BenchmarkError: the table has no truth.
+    """
+    kind_of(kind)
+    total = len(benchmark.texts)
+    if samples < 0 or not 0 < level < 1:
+        raise UsageError(
+            f"Expected samples >= 0 and a level in (0, 1), but got {samples} and {level}."
+        )
+    if n is not None and not 2 <= n <= total:
+        raise UsageError(f"Expected 2 to {total} architectures, as the table has, but got {n}.")
+    rows = np.arange(total)
+    if n is not None:
+        rows = np.sort(stream(seed, "networks").permutation(total)[:n])
+    truths = read_targets(benchmark, rows, targets)
+    space, archs, notes = _architectures(benchmark, rows)
+    skeleton = skeleton_of(benchmark, space) if space is not None else None
+    free, costs = baselines(benchmark, rows, space, archs, skeleton)
+    sets = make_populations(len(rows), space, archs, costs, populations)
+    columns = _columns(benchmark, rows, proxies, free)
+    data = ""
+    if recompute is not None:
+        if space is None:
+            raise UsageError(
+                f"Proxies of {benchmark.name!r} cannot be recomputed: its architectures belong to "
+                f"no space that is known here."
+            )
+        own, data, said = own_columns(space, archs, recompute, seed, FREE, on_done)
+        columns += own
+        notes += said
+    if not columns:
+        raise UsageError(
+            f"There is no proxy to evaluate: {benchmark.name!r} holds none, and its networks' "
+            f"sizes are not known."
+        )
+    datasets = tuple(dict.fromkeys(t.info.dataset for t in truths))
+    notes += _gaps(columns, datasets)
+    arrays = compute(truths, columns, sets, kind=kind, samples=samples, level=level, seed=seed)
+    found = np.where([[t.info.turned for t in truths]], -arrays.found, arrays.found)
+    return ProxyEvaluation(
+        benchmark=benchmark.name,
+        space=space.name if space is not None else "",
+        n=len(rows),
+        total=total,
+        kind=kind,
+        samples=samples,
+        level=level,
+        seed=seed,
+        intervals=_intervals(kind, samples, level, len(rows)),
+        skeleton=(
+            f"{'x'.join(map(str, skeleton.input_shape))}, {skeleton.channels} channels, "
+            f"{skeleton.cells} cells"
+        )
+        if costs is not None and skeleton is not None
+        else "",
+        data=data,
+        targets=tuple(t.info for t in truths),
+        proxies=tuple(c.info(datasets) for c in columns),
+        populations=sets.names,
+        sizes=arrays.sizes,
+        value=arrays.value,
+        low=arrays.low,
+        high=arrays.high,
+        pairs=arrays.pairs,
+        ceiling=arrays.ceiling,
+        ceiling_pairs=arrays.ceiling_pairs,
+        favourite=arrays.favourite,
+        ties=arrays.ties,
+        found=found,
+        regret=arrays.regret,
+        rank=arrays.rank,
+        texts=tuple(benchmark.texts[i] for i in rows.tolist()),
+        notes=tuple(notes),
+    )
+
+
+def _architectures(
+    benchmark: Benchmark, rows: IntArray
+) -> tuple[Space | None, list[Arch], list[str]]:
+    """The space and the architectures, if they are known here."""
+    if not benchmark.space or (benchmark.space not in spaces and ":" not in benchmark.space):
+        return (
+            None,
+            [],
+            [
+                "The space of the table is not known here, so there are neither populations by "
+                "graph nor costs by closed form."
+            ],
+        )
+    space = get_space(benchmark.space)
+    return space, [space.parse(benchmark.texts[i]) for i in rows.tolist()], []
+
+
+def _columns(
+    benchmark: Benchmark, rows: IntArray, wanted: Sequence[str] | None, free: list[Column]
+) -> list[Column]:
+    """The table's proxies and the baselines, each under a name of its own."""
+    table = {m.name for m in benchmark.metrics.values() if m.kind == "proxy"}
+    keys = {k for k, m in benchmark.metrics.items() if m.kind == "proxy"}
+    if wanted is None:
+        mine, baseline = published(benchmark, rows, None), free
+    else:
+        known = {*table, *keys, *(c.name for c in free)}
+        if unknown := [w for w in wanted if w not in known]:
+            near = difflib.get_close_matches(unknown[0], known)
+            raise UnknownNameError("proxy", unknown[0], near, sorted(known))
+        mine = published(benchmark, rows, [w for w in wanted if w in table or w in keys])
+        baseline = [c for c in free if c.name in wanted]
+    closed = {c.name: c.values[""] for c in free}
+    kept = []
+    for column in mine:
+        if column.name in closed:
+            if wanted is None and all(
+                _same(v, closed[column.name]) for v in column.values.values()
+            ):
+                continue  # the table says what the closed form says
+            column = Column(f"{column.name} (table)", column.source, column.values, column.seconds)
+        kept.append(column)
+    return kept + baseline
+
+
+def _same(values: Array, closed: Array) -> bool:
+    known = ~np.isnan(values)
+    return bool(known.any() and np.allclose(values[known], closed[known], rtol=1e-6))
+
+
+def _gaps(columns: Sequence[Column], datasets: Sequence[str]) -> list[str]:
+    """Which proxies have no values for which datasets of the targets."""
+    lost: dict[str, list[str]] = {}
+    for column in columns:
+        for dataset in datasets:
+            if column.of(dataset) is None:
+                lost.setdefault(dataset, []).append(column.name)
+    return [
+        f"Not computed for {dataset or 'targets without a dataset'}: {', '.join(names)}."
+        for dataset, names in lost.items()
+    ]
+
+
+def _intervals(kind: str, samples: int, level: float, n: int) -> str:
+    if not samples:
+        return "No intervals were computed."
+    words = (
+        f"{100 * level:g} % intervals by the percentile bootstrap over networks, {samples} "
+        f"resamples shared by all proxies and targets of a population"
+    )
+    if kind == "kendall":
+        words += ", first-order terms"
+    return words + "."
