@@ -29,6 +29,7 @@ SMALL = 16 * 2**20
 """Bytes up to which a file's check sums are verified when it is opened, not block by block."""
 
 _ALIGN = 64
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _LINE = re.compile(rb"foretell-table (\d{1,6}) (\d{10}) ([0-9a-f]{8})\n")
 
 
@@ -160,10 +161,10 @@ class TableFile:
 
     def texts(self) -> list[str]:
         """Official text of each architecture."""
-        content = self._array(self.header.texts)
+        raw = self._array(self.header.texts).tobytes()
         try:
-            texts = msgspec.json.decode(content.tobytes(), type=list[str])
-        except msgspec.MsgspecError as error:
+            texts = msgspec.json.decode(raw, type=list[str])
+        except _UNREADABLE as error:
             raise self._error(f"its texts cannot be read ({error})") from error
         if len(texts) != self.header.rows or len(set(texts)) != len(texts):
             raise self._error(f"it does not hold {self.header.rows} different texts")
@@ -211,7 +212,7 @@ class TableFile:
             raise self._error("its header does not fit its check sum")
         try:
             header = msgspec.json.decode(raw, type=_Header)
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             raise self._error(f"its header cannot be read ({error})") from error
         return header, _aligned(found.end() + size)
 
@@ -221,8 +222,10 @@ class TableFile:
         if head.rows < 1 or not head.columns:
             raise self._error("it holds no architecture or no metric")
         for block in head.blocks():
-            if block.dtype not in DTYPES or min(block.shape, default=-1) < 0:
-                raise self._error(f"a block has type {block.dtype!r} and shape {block.shape}")
+            if block.dtype not in DTYPES:
+                raise self._error(f"a block has the type {block.dtype[:20]!r}")
+            if not block.shape or not all(0 <= n <= len(self._content) for n in block.shape):
+                raise self._error("a block has a shape that cannot be")
             if block.offset != _aligned(end):
                 raise self._error("its blocks do not lie one behind the other")
             end = block.end
