@@ -1,0 +1,300 @@
+"""From columns to a table: which column names the networks, and which are axes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.benchmarks._base import Metric, TableData
+from foretell.benchmarks.importers._names import column_metric, dataset_name
+from foretell.errors import ArchError, TableFormatError, UsageError
+from foretell.spaces import get_space, spaces
+from foretell.types import Array, IntArray
+
+__all__ = ["Columns", "make_table"]
+
+_ARCH = (
+    "arch", "architecture", "arch_str", "genotype", "model", "net", "network", "hash", "key",
+    "name", "id",
+)  # fmt: skip
+_DATASET = ("dataset", "task")
+_SCHEDULE = ("hp", "budget")
+_SEED = ("seed", "repeat", "run")
+_EPOCH = ("epoch",)
+_MOST_DATASETS = 64
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a file holds, column by column, all of one length.
+
+    Args:
+        what: the file, for messages.
+        texts: columns of text.
+        numbers: columns of numbers, (n,); NaN where there is none.
+        curves: columns of lists, (n, longest), NaN after the end.
+    """
+
+    what: str
+    texts: Mapping[str, Sequence[str]]
+    numbers: Mapping[str, Array]
+    curves: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        for group in (self.texts, self.numbers, self.curves):
+            for column in group.values():
+                return len(column)
+        return 0
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Place of every row of the file in the table, and the labels along each axis."""
+
+    key: tuple[str, ...]
+    rows: IntArray
+    texts: list[str]
+    seeds: IntArray
+    seed_labels: tuple[int, ...]
+    epochs: IntArray
+    epoch_labels: tuple[int, ...]
+    groups: list[tuple[str, str, NDArray[np.bool_]]]
+    used: frozenset[str]
+
+
+def make_table(
+    name: str, columns: Columns, *, arch: str | None, space: str | None, source: str
+) -> TableData:
+    """A table of what the columns hold.
+
+    Args:
+        name: of the benchmark.
+        columns: of the file.
+        arch: the column that names the networks, or several with commas between; by default the
+            first with a usual name, else those that tell the rows apart.
+        space: that the texts belong to; by default one that reads all of them, if there is one.
+        source: for the facts.
+
+    Raises:
+        UsageError: there is no such column.
+        ArchError: a text is no architecture of the space that was asked for.
+        TableFormatError: the rows cannot be told apart, or there is no number.
+    """
+    if not len(columns):
+        raise TableFormatError(f"{columns.what} holds no rows.")
+    axes = _axes(columns, arch)
+    metrics: dict[str, Metric] = {}
+    values: dict[str, NDArray[Any]] = {}
+    for column, numbers in columns.numbers.items():
+        if column not in axes.used:
+            _add(metrics, values, column, numbers[:, None], axes)
+    for column, curve in columns.curves.items():
+        _add(metrics, values, column, curve, axes)
+    if not metrics:
+        raise TableFormatError(f"{columns.what} holds no column of numbers beside the names.")
+    texts, genes, chosen = _space(axes.texts, space)
+    left = [c for c in columns.texts if c not in axes.used]
+    facts = {"source": source, "key": ", ".join(axes.key)}
+    if left:
+        facts["left out"] = f"columns that are no numbers: {', '.join(left)}"
+    return TableData(name, texts, metrics, values, chosen, genes, facts)
+
+
+def _axes(columns: Columns, arch: str | None) -> _Axes:
+    datasets = _text_axis(columns, _DATASET, arch)
+    seed = _whole_axis(columns, _SEED, arch)
+    epoch = _whole_axis(columns, _EPOCH, arch)
+    schedule = _whole_axis(columns, _SCHEDULE, arch, texts=True)
+    inner = [a for a in (datasets, seed, epoch, schedule) if a]
+    codes = [_codes(columns, a) for a in inner]
+    key = _key(columns, arch, inner, codes)
+    rows, texts = _rows(columns, key)
+    total = _join([rows, *codes])
+    if len(np.unique(total)) < len(total):
+        twice = texts[int(rows[_repeated(total)])]
+        raise TableFormatError(
+            f"{columns.what}: several rows are about {twice[:80]!r}, and no column tells them "
+            f"apart: name the columns that do, with commas between."
+        )
+    seeds, seed_labels = _labels(columns, seed)
+    epochs, epoch_labels = _labels(columns, epoch)
+    cells = len(texts) * len(seed_labels) * len(epoch_labels)
+    if cells > 100 * len(columns) + 1_000_000:
+        raise TableFormatError(
+            f"{columns.what}: {len(columns)} rows for {cells} places in the table (networks x runs "
+            f"x epochs): the columns {', '.join((*key, *inner))} do not fit together."
+        )
+    used = frozenset((*key, *inner))
+    groups = _groups(columns, datasets, schedule)
+    return _Axes(key, rows, texts, seeds, seed_labels, epochs, epoch_labels, groups, used)
+
+
+def _named(columns: Columns, names: Sequence[str], arch: str | None, texts: bool) -> str | None:
+    taken = (arch or "").split(",")
+    group: Mapping[str, object] = columns.texts if texts else columns.numbers
+    return next((c for c in group if c.lower() in names and c not in taken), None)
+
+
+def _text_axis(columns: Columns, names: Sequence[str], arch: str | None) -> str | None:
+    found = _named(columns, names, arch, True)
+    return found if found and len(set(columns.texts[found])) <= _MOST_DATASETS else None
+
+
+def _whole_axis(
+    columns: Columns, names: Sequence[str], arch: str | None, *, texts: bool = False
+) -> str | None:
+    if texts and (found := _text_axis(columns, names, arch)):
+        return found
+    found = _named(columns, names, arch, False)
+    if found is None:
+        return None
+    numbers = columns.numbers[found]
+    whole = np.isfinite(numbers).all() and (np.abs(numbers) < 1e9).all()
+    return found if whole and (numbers == np.floor(numbers)).all() else None
+
+
+def _codes(columns: Columns, column: str) -> IntArray:
+    """A whole number for each row, equal where the column is."""
+    if column in columns.texts:
+        kinds = {text: i for i, text in enumerate(dict.fromkeys(columns.texts[column]))}
+        return np.array([kinds[t] for t in columns.texts[column]], dtype=np.int64)
+    return np.unique(columns.numbers[column], return_inverse=True)[1].astype(np.int64)
+
+
+def _join(parts: Sequence[IntArray]) -> IntArray:
+    total = parts[0]
+    for part in parts[1:]:
+        total = np.unique(total * (int(part.max()) + 1) + part, return_inverse=True)[1]
+    return total.astype(np.int64)
+
+
+def _repeated(codes: IntArray) -> int:
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    return int(first[counts > 1][0])
+
+
+def _key(
+    columns: Columns, arch: str | None, inner: Sequence[str], codes: Sequence[IntArray]
+) -> tuple[str, ...]:
+    if arch is not None:
+        wanted = tuple(c.strip() for c in arch.split(","))
+        for column in wanted:
+            if column not in columns.texts and column not in columns.numbers:
+                known = ", ".join((*columns.texts, *columns.numbers)[:20])
+                raise UsageError(f"{columns.what} has no column {column!r}: it has {known}.")
+        return wanted
+    everything = {c.lower(): c for c in (*columns.numbers, *columns.texts)}
+    named = next((everything[n] for n in _ARCH if n in everything), None)
+    key = [named] if named else []
+    spare = [c for c in columns.texts if c not in key and c not in inner]
+    spare += [c for c in columns.numbers if c not in (*key, *inner) and _is_whole(columns, c)]
+    if not key and spare and spare[0] in columns.texts:
+        key = [spare.pop(0)]
+    count, total = 0, None
+    while True:
+        parts = [*[_codes(columns, c) for c in key], *codes]
+        total = _join(parts) if parts else np.zeros(len(columns), dtype=np.int64)
+        found = len(np.unique(total))
+        if found == len(columns):
+            return tuple(key)
+        if not spare:
+            return (named,) if named else tuple(key)
+        if count and found == count:
+            key.pop()  # the last one told no rows apart
+        count = found
+        key.append(spare.pop(0))
+
+
+def _is_whole(columns: Columns, column: str) -> bool:
+    numbers = columns.numbers[column]
+    return bool(np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all())
+
+
+def _rows(columns: Columns, key: Sequence[str]) -> tuple[IntArray, list[str]]:
+    """Row of the table of each row of the file, and the text of each row of the table."""
+    parts = [
+        columns.texts[c] if c in columns.texts else [f"{v:g}" for v in columns.numbers[c]]
+        for c in key
+    ]
+    whole = parts[0] if len(parts) == 1 else ["|".join(p) for p in zip(*parts, strict=True)]
+    places = {text: i for i, text in enumerate(dict.fromkeys(whole))}
+    return np.array([places[t] for t in whole], dtype=np.int64), list(places)
+
+
+def _labels(columns: Columns, column: str | None) -> tuple[IntArray, tuple[int, ...]]:
+    if column is None:
+        return np.zeros(len(columns), dtype=np.int64), (0,)
+    labels, places = np.unique(columns.numbers[column], return_inverse=True)
+    return places.astype(np.int64), tuple(int(v) for v in labels)
+
+
+def _groups(
+    columns: Columns, datasets: str | None, schedule: str | None
+) -> list[tuple[str, str, NDArray[np.bool_]]]:
+    """Dataset, suffix and rows of each group that has metrics of its own."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for row in range(len(columns)):
+        dataset = dataset_name(columns.texts[datasets][row]) if datasets else ""
+        suffix = ""
+        if schedule:
+            text = columns.texts.get(schedule)
+            suffix = f"_hp{text[row]}" if text else f"_hp{columns.numbers[schedule][row]:g}"
+        found.setdefault((dataset, suffix), []).append(row)
+    groups = []
+    for (dataset, suffix), rows in found.items():
+        mask = np.zeros(len(columns), dtype=bool)
+        mask[rows] = True
+        groups.append((dataset, suffix, mask))
+    return groups
+
+
+def _add(
+    metrics: dict[str, Metric],
+    values: dict[str, NDArray[Any]],
+    column: str,
+    numbers: Array,
+    axes: _Axes,
+) -> None:
+    """Put a column into one array per group; a group without any number gets none."""
+    facts = column_metric(column, numbers)
+    epochs = axes.epoch_labels if len(axes.epoch_labels) > 1 or facts.epochs == (0,) else None
+    if numbers.shape[1] > 1:
+        epochs = tuple(range(1, numbers.shape[1] + 1))
+    for dataset, suffix, mask in axes.groups:
+        if np.isnan(numbers[mask]).all():
+            continue
+        name = facts.name + suffix
+        metric = replace(facts, name=name, dataset=dataset or facts.dataset, seeds=axes.seed_labels)
+        metric = replace(metric, epochs=epochs or facts.epochs)
+        if metric.key in metrics:
+            metric = replace(metric, name=column.removesuffix(f"_{metric.dataset}") + suffix)
+        if metric.key in metrics:
+            raise TableFormatError(f"Two columns are about {metric.key!r}: rename one of them.")
+        made = np.full((len(axes.texts), len(axes.seed_labels), len(metric.epochs)), np.nan)
+        if numbers.shape[1] > 1:
+            made[axes.rows[mask], axes.seeds[mask]] = numbers[mask]
+        else:
+            place = axes.epochs[mask] if epochs else 0
+            made[axes.rows[mask], axes.seeds[mask], place] = numbers[mask, 0]
+        metrics[metric.key], values[metric.key] = metric, made
+
+
+def _space(texts: list[str], wanted: str | None) -> tuple[list[str], NDArray[np.int64] | None, str]:
+    for name in (wanted,) if wanted else spaces.names():
+        space = get_space(name)
+        marks = {"nb201": "|", "size": ":"}.get(name)
+        if not wanted and (marks is None or marks not in texts[0]):
+            continue
+        try:
+            archs = [space.parse(text) for text in texts]
+        except ArchError:
+            if wanted:
+                raise
+            continue
+        made = [space.format(a) for a in archs]
+        if len(set(made)) == len(made):
+            return made, np.array([a.genes for a in archs], dtype=np.int64), name
+    return texts, None, ""

@@ -1,0 +1,206 @@
+"""Plain tables: CSV and Parquet files with one network per row, or per row and epoch."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foretell.benchmarks._base import TableData
+from foretell.benchmarks.importers._base import Progress, importers
+from foretell.benchmarks.importers._pivot import Columns, make_table
+from foretell.errors import MissingExtraError, TableFormatError
+from foretell.types import Array
+
+__all__ = ["read_csv", "read_parquet"]
+
+_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?", re.ASCII)
+_EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
+_TRUTH = {"true": 1.0, "false": 0.0}
+_MOST_ROWS = 20_000_000
+_LONGEST_CURVE = 100_000
+
+
+@importers.add(
+    "csv",
+    summary="any CSV table with a column that names the networks",
+    reads="a .csv file with a header",
+    space="",
+)
+def read_csv(
+    path: Path, progress: Progress, *, arch: str | None = None, space: str | None = None
+) -> TableData:
+    """A CSV table: every column of numbers is a metric.
+
+    Args:
+        path: of the file; a first row with a number in it is no header.
+        progress: called with rows.
+        arch: the column that names the networks; see ``docs/benchmark-formats.md``.
+        space: that the names belong to.
+
+    Raises:
+        TableFormatError: the file is no such table.
+        UsageError: there is no such column.
+        ArchError: a name is no architecture of the space that was asked for.
+    """
+    names, rows = _rows(path)
+    progress(0, len(rows))
+    texts: dict[str, list[str]] = {}
+    numbers: dict[str, Array] = {}
+    for place, name in enumerate(names):
+        cells = [row[place] for row in rows]
+        found = _numbers(cells)
+        if found is None:
+            texts[name] = cells
+        else:
+            numbers[name] = found
+    table = make_table(
+        path.stem,
+        Columns(path.name, texts, numbers, {}),
+        arch=arch,
+        space=space,
+        source=path.name,
+    )
+    progress(len(rows), len(rows))
+    return table
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        rows = [r for r in csv.reader(io.StringIO(text, newline=""), strict=True) if r]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TableFormatError(f"{path.name} cannot be read as a CSV table: {error}.") from error
+    if not rows:
+        raise TableFormatError(f"{path.name} is empty: give a table with a header.")
+    header = rows[0]
+    if any(_number(cell) is not None for cell in header):
+        header = [f"column{i}" for i in range(len(header))]
+    else:
+        rows = rows[1:]
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise TableFormatError(
+                f"{path.name}, row {line}: {len(row)} cells, but the header has {len(header)}."
+            )
+    names = [name or f"column{i}" for i, name in enumerate(header)]
+    if len(set(names)) != len(names):
+        raise TableFormatError(f"{path.name} has two columns of one name: rename one of them.")
+    return names, rows
+
+
+def _numbers(cells: Sequence[str]) -> Array | None:
+    """A column as numbers; None if a cell is text, or all are empty."""
+    found = np.full(len(cells), np.nan)
+    empty = True
+    for i, cell in enumerate(cells):
+        text = cell.strip().lower()
+        if text in _EMPTY:
+            continue
+        value = _TRUTH.get(text, _number(text))
+        if value is None:
+            return None
+        found[i], empty = value, False
+    return None if empty else found
+
+
+def _number(text: str) -> float | None:
+    text = text.strip()
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    if "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+@importers.add(
+    "parquet",
+    summary="any Parquet table with a column that names the networks; lists are curves",
+    reads="a .parquet file",
+    space="",
+)
+def read_parquet(
+    path: Path, progress: Progress, *, arch: str | None = None, space: str | None = None
+) -> TableData:
+    """A Parquet table: every column of numbers is a metric, every list of numbers a curve.
+
+    Args:
+        path: of the file.
+        progress: called with rows.
+        arch: the column that names the networks; see ``docs/benchmark-formats.md``.
+        space: that the names belong to.
+
+    Raises:
+        MissingExtraError: the extra ``store`` is not installed.
+        TableFormatError: the file is no such table.
+        UsageError: there is no such column.
+        ArchError: a name is no architecture of the space that was asked for.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtraError("duckdb", "store", "Reading Parquet") from error
+    try:
+        with duckdb.connect(config={"memory_limit": "2GB", "threads": 1}) as db:
+            columns = _fetch(db, path, progress)
+    except (duckdb.Error, UnicodeDecodeError, ValueError, MemoryError, OverflowError) as error:
+        raise TableFormatError(
+            f"{path.name} cannot be read as Parquet ({str(error)[:200]}): get it again."
+        ) from error
+    return make_table(path.stem, columns, arch=arch, space=space, source=path.name)
+
+
+def _fetch(db: Any, path: Path, progress: Progress) -> Columns:
+    db.execute("SET autoinstall_known_extensions = false")
+    described = db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    (rows,) = db.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchone()
+    if rows > _MOST_ROWS:
+        raise TableFormatError(f"{path.name} claims {rows} rows: no benchmark has so many.")
+    texts: dict[str, list[str]] = {}
+    numbers: dict[str, Array] = {}
+    curves: dict[str, Array] = {}
+    for done, (name, kind, *_) in enumerate(described):
+        progress(done, len(described))
+        quoted = '"' + name.replace('"', '""') + '"'
+        lists = kind.endswith("]")
+        inner = re.sub(r"\(.*\)|\[[0-9]*\]", "", kind)
+        if inner in _NUMBER_TYPES and not lists:
+            found = _column(db, path, f"CAST({quoted} AS DOUBLE)")
+            numbers[name] = np.array([np.nan if v is None else v for v in found], dtype=np.float64)
+        elif inner in _NUMBER_TYPES and kind.count("[") == 1:
+            curves[name] = _curve(_column(db, path, f"CAST({quoted} AS DOUBLE[])"), path.name)
+        else:
+            form = f"lower(hex({quoted}))" if kind == "BLOB" else f"CAST({quoted} AS VARCHAR)"
+            texts[name] = ["" if v is None else v for v in _column(db, path, form)]
+        if rows != len(texts.get(name, numbers.get(name, curves.get(name, ())))):
+            raise TableFormatError(f"{path.name}: the column {name!r} is cut off.")
+    progress(len(described), len(described))
+    return Columns(path.name, texts, numbers, curves)
+
+
+_NUMBER_TYPES = frozenset((
+    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
+    "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL",
+))  # fmt: skip
+
+
+def _column(db: Any, path: Path, form: str) -> list[Any]:
+    found = db.execute(f"SELECT {form} FROM read_parquet(?)", [str(path)]).fetchall()
+    return [row[0] for row in found]
+
+
+def _curve(found: list[list[float | None] | None], what: str) -> Array:
+    longest = max((len(v) for v in found if v), default=0)
+    if longest > _LONGEST_CURVE:
+        raise TableFormatError(f"{what}: a list of {longest} numbers is no curve.")
+    made = np.full((len(found), max(longest, 2)), np.nan)
+    for row, values in enumerate(found):
+        for place, value in enumerate(values or ()):
+            made[row, place] = np.nan if value is None else value
+    return made
