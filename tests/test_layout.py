@@ -16,6 +16,7 @@ ORDER = [
     ["execution"],
     ["spaces"],
     ["benchmarks"],
+    ["features"],
     ["data"],
     ["networks"],
     ["cost"],
@@ -33,8 +34,8 @@ ORDER = [
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
     "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "metrics", "store",
-    "execution", "spaces", "benchmarks", "data", "search", "studies", "report", "tables",
-    "api", "cli",
+    "execution", "spaces", "benchmarks", "features", "data", "search", "studies",
+    "report", "tables", "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 
