@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foretell.benchmarks import Metric, TableData, write_table
 from foretell.cli._app import run
 
 SMALL = (
     "--pool 8 --trials 1 --epochs 1 --final-epochs 1 --attacks= --proxies params,synflow --quiet"
 )
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 NETS = """
 import torch
 from torch import nn
@@ -55,6 +57,21 @@ def place(tmp_path, monkeypatch):
     np.savez("wrong.npz", images=x)
     Path("file").write_text("not a folder")
     Path("archs.txt").write_text("|nor_conv_3x3~0|\n")
+    monkeypatch.setenv("FORETELL_BENCHMARKS", str(tmp_path / "tables"))
+    table = write_table(
+        TableData(
+            "one",
+            [CELL],
+            {"params": Metric("params"), "gaps": Metric("gaps")},
+            {"params": np.ones((1, 1, 1)), "gaps": np.full((1, 1, 1), np.nan)},
+            "nb201",
+            np.array([[3, 0, 1, 1, 0, 3]]),
+        ),
+        "one.foretell",
+    ).read_bytes()
+    Path("broken.foretell").write_bytes(b"not a table")
+    Path("cut.foretell").write_bytes(table[:-1])
+    Path("newer.foretell").write_bytes(table.replace(b"table 1", b"table 9", 1))
     return tmp_path
 
 
@@ -95,6 +112,18 @@ BAD = {
     "bad input": ("cost --sample 1 --input 32x32", "3x32x32"),
     "no run": ("report nowhere", "holds no search"),
     "no run to work on": ("worker nowhere", "holds no search"),
+    "unknown benchmark": ("benchmark info nats-ts", "did you mean nats-tss"),
+    "unknown format": ("benchmark import nats-ts file", "did you mean nats-tss"),
+    "benchmark not here": ("benchmark query nb101 params x", "benchmark download nb101"),
+    "no such table": ("benchmark info gone.foretell", "gone.foretell"),
+    "broken table": ("benchmark info broken.foretell", "broken.foretell is no table"),
+    "cut table": ("benchmark query cut.foretell params {cell}", "cut.foretell is no table"),
+    "table of another version": ("benchmark info newer.foretell", "install a newer foretell"),
+    "not in the table": ("benchmark query one.foretell params 0.0.0.0.0.0", "1 of 1 archi"),
+    "not measured": ("benchmark query one.foretell gaps {cell}", "1 of 1 architectures have no"),
+    "unknown metric": ("benchmark query one.foretell parms {cell}", "did you mean params"),
+    "unknown epoch": ("benchmark query one.foretell params {cell} --epoch 7", "no epoch 7"),
+    "needs a browser": ("benchmark download nats-tss", "has to be fetched with a browser"),
     "unknown command": ("serch", "search"),
     "unknown option": ("search --trails 3", "--trials"),
 }
@@ -113,7 +142,7 @@ def readonly(tmp_path_factory):
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_input_gets_one_sentence_and_code_2(name, place, readonly, capsys):
     line, expected = BAD[name]
-    argv = line.format(readonly=readonly).split()
+    argv = line.format(readonly=readonly, cell=CELL).split()
     if argv[0] == "search" and "--out" not in argv:
         argv += ["--out", "run"]
     assert run(argv) == 2

@@ -95,18 +95,18 @@ class Table(Benchmark):
         Raises:
             ArchError: a text is neither in the table nor one that its space reads.
         """
-        by_text, by_genes, space = self._by_text, self._by_genes, self.space
         rows = [
-            (by_genes.get(a.genes, -1) if a.space == space else -1)
+            (self._by_genes.get(a.genes, -1) if a.space == self.space else -1)
             if isinstance(a, Arch)
-            else by_text.get(a, -1)
+            else self._by_text.get(a, -1)
             for a in archs
         ]
         found = np.array(rows, dtype=np.int64)
-        if by_genes and space in spaces:
-            for i in np.flatnonzero(found < 0).tolist():
-                if isinstance(text := archs[i], str):
-                    found[i] = by_genes.get(spaces[space].parse(text).genes, -1)
+        others = [i for i in np.flatnonzero(found < 0).tolist() if isinstance(archs[i], str)]
+        if others and self._by_genes and self.space in spaces:
+            space = spaces[self.space]
+            for i in others:
+                found[i] = self._by_genes.get(space.parse(str(archs[i])).genes, -1)
         return found
 
     def read(

@@ -48,7 +48,7 @@ def info(name: str, as_json: bool) -> None:
 
     from foretell.benchmarks import benchmarks, imported, open_benchmark
 
-    known: dict[str, Json] = {"name": name, "here": True}
+    known: dict[str, Json] = {"name": name, "here": True, "file": name}
     if name in (*benchmarks, *imported()):
         known = _known(name)
     if known["here"]:
@@ -66,6 +66,38 @@ def info(name: str, as_json: bool) -> None:
         _table(tuple(metrics[0]), [tuple(m.values()) for m in metrics])
     for link in links:
         click.echo(f"\n{link['file']}  {link['about']}\n  {link['url']}")
+
+
+@benchmark_command.command()
+@click.argument("name", metavar="NAME|FILE")
+@click.argument("metric")
+@click.argument("archs", nargs=-1, required=True, metavar="ARCH...")
+@click.option("--epoch", type=int, help="After so many epochs [default: the last].")
+@click.option("--seed", type=int, help="Of one run [default: the mean over all].")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def query(
+    name: str,
+    metric: str,
+    archs: tuple[str, ...],
+    epoch: int | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Look up a METRIC of architectures.
+
+    An ARCH is any text that the table's space reads, such as the benchmark's official string.
+    """
+    from foretell.benchmarks import open_benchmark
+    from foretell.cli._tables import show
+
+    opened = open_benchmark(name)
+    values = opened.query(archs, metric, epoch=epoch, seed=seed)
+    unit = opened.metric(metric).unit
+    show(
+        {"arch": archs, metric: values.tolist()},
+        as_json,
+        title=f"{opened.name}: {metric}{f' in {unit}' if unit else ''}",
+    )
 
 
 @benchmark_command.command("import")
