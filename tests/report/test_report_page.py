@@ -66,7 +66,7 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture
 def light(monkeypatch):
     """Without the four megabytes of plotly.js, for tests that do not look at it."""
-    monkeypatch.setattr("foretell.report.page._plotly", lambda: "/* plotly */")
+    monkeypatch.setattr("foretell.report._html._plotly", lambda: "/* plotly */")
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ COMMANDS = {
     "search": "Find, train, attack and export the best network under a budget.",
     "score": "Score architectures or any nn.Module by zero-cost proxies, untrained.",
     "benchmark": "List, import, download and build tables of trained networks.",
+    "evaluate": "Judge proxies by a table of trained networks.",
     "cost": "Count parameters, multiply-adds and peak memory, without running anything.",
     "list": "List spaces, proxies, searchers and whatever else has names.",
     "report": "Write a finished or running search's report again.",

@@ -1,20 +1,13 @@
 """The page: tables and figures of a run in one HTML file that loads nothing from anywhere."""
 
-import base64
-import hashlib
-import json
-import os
-import tempfile
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from foretell.errors import MissingExtraError, RunFolderError
 from foretell.report import plots, tables
 from foretell.report._data import RunData
-from foretell.report.texts import size
-from foretell.report.words import context, joints, star_number
+from foretell.report._html import document, save
+from foretell.report.words import context, star_number
 from foretell.types import Json
 
 __all__ = ["figures", "render", "write"]
@@ -64,32 +57,7 @@ def render(run: RunData) -> str:
     Raises:
         MissingExtraError: plotly is not installed.
     """
-    import jinja2  # loads slowly
-    from markupsafe import Markup
-
-    plotly = _plotly()
-    js, css = _resource("report.js"), _resource("report.css")
-    made = figures(run)
-    data = json.dumps(made, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["joints"] = joints
-    template = environment.from_string(_resource("page.html.j2"))
-    mark = "@@file-size@@"
-    html = template.render(
-        **context(run),
-        figures=made,
-        figures_json=Markup(data),
-        plotly=Markup(plotly),
-        js=Markup(js),
-        css=Markup(css),
-        hashes=Markup(f"{_hash(plotly)} {_hash(js)}"),
-        plotly_size=size(len(plotly.encode())),
-        file_size=Markup(mark),
-    )
-    return html.replace(mark, size(len(html.encode())), 1)
+    return document("page.html.j2", context(run), figures(run))
 
 
 def write(run: RunData, path: Path | str) -> Path:
@@ -106,41 +74,4 @@ def write(run: RunData, path: Path | str) -> Path:
         MissingExtraError: plotly is not installed.
         RunFolderError: the file cannot be written.
     """
-    path = Path(path)
-    text = render(run)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RunFolderError(
-            f"The report cannot be written to {str(path)!r} ({error.strerror or error}): free some "
-            f"space or choose a folder that can be written."
-        ) from error
-    return path
-
-
-def _plotly() -> str:
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise MissingExtraError("plotly", "report", "The HTML report") from error
-    code = str(get_plotlyjs())
-    # a script element ends at the first such text, wherever it stands
-    return code.replace("</script", "<\\/script")
-
-
-def _resource(name: str) -> str:
-    return files("foretell.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(code: str) -> str:
-    digest = hashlib.sha256(code.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+    return save(render(run), path)

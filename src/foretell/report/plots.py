@@ -95,7 +95,7 @@ def _tip(trial: TrialRow, *extra: str) -> str:
     )
 
 
-def _names(names: Sequence[str], marks: Sequence[bool] | None = None) -> Figure:
+def names_axis(names: Sequence[str], marks: Sequence[bool] | None = None) -> Figure:
     """An axis of names: long ones are shortened on the axis, and whole where they are pointed at.
 
     Args:
@@ -110,7 +110,8 @@ def _names(names: Sequence[str], marks: Sequence[bool] | None = None) -> Figure:
     return {"type": "category", "tickvals": list(names), "ticktext": short}
 
 
-def _axis(title: str, **settings: Json) -> Figure:
+def axis(title: str, **settings: Json) -> Figure:
+    """An axis in the house look; settings are plotly's."""
     return {
         "title": {"text": title, "standoff": 14},
         "automargin": True,
@@ -122,7 +123,8 @@ def _axis(title: str, **settings: Json) -> Figure:
     }
 
 
-def _figure(data: Sequence[Figure], x: Figure, y: Figure, **layout: Json) -> Figure:
+def figure(data: Sequence[Figure], x: Figure, y: Figure, **layout: Json) -> Figure:
+    """Traces and their two axes in the house look; layout is plotly's."""
     named = sum(bool(t.get("name")) and t.get("showlegend", True) for t in data)
     base: Figure = {
         "xaxis": x,
@@ -135,7 +137,8 @@ def _figure(data: Sequence[Figure], x: Figure, y: Figure, **layout: Json) -> Fig
     return {"data": list(data), "layout": {**base, **layout}}
 
 
-def _scatter(x: Json, y: Json, name: str, **settings: Json) -> Figure:
+def scatter(x: Json, y: Json, name: str, **settings: Json) -> Figure:
+    """A trace of points; settings are plotly's."""
     base: Figure = {"type": "scatter", "x": x, "y": y, "name": name, "mode": "markers"}
     if "text" in settings:
         base["hovertemplate"] = "%{text}<extra></extra>"
@@ -149,7 +152,7 @@ def _star(x: float, y: float, text: str) -> Figure:
         "color": "@warm",
         "line": {"width": 1, "color": "@card"},
     }
-    return _scatter([x], [y], "winner", marker=marker, text=[text])
+    return scatter([x], [y], "winner", marker=marker, text=[text])
 
 
 def _floor(values: Array) -> float:
@@ -200,12 +203,12 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     ):
         if mask.any():
             text = _pick(tips, mask)
-            data.append(_scatter(x[mask], info.accuracy[mask], name, marker=marker, text=text))
+            data.append(scatter(x[mask], info.accuracy[mask], name, marker=marker, text=text))
     if below.any():
         marker = {"size": 9, "color": "@muted", "symbol": "triangle-down"}
         where = np.full(below.sum(), edge)
         data.append(
-            _scatter(x[below], where, "below the axis", marker=marker, text=_pick(tips, below))
+            scatter(x[below], where, "below the axis", marker=marker, text=_pick(tips, below))
         )
     if (~done).any():
         marker = {
@@ -219,17 +222,17 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
             for t in _pick(info.trials, ~done)
         ]
         where = np.full((~done).sum(), edge)
-        data.append(_scatter(x[~done], where, "failed", marker=marker, text=text))
+        data.append(scatter(x[~done], where, "failed", marker=marker, text=text))
     shown = np.where(info.best >= low, info.best, np.nan)
     line = {"shape": "hv", "width": 2.5, "color": "@accent"}
-    data.append(_scatter(x, shown, "best so far", mode="lines", line=line, hoverinfo="skip"))
+    data.append(scatter(x, shown, "best so far", mode="lines", line=line, hoverinfo="skip"))
     if info.winner is not None:
         data.append(_star(x[info.winner], info.accuracy[info.winner], tips[info.winner]))
     title = "Trial" if by == "trials" else "Seconds of work"
-    return _figure(
+    return figure(
         data,
-        _axis(title, rangemode="normal" if by == "trials" else "tozero", nticks=8),
-        _axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
+        axis(title, rangemode="normal" if by == "trials" else "tozero", nticks=8),
+        axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
     )
 
 
@@ -250,18 +253,18 @@ def prediction_plot(info: PredictionInfo, winner: int | None) -> Figure:
         ends = [float(info.predicted.min()), float(info.predicted.max())]
         line = {"dash": "dot", "width": 1.5, "color": "@muted"}
         data.append(
-            _scatter(ends, ends, "prediction = truth", mode="lines", line=line, hoverinfo="skip")
+            scatter(ends, ends, "prediction = truth", mode="lines", line=line, hoverinfo="skip")
         )
     marker = {"size": 9, "color": "@accent", "opacity": 0.8, "line": {"width": 1, "color": "@card"}}
-    data.append(_scatter(info.predicted, info.accuracy, "trained", marker=marker, text=tips))
+    data.append(scatter(info.predicted, info.accuracy, "trained", marker=marker, text=tips))
     for i, trial in enumerate(info.trials):
         if trial.number == winner:
             data.append(_star(info.predicted[i], info.accuracy[i], tips[i]))
     ticks = PERCENT_TICKS if info.scale else {"nticks": 7}
-    return _figure(
+    return figure(
         data,
-        _axis("Predicted accuracy" if info.scale else "Predicted value", **ticks),
-        _axis("Trained accuracy", range=[low, high], **PERCENT_TICKS),
+        axis("Predicted accuracy" if info.scale else "Predicted value", **ticks),
+        axis("Trained accuracy", range=[low, high], **PERCENT_TICKS),
     )
 
 
@@ -279,13 +282,13 @@ def pareto_plot(info: ParetoInfo) -> Figure:
     if rest.any():
         marker = {"size": 8, "color": "@dot", "line": {"width": 1, "color": "@muted"}}
         data.append(
-            _scatter(
+            scatter(
                 info.costs[rest], height[rest], "trained", marker=marker, text=_pick(tips, rest)
             )
         )
     order = np.flatnonzero(info.front)[np.argsort(info.costs[info.front], kind="stable")]
     data.append(
-        _scatter(
+        scatter(
             info.costs[order],
             height[order],
             "not beaten in both",
@@ -311,10 +314,10 @@ def pareto_plot(info: ParetoInfo) -> Figure:
              "right", "yanchor": "bottom", "showarrow": False, "font": {"color": "@bad"}}
         )  # fmt: skip
     ticks: Figure = {"type": "log", "dtick": "D2"} if log else {"nticks": 6, "rangemode": "tozero"}
-    return _figure(
+    return figure(
         data,
-        _axis(COST_TITLES[info.cost], tickformat="~s", **ticks),
-        _axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
+        axis(COST_TITLES[info.cost], tickformat="~s", **ticks),
+        axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
         shapes=shapes,
         annotations=notes,
     )
@@ -337,7 +340,7 @@ def correlation_plot(info: CorrelationInfo) -> Figure:
             for n, v, k in zip(names, values, info.accuracy_n[mask], strict=True)
         ]
         data.append(
-            _scatter(
+            scatter(
                 values,
                 names,
                 name,
@@ -356,11 +359,11 @@ def correlation_plot(info: CorrelationInfo) -> Figure:
         )  # fmt: skip
     low = min(0.0, float(info.accuracy[known].min()), -info.noise if shapes else 0.0)
     top = max(0.0, float(info.accuracy[known].max()), info.noise if shapes else 0.0)
-    return _figure(
+    return figure(
         data,
-        _axis("Kendall's tau-b", range=[low - 0.06, min(1.03, top + 0.08)],
+        axis("Kendall's tau-b", range=[low - 0.06, min(1.03, top + 0.08)],
               zeroline=True, zerolinecolor="@muted", nticks=8),
-        _axis("", **_names(order), categoryorder="array", categoryarray=order[::-1],
+        axis("", **names_axis(order), categoryorder="array", categoryarray=order[::-1],
               showgrid=False, range=[-0.7, len(order) - 0.3]),
         height=max(220, 90 + 25 * len(order)),
         shapes=shapes,
@@ -400,11 +403,11 @@ def heat_map(info: CorrelationInfo) -> Figure:
         "hovertemplate": "%{customdata}<extra></extra>",
         "showscale": False,
     }
-    ticks = {**_names(names, info.baseline.tolist()), "showgrid": False, "ticks": ""}
-    return _figure(
+    ticks = {**names_axis(names, info.baseline.tolist()), "showgrid": False, "ticks": ""}
+    return figure(
         [trace],
-        _axis("", **ticks, tickangle=-90),
-        _axis("", **ticks, autorange="reversed"),
+        axis("", **ticks, tickangle=-90),
+        axis("", **ticks, autorange="reversed"),
         height=max(260, 110 + 29 * len(names)),
     )
 
@@ -422,7 +425,7 @@ def curves_plot(info: CurveInfo) -> Figure:
     data = []
     if x:
         line = {"width": 1, "color": "@faint"}
-        data.append(_scatter(x, y, "trials of the search", mode="lines", line=line, text=text))
+        data.append(scatter(x, y, "trials of the search", mode="lines", line=line, text=text))
     if info.winner is not None:
         data.append(_final(info.winner.val_accuracy, "winner, final training", "@warm", "accuracy"))
     values = np.array([v for v in y if v is not None], dtype=np.float64)
@@ -430,10 +433,10 @@ def curves_plot(info: CurveInfo) -> Figure:
     finite = both[np.isfinite(both)]
     low = max(0.0, float(np.quantile(finite, 0.02)) - 0.05) if len(finite) else 0.0
     high = min(1.005, float(finite.max()) + 0.02) if len(finite) else 1.0
-    return _figure(
+    return figure(
         data,
-        _axis("Epoch", nticks=8, rangemode="tozero"),
-        _axis("Validation accuracy", range=[low, high], tickformat=".0%", nticks=7),
+        axis("Epoch", nticks=8, rangemode="tozero"),
+        axis("Validation accuracy", range=[low, high], tickformat=".0%", nticks=7),
     )
 
 
@@ -444,9 +447,7 @@ def loss_plot(curve: CurveRow) -> Figure:
         data.append(_final(curve.train_loss, "training", "@accent", "loss"))
     if len(curve.val_loss):
         data.append({**_final(curve.val_loss, "validation", "@warm", "loss")})
-    return _figure(
-        data, _axis("Epoch", nticks=8, rangemode="tozero"), _axis("Loss (nats)", nticks=7)
-    )
+    return figure(data, axis("Epoch", nticks=8, rangemode="tozero"), axis("Loss (nats)", nticks=7))
 
 
 def _array(values: Sequence[float]) -> Array:
@@ -459,7 +460,7 @@ def _final(values: Sequence[float], name: str, color: str, what: str) -> Figure:
     marker = {"size": 4, "color": color}
     line = {"width": 2.5, "color": color}
     epochs = list(range(1, len(values) + 1))
-    return _scatter(
+    return scatter(
         epochs, _array(values), name, mode="lines+markers", line=line, marker=marker, text=text
     )
 
@@ -471,7 +472,7 @@ def robustness_plot(rows: Sequence[RobustnessRow], classes: int) -> Figure:
         color = SERIES[k % len(SERIES)]
         name = escape(row.attack, quote=False)
         data.append(
-            _scatter(
+            scatter(
                 row.eps,
                 row.accuracy,
                 name,
@@ -495,12 +496,12 @@ def robustness_plot(rows: Sequence[RobustnessRow], classes: int) -> Figure:
         {"xref": "paper", "x": 1, "y": guess, "text": "guessing", "showarrow": False,
          "xanchor": "right", "yanchor": "bottom", "font": {"color": "@muted"}}
     ]  # fmt: skip
-    figure = _figure(
+    drawn = figure(
         data,
-        _axis("eps (in 1/255)", rangemode="tozero", nticks=9),
-        _axis("Accuracy", range=[0, 1.03], tickformat=".0%"),
+        axis("eps (in 1/255)", rangemode="tozero", nticks=9),
+        axis("Accuracy", range=[0, 1.03], tickformat=".0%"),
         shapes=shapes,
         annotations=notes,
     )
-    figure["layout"]["showlegend"] = True
-    return figure
+    drawn["layout"]["showlegend"] = True
+    return drawn

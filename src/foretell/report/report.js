@@ -92,7 +92,8 @@
         layout.height = 110 + 18 * trace.y.length;
         layout.xaxis.tickfont = layout.yaxis.tickfont = { size: 11 };
       }
-      if (layout.yaxis.categoryarray) layout.height = Math.max(220, 90 + 24 * layout.yaxis.categoryarray.length);
+      const rows = layout.meta ? layout.meta.rows : (layout.yaxis.categoryarray || []).length;
+      if (rows) layout.height = Math.max(220, 90 + 24 * rows);
     }
     legend(box, figure);
     layout.showlegend = false;

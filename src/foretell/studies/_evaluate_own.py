@@ -26,14 +26,12 @@ class Recompute:
 
     Args:
         data: a data source such as "cifar10:PATH", or a task in memory.
-        proxies: names; by default every registered one that is not among the free baselines.
         preset: skeleton of the space; by default the one for images of that size.
         batch_size: images in each of two batches.
         folder: where finished networks are kept, so that a stopped run goes on; None for nowhere.
     """
 
     data: "str | Task"
-    proxies: tuple[str, ...] | None = None
     preset: str | None = None
     batch_size: int = 64
     folder: Path | None = None
@@ -43,8 +41,8 @@ def own_columns(
     space: Space,
     archs: Sequence[Arch],
     wish: Recompute,
+    names: Sequence[str],
     seed: int,
-    without: Sequence[str],
     on_done: Callable[[int, int], None] | None,
 ) -> tuple[list[Column], str, list[str]]:
     """The columns, what they were computed on, and what failed.
@@ -53,8 +51,8 @@ def own_columns(
         space: of the architectures.
         archs: the architectures.
         wish: what to compute, on what.
+        names: of the proxies.
         seed: of weights, batches and noise.
-        without: names that are left out by default.
         on_done: told how many networks are done, of how many.
 
     Raises:
@@ -62,10 +60,9 @@ def own_columns(
         ForetellError: a name or the data are at fault.
     """
     from foretell.data import Task, load_task
-    from foretell.proxies import make_batches, proxies, score
+    from foretell.proxies import make_batches, score
 
     task = wish.data if isinstance(wish.data, Task) else load_task(wish.data, seed=seed)
-    names = wish.proxies or tuple(n for n in proxies.names() if n not in without)
     skeleton = space.skeleton(task.input_shape, task.classes, wish.preset)
     batches = make_batches(task, batch_size=wish.batch_size, count=2, seed=seed)
     identity = {

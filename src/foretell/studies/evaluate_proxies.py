@@ -48,7 +48,8 @@ def evaluate_proxies(
         benchmark: the table.
         targets: keys of its metrics, or patterns such as "cifar10/*"; by default every metric of
             validation or test images that is better when higher.
-        proxies: names or keys of its proxies, or of the free baselines; by default all of them.
+        proxies: names or keys of its proxies, of the free baselines, or with ``recompute`` of
+            proxies of this library; by default all of them.
         populations: "all", "alive", "no unreachable op", "deduplicated", "top K"; by default all
             that the space allows, and the top 100.
         kind: "kendall", "spearman" or "pearson".
@@ -83,7 +84,8 @@ def evaluate_proxies(
     skeleton = skeleton_of(benchmark, space) if space is not None else None
     free, costs = baselines(benchmark, rows, space, archs, skeleton)
     sets = make_populations(len(rows), space, archs, costs, populations)
-    columns = _columns(benchmark, rows, proxies, free)
+    own_names = _registered(proxies) if recompute is not None else ()
+    columns = _columns(benchmark, rows, proxies, free, own_names)
     data = ""
     if recompute is not None:
         if space is None:
@@ -91,7 +93,7 @@ def evaluate_proxies(
                 f"Proxies of {benchmark.name!r} cannot be recomputed: its architectures belong to "
                 f"no space that is known here."
             )
-        own, data, said = own_columns(space, archs, recompute, seed, FREE, on_done)
+        own, data, said = own_columns(space, archs, recompute, own_names, seed, on_done)
         columns += own
         notes += said
     if not columns:
@@ -157,8 +159,21 @@ def _architectures(
     return space, [space.parse(benchmark.texts[i]) for i in rows.tolist()], []
 
 
+def _registered(wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The proxies to recompute: those asked for, or all but the free baselines."""
+    from foretell.proxies import proxies
+
+    if wanted is None:
+        return tuple(n for n in proxies.names() if n not in FREE)
+    return tuple(n for n in wanted if n in proxies and n not in FREE)
+
+
 def _columns(
-    benchmark: Benchmark, rows: IntArray, wanted: Sequence[str] | None, free: list[Column]
+    benchmark: Benchmark,
+    rows: IntArray,
+    wanted: Sequence[str] | None,
+    free: list[Column],
+    own: Sequence[str],
 ) -> list[Column]:
     """The table's proxies and the baselines, each under a name of its own."""
     table = {m.name for m in benchmark.metrics.values() if m.kind == "proxy"}
@@ -166,7 +181,7 @@ def _columns(
     if wanted is None:
         mine, baseline = published(benchmark, rows, None), free
     else:
-        known = {*table, *keys, *(c.name for c in free)}
+        known = {*table, *keys, *own, *(c.name for c in free)}
         if unknown := [w for w in wanted if w not in known]:
             near = difflib.get_close_matches(unknown[0], known)
             raise UnknownNameError("proxy", unknown[0], near, sorted(known))
