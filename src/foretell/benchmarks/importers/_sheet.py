@@ -66,7 +66,8 @@ class Sheet:
             self._blocks[metric.key] = block
             self._resize(block)
         if row >= len(block.values):
-            self.rows = max(self.rows * 2, row + 1)
+            if row >= self.rows:
+                self.rows = max(self.rows * 2, row + 1)
             self._resize(block)
         if seed not in block.seeds:
             self._extend(block, seed)
