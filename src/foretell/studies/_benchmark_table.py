@@ -159,7 +159,8 @@ def _facts(archs: Sequence[Arch], runs: list[list[Json]], settings: Settings) ->
         "cells": f"{len(archs):,} drawn at random from the 6,466 classes of equal published "
         f"strings; {len({space.graph(a).hash() for a in archs}):,} distinct functions; "
         f"{len(archs) - int(space.alive(archs).sum())} dead",
-        "skeleton": f"{skeleton.channels} channels, {skeleton.cells} cell in each of three stages",
+        "skeleton": f"{skeleton.channels} channels, {skeleton.cells} cell in each of three stages, "
+        f"{'x'.join(map(str, skeleton.input_shape))} images, {skeleton.classes} classes",
         "data": f"{task.name}: {len(task.train)} images to train, {len(task.val)} to validate, "
         f"{len(task.test)} to test; fingerprint {task.fingerprint}",
         "recipe": f"{settings.epochs} epochs of SGD with Nesterov momentum 0.9, batches of "
