@@ -74,7 +74,9 @@ def proxies_command(
             if recompute
             else "--data is for --recompute: add that, or leave --data out."
         )
-    wish = Recompute(data, preset, batch_size, out) if data is not None else None
+    wish = None
+    if data is not None:
+        wish = Recompute(data, preset=preset, batch_size=batch_size, folder=out)
     with progress(quiet or as_json or wish is None) as tell:
         found = evaluate_proxies(
             open_benchmark(bench),
@@ -96,7 +98,8 @@ def proxies_command(
 
     from foretell.report.evaluation_terminal import evaluation_summary
 
-    Console().print(evaluation_summary(found))
+    console = Console()
+    console.print(evaluation_summary(found, console.width))
 
 
 def _write(found: "ProxyEvaluation", out: Path | None, command: str) -> None:
