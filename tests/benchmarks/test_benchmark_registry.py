@@ -94,6 +94,15 @@ def test_a_table_is_opened_by_name_and_by_path(small_data, tables_home, tmp_path
     assert len(open_benchmark(str(without_ending)).texts) == 30
 
 
+def test_a_file_in_the_way_does_not_hide_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("nb101").write_bytes(b"rubbish")
+    with pytest.raises(MissingDataError, match="benchmark download nb101"):
+        open_benchmark("nb101")
+    with pytest.raises(TableFormatError):
+        open_benchmark("./nb101")
+
+
 def test_what_cannot_be_opened_is_named(small_data, tables_home, tmp_path):
     write_table(small_data, tables_home / "my-table.foretell")
     with pytest.raises(UnknownNameError, match="did you mean my-table"):

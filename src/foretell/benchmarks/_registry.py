@@ -74,14 +74,15 @@ def open_benchmark(name: str | Path) -> Benchmark:
         PluginError: the text leads nowhere, or to something that is no benchmark.
     """
     text = str(name)
-    if text.endswith(ENDING) or Path(text).is_file():
-        return Table.open(text)
-    if text not in benchmarks and ":" not in text:
-        if text not in imported():
+    if text not in benchmarks:
+        if text.endswith(ENDING) or Path(text).is_file():
+            return Table.open(text)
+        if text in imported():
+            return Table.open(table_path(text))
+        if ":" not in text:
             known = (*benchmarks, *(n for n in imported() if n not in benchmarks))
             near = difflib.get_close_matches(text, known, 3, 0.5)
             raise UnknownNameError("benchmark", text, near, known)
-        return Table.open(table_path(text))
     found: object = benchmarks[text]
     if not isinstance(found, Benchmark) and callable(found):
         found = found()

@@ -63,7 +63,10 @@ def info(name: str, as_json: bool) -> None:
             click.echo(f"{key:<14} {_cell(value)}")
     if metrics:
         click.echo()
-        _table(tuple(metrics[0]), [tuple(m.values()) for m in metrics])
+        _table(
+            ("metric", "unit", "seeds", "epochs", "measured", "min", "max"),
+            [[v for k, v in m.items() if k != "kind"] for m in metrics],
+        )
     for link in links:
         click.echo(f"\n{link['file']}  {link['about']}\n  {link['url']}")
 
@@ -280,7 +283,7 @@ def _table(columns: "Sequence[str]", rows: "Sequence[Sequence[object]]") -> None
 
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("name", "metric"))
+        table.add_column(column, overflow="fold", no_wrap=column not in ("metric", "summary"))
     for row in rows:
         table.add_row(*map(_cell, row))
     Console().print(table)
@@ -293,4 +296,6 @@ def _cell(value: object) -> str:
         return "yes" if value else "-"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e10 else f"{value:.4g}"
+    return str(value)
