@@ -211,6 +211,9 @@ def test_an_import_is_kept_under_another_name_or_elsewhere(importer, tmp_path, t
     assert open_benchmark("mine").name == "mine"
     out = import_benchmark(importer, source, name="m", out=tmp_path / "x.foretell")
     assert (out, Table.open(out).name) == (tmp_path / "x.foretell", "m")
+    with pytest.raises(BenchmarkError, match="the embedded table's name"):
+        import_benchmark(importer, source, name=EMBEDDED)
+    source.unlink()  # the rest is refused before anything is read
     with pytest.raises(BenchmarkError, match="no name of a table"):
         import_benchmark(importer, source, name="../mine")
     with pytest.raises(BenchmarkError, match="should end in"):

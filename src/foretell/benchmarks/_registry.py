@@ -11,8 +11,14 @@ from typing import TypeAlias
 from foretell.benchmarks._base import Benchmark
 from foretell.benchmarks._official import OFFICIAL
 from foretell.benchmarks.download import Link, Progress, download
-from foretell.benchmarks.table import ENDING, Table, write_table
-from foretell.errors import DownloadError, MissingDataError, PluginError, UnknownNameError
+from foretell.benchmarks.table import ENDING, Table, check_name, check_path, write_table
+from foretell.errors import (
+    BenchmarkError,
+    DownloadError,
+    MissingDataError,
+    PluginError,
+    UnknownNameError,
+)
 from foretell.registry import Registry
 
 __all__ = [
@@ -123,9 +129,17 @@ def import_benchmark(
     """
     from foretell.benchmarks.importers import read_benchmark
 
+    if name is not None:
+        check_name(name)
+    if out is not None:
+        check_path(out)
     data = read_benchmark(importer, source, progress)
     if name is not None:
         data = replace(data, name=name)
+    if data.name == EMBEDDED and out is None:
+        raise BenchmarkError(
+            f"{EMBEDDED!r} is the embedded table's name: choose another one, or a file to write."
+        )
     return write_table(data, table_path(data.name) if out is None else out)
 
 

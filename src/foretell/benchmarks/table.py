@@ -18,7 +18,7 @@ from foretell.errors import BenchmarkError
 from foretell.spaces import spaces
 from foretell.types import Array
 
-__all__ = ["ENDING", "Table", "from_data", "write_table"]
+__all__ = ["ENDING", "Table", "check_name", "check_path", "from_data", "write_table"]
 
 ENDING = ".foretell"
 """How the name of a table's file ends."""
@@ -168,9 +168,7 @@ def write_table(data: TableData, path: Path | str) -> Path:
         BenchmarkError: the data contradict themselves, or the path has another ending.
         OSError: the file cannot be written.
     """
-    path = Path(path).expanduser()
-    if path.suffix != ENDING:
-        raise BenchmarkError(f"{path.name!r} should end in {ENDING}, as every table does.")
+    path = check_path(path)
     _check(data)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -181,6 +179,31 @@ def write_table(data: TableData, path: Path | str) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def check_path(path: Path | str) -> Path:
+    """The path, if a table may be written there: asked before hours of work, not after.
+
+    Raises:
+        BenchmarkError: it has another ending.
+    """
+    path = Path(path).expanduser()
+    if path.suffix != ENDING:
+        raise BenchmarkError(f"{path.name!r} should end in {ENDING}, as every table does.")
+    return path
+
+
+def check_name(name: str) -> str:
+    """The name, if a table may have it.
+
+    Raises:
+        BenchmarkError: it would not do as the name of a file.
+    """
+    if not _NAME.fullmatch(name):
+        raise BenchmarkError(
+            f"{name!r} is no name of a table: use letters, digits, '.', '-' and '_'."
+        )
+    return name
 
 
 def from_data(data: TableData) -> Table:
@@ -202,10 +225,7 @@ def _check(data: TableData) -> None:
         BenchmarkError: it cannot.
     """
     rows = len(data.texts)
-    if not _NAME.fullmatch(data.name):
-        raise BenchmarkError(
-            f"{data.name!r} is no name of a table: use letters, digits, '.', '-' and '_'."
-        )
+    check_name(data.name)
     if not rows or not data.values:
         raise BenchmarkError(f"The table {data.name!r} holds no architecture or no metric.")
     if len(set(data.texts)) != rows:
