@@ -75,7 +75,7 @@ def order_plot(evaluation: ProxyEvaluation, target: int, order: IntArray, kind: 
     ]  # fmt: skip
     return figure(
         data,
-        axis(kind, zeroline=True, zerolinecolor="@muted", nticks=10),
+        axis(kind, zeroline=True, zerolinecolor="@muted", nticks=10, tickangle=0),
         axis(
             "",
             tickvals=ticks,

@@ -96,7 +96,8 @@ def compute(
                 mine[place] = theirs[None]
             for t in members:
                 _choose(out, (k, t), rows, scores, truths[t].values, mask)
-                _ceiling(out, (k, t), truths[t].runs, mask, kind)
+                if name in sets.masks:  # the best by the mean of two runs tell nothing of either
+                    _ceiling(out, (k, t), truths[t].runs, mask, kind)
     return out
 
 

@@ -86,7 +86,8 @@ class ProxyEvaluation:
         low: lower ends.
         high: upper ends.
         pairs: pairs of values behind each coefficient.
-        ceiling: coefficient between two training runs of the same networks; NaN without two.
+        ceiling: coefficient between two training runs of the same networks; NaN without two, and
+            among the best, which are chosen by those runs.
         ceiling_pairs: networks with two runs.
         favourite: row of the first architecture that the proxy ranks first; -1 for none.
         ties: how many it ranks first.

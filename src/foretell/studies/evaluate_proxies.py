@@ -85,8 +85,8 @@ def evaluate_proxies(
     skeleton = skeleton_of(benchmark, space) if space is not None else None
     free, costs = baselines(benchmark, rows, space, archs, skeleton)
     sets = make_populations(len(rows), space, archs, costs, populations)
-    own_names = _registered(proxies) if recompute is not None else ()
-    columns = _columns(benchmark, rows, proxies, free, own_names)
+    registered = _registered() if recompute is not None else ()
+    columns = _columns(benchmark, rows, proxies, free, registered)
     data = ""
     if recompute is not None:
         if space is None:
@@ -94,7 +94,14 @@ def evaluate_proxies(
                 f"Proxies of {benchmark.name!r} cannot be recomputed: its architectures belong to "
                 f"no space that is known here."
             )
-        own, data, said = own_columns(space, archs, recompute, own_names, seed, on_done)
+        own, data, said = own_columns(
+            space,
+            archs,
+            recompute,
+            [r for r in registered if proxies is None or r in proxies],
+            seed,
+            on_done,
+        )
         columns += own
         notes += said
     if not columns:
@@ -160,13 +167,11 @@ def _architectures(
     return space, [space.parse(benchmark.texts[i]) for i in rows.tolist()], []
 
 
-def _registered(wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The proxies to recompute: those asked for, or all but the free baselines."""
+def _registered() -> tuple[str, ...]:
+    """What this library can compute and closed forms cannot."""
     from foretell.proxies import proxies
 
-    if wanted is None:
-        return tuple(n for n in proxies.names() if n not in FREE)
-    return tuple(n for n in wanted if n in proxies and n not in FREE)
+    return tuple(n for n in proxies.names() if n not in FREE)
 
 
 def _columns(
