@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from foretell.benchmarks import Benchmark
     from foretell.types import Json
 
 __all__ = ["benchmark_command"]
@@ -26,13 +23,14 @@ def list_benchmarks(as_json: bool) -> None:
     import json
 
     from foretell.benchmarks import benchmarks, imported
+    from foretell.cli._benchmarks import known_of, lay_out
 
-    rows = [_known(n) for n in (*benchmarks, *(n for n in imported() if n not in benchmarks))]
+    rows = [known_of(n) for n in (*benchmarks, *(n for n in imported() if n not in benchmarks))]
     if as_json:
         click.echo(json.dumps(rows))
         return
     columns = ("name", "here", "architectures", "space", "summary")
-    _table(columns, [[row[c] for c in columns] for row in rows])
+    lay_out(columns, [[row[c] for c in columns] for row in rows])
     click.echo("\n'foretell benchmark info NAME' says what a table holds, and how to get it.")
 
 
@@ -47,12 +45,13 @@ def info(name: str, as_json: bool) -> None:
     import json
 
     from foretell.benchmarks import benchmarks, imported, open_benchmark
+    from foretell.cli._benchmarks import cell, contents_of, known_of, lay_out
 
     known: dict[str, Json] = {"name": name, "here": True, "file": name}
     if name in (*benchmarks, *imported()):
-        known = _known(name)
+        known = known_of(name)
     if known["here"]:
-        known.update(_contents(open_benchmark(name)))
+        known.update(contents_of(open_benchmark(name)))
     if as_json:
         click.echo(json.dumps(known))
         return
@@ -60,10 +59,10 @@ def info(name: str, as_json: bool) -> None:
     facts = known.pop("facts", {})
     for key, value in {**known, **facts}.items():
         if value not in ("", None):
-            click.echo(f"{key:<14} {_cell(value)}")
+            click.echo(f"{key:<14} {cell(value)}")
     if metrics:
         click.echo()
-        _table(
+        lay_out(
             ("metric", "unit", "seeds", "epochs", "measured", "min", "max"),
             [[v for k, v in m.items() if k != "kind"] for m in metrics],
         )
@@ -205,60 +204,6 @@ def build(
     _wrote(path, as_json)
 
 
-def _known(name: str) -> "dict[str, Json]":
-    """What can be said of a benchmark without opening it."""
-    from dataclasses import asdict
-
-    from foretell.benchmarks import benchmarks, how_to_get, table_path
-
-    path = table_path(name)
-    if name not in benchmarks:
-        return {"name": name, "here": True, "architectures": None, "space": "", "summary": "",
-                "reference": "", "get": "", "links": [], "file": str(path)}  # fmt: skip
-    entry = benchmarks.entry(name)
-    here = path.is_file() or "space" not in entry.facts
-    return {
-        "name": name,
-        "here": here,
-        "architectures": entry.facts.get("architectures"),
-        "space": entry.facts.get("space", ""),
-        "summary": entry.summary,
-        "reference": entry.reference,
-        "get": "" if here else how_to_get(name),
-        "links": [asdict(link) for link in entry.facts.get("links", ())],
-        "file": str(path) if path.is_file() else "",
-    }
-
-
-def _contents(opened: "Benchmark") -> "dict[str, Json]":
-    """What an opened table holds; reading all of it verifies its check sums."""
-    import numpy as np
-
-    metrics = []
-    for key, facts in opened.metrics.items():
-        values = opened.query(None, key, missing="nan")
-        known = values[~np.isnan(values)]
-        metrics.append(
-            {
-                "metric": key,
-                "unit": facts.unit,
-                "kind": facts.kind,
-                "seeds": len(facts.seeds),
-                "epochs": facts.epochs[-1],
-                "measured": len(known),
-                "min": float(known.min()) if len(known) else None,
-                "max": float(known.max()) if len(known) else None,
-            }
-        )
-    return {
-        "name": opened.name,
-        "space": opened.space,
-        "architectures": len(opened.texts),
-        "facts": dict(opened.facts),
-        "metrics": metrics,
-    }
-
-
 def _wrote(path: Path, as_json: bool) -> None:
     """Say what was written, after reading it back."""
     import json
@@ -275,27 +220,3 @@ def _wrote(path: Path, as_json: bool) -> None:
         f"{path.stat().st_size / 1e6:.1f} MB.\nLook at it: foretell benchmark info "
         f"{table.name if path == table_path(table.name) else path}"
     )
-
-
-def _table(columns: "Sequence[str]", rows: "Sequence[Sequence[object]]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in ("metric", "summary"))
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    Console().print(table)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "-"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e10 else f"{value:.4g}"
-    return str(value)
