@@ -13,7 +13,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from foretell.errors import DataError, UnsafePickleError
+from foretell.errors import DataError, ForetellError, UnsafePickleError
 
 __all__ = ["load_plain", "load_plain_bytes"]
 
@@ -56,6 +56,8 @@ def load_plain_bytes(
         return machine.run(), machine.at
     except UnsafePickleError as error:
         raise UnsafePickleError(error.found, what) from None
+    except ForetellError:
+        raise  # of whoever watches
     except Exception as error:
         raise DataError(
             f"{what} cannot be read as a pickle of arrays ({type(error).__name__}): download it "

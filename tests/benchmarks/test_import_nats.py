@@ -1,12 +1,11 @@
 """NATS-Bench: the official samples value for value, and folders written in the official layout."""
 
 import bz2
-import pickle
 import shutil
-from collections import OrderedDict
 
 import numpy as np
 import pytest
+from import_writers import CELLS, record, trial, write_folder
 
 from foretell.benchmarks.importers import importers, read_benchmark
 from foretell.errors import MissingDataError, TableFormatError, UnknownNameError
@@ -94,67 +93,6 @@ def test_facts_of_the_entries():
 
 
 # --- folders in the official layout ---------------------------------------------------------------
-
-CELLS = [
-    "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
-    "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|",
-]
-
-
-def trial(dataset, seed, epochs=2, **changes):
-    parts = {"cifar10-valid": ("x-valid", "ori-test"), "cifar10": ("ori-test",)}
-    parts = parts.get(dataset, ("x-valid", "x-test", "ori-test"))
-    places = [f"{p}@{e}" for p in parts for e in range(epochs)]
-    return {
-        "name": dataset,
-        "train_acc1es": {e: 10.0 + seed + e for e in range(epochs)},
-        "train_acc5es": None,
-        "train_losses": {e: 1.0 / (e + 1) for e in range(epochs)},
-        "train_times": OrderedDict((e, 2.5) for e in range(epochs)),
-        "arch_config": {"channel": 16, "num_cells": 5, "class_num": 10},
-        "params": np.float64(0.5),
-        "flop": 20.25,
-        "seed": f"{seed:04d}",
-        "epochs": epochs,
-        "latency": [np.float64(0.01)],
-        "eval_names": list(parts),
-        "eval_acc1es": {p: float(50 + i) for i, p in enumerate(places)},
-        "eval_times": dict.fromkeys(places, 1.0),
-        "eval_losses": {p: float(i) for i, p in enumerate(places)},
-        "net_state_dict": None,
-        **changes,
-    }
-
-
-def record(index, trials=None, **changes):
-    trials = trials or {("cifar10", 777): trial("cifar10", 777)}
-    made = {
-        "arch_index": index,
-        "arch_str": CELLS[index],
-        "all_results": trials,
-        "dataset_seed": {"cifar10": [777]},
-        "clear_net_done": True,
-        **changes,
-    }
-    return {"12": made, "200": made}
-
-
-def pack(path, value, protocol=4):
-    path.write_bytes(bz2.compress(pickle.dumps(value, protocol)))
-
-
-def write_folder(folder, records=None, meta=None):
-    folder.mkdir(exist_ok=True)
-    meta = meta or {
-        "meta_archs": CELLS,
-        "total_archs": 2,
-        "arch2infos": None,
-        "evaluated_indexes": set(),
-    }
-    pack(folder / "meta.pickle.pbz2", meta)
-    for index, content in enumerate(records or [record(0), record(1)]):
-        pack(folder / f"{index:06d}.pickle.pbz2", content)
-    return folder
 
 
 def test_a_folder_in_the_official_layout(tmp_path):

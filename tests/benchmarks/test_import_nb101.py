@@ -1,13 +1,24 @@
 """NAS-Bench-101's TFRecord family: framing, checksums, messages, and the real sample."""
 
-import base64
-import json
 import struct
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from import_writers import (
+    CELL101,
+    HASHES,
+    bitwise_crc32c,
+    double,
+    frame,
+    masked_crc,
+    message,
+    training,
+    varint,
+)
+from import_writers import nb101_record as record
+from import_writers import write_tfrecord as write
 
 from foretell.benchmarks.importers import read_benchmark
 from foretell.benchmarks.importers._protobuf import fields
@@ -17,75 +28,6 @@ from foretell.errors import TableFormatError
 
 def quiet(done, total):
     pass
-
-
-# --- an independent writer ------------------------------------------------------------------------
-
-
-def bitwise_crc32c(data):
-    state = 0xFFFFFFFF
-    for byte in data:
-        state ^= byte
-        for _ in range(8):
-            state = (state >> 1) ^ (0x82F63B78 if state & 1 else 0)
-    return state ^ 0xFFFFFFFF
-
-
-def masked_crc(data):
-    crc = bitwise_crc32c(data)
-    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def frame(content):
-    length = struct.pack("<Q", len(content))
-    return length + masked_crc(length) + content + masked_crc(content)
-
-
-def varint(value):
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
-def double(number, value):
-    return bytes([number << 3 | 1]) + struct.pack("<d", value)
-
-
-def message(number, content):
-    return bytes([number << 3 | 2]) + varint(len(content)) + content
-
-
-def evaluation(epoch, seconds, train, val, test, extra=b""):
-    values = (epoch, seconds, train, val, test)
-    return b"".join(double(i, v) for i, v in enumerate(values, 1)) + extra
-
-
-def training(budget, base, params=1000, points=None):
-    points = points or [
-        evaluation(
-            e, e * 2.0, base + e / 1000, base + e / 2000, base + e / 4000, message(6, b"ckpt")
-        )
-        for e in (0, budget // 2, budget)
-    ]
-    content = b"".join(message(1, p) for p in points)
-    return content + bytes([2 << 3]) + varint(params) + double(3, budget * 3.0)
-
-
-HASHES = [f"{i:032x}" for i in range(3)]
-CELL = ("0110001100010000", "input,conv1x1-bn-relu,conv3x3-bn-relu,output")
-
-
-def record(name=HASHES[0], budget=108, cell=CELL, content=None, base=0.5):
-    content = training(budget, base) if content is None else content
-    packed = base64.encodebytes(content).decode()
-    return json.dumps([name, budget, *cell, packed]).encode()
-
-
-def write(path, records):
-    path.write_bytes(b"".join(map(frame, records)))
-    return path
 
 
 # --- the parts ------------------------------------------------------------------------------------
@@ -253,11 +195,11 @@ def test_growing_past_the_first_guess(tmp_path):
         (record(name="x"), "no training"),
         (record(budget=107), "no training"),
         (record(budget=True), "no training"),
-        (record(cell=("010", CELL[1])), "no training"),
-        (record(cell=("0100000000000002", CELL[1])), "no training"),
-        (record(cell=(CELL[0], "input,output")), "no training"),
-        (record(cell=(CELL[0], CELL[1].replace("3x3", "5x5"))), "no training"),
-        (record(cell=(CELL[0], CELL[1].replace("input", "output"))), "no training"),
+        (record(cell=("010", CELL101[1])), "no training"),
+        (record(cell=("0100000000000002", CELL101[1])), "no training"),
+        (record(cell=(CELL101[0], "input,output")), "no training"),
+        (record(cell=(CELL101[0], CELL101[1].replace("3x3", "5x5"))), "no training"),
+        (record(cell=(CELL101[0], CELL101[1].replace("input", "output"))), "no training"),
         (record(content=b"\xff"), "no training"),
         (record(content=b""), "0 evaluations"),
         (record(content=training(108, 0, points=[b""])), "an evaluation after"),
@@ -277,7 +219,7 @@ def test_records_that_are_none(tmp_path, content, words):
 
 
 def test_two_cells_of_one_name(tmp_path):
-    other = ("0111" + CELL[0][4:], CELL[1])
+    other = ("0111" + CELL101[0][4:], CELL101[1])
     with pytest.raises(TableFormatError, match="two different cells"):
         read_benchmark("nb101", write(tmp_path / "a", [record(), record(cell=other)]))
 

@@ -1,6 +1,16 @@
 """Official files of published benchmarks, read into tables without running anything in them."""
 
-from foretell.benchmarks.importers import columns, nats, nb101, nb_macro  # noqa: F401  (they register)
+from foretell.benchmarks.importers import (  # noqa: F401  (they register)
+    columns,
+    hw_nas,
+    nats,
+    nb101,
+    nb201,
+    nb_macro,
+    robustness,
+    suite_zero,
+    transnas,
+)
 from foretell.benchmarks.importers._base import (
     Importer,
     Progress,

@@ -39,11 +39,9 @@ def nb_macro(path: Path, progress: Progress) -> TableData:
         runs = numbers(record.get("test_acc"), f"{what}, test_acc")
         if not 1 <= len(runs) <= 16:
             raise TableFormatError(f"{what}: {len(runs)} runs, but expected three.")
-        accuracy = Metric(
-            "test_accuracy", _DATASET, "fraction", True, split="test", epochs=(50,), scale=0.01
-        )
+        accuracy = Metric("test_accuracy", _DATASET, "fraction", True, split="test", scale=0.01)
         for seed, value in enumerate(runs.tolist()):
-            sheet.put(accuracy, row, [value], seed=seed, epochs=(50,))
+            sheet.put(accuracy, row, [value], seed=seed)
         for field in ("params", "flops"):
             value = number(record.get(field), f"{what}, {field}")
             sheet.put(Metric(field, _DATASET, "count", None, "cost"), row, [value])

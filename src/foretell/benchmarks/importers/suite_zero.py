@@ -1,0 +1,122 @@
+"""NAS-Bench-Suite-Zero: JSON files of 13 published proxy scores and an accuracy per network."""
+
+import ast
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.arch import Arch
+from foretell.benchmarks._base import Metric, TableData
+from foretell.benchmarks.importers._base import Progress, importers
+from foretell.benchmarks.importers._files import only_file, read_json
+from foretell.benchmarks.importers._names import accuracy_scale, dataset_name, proxy_name
+from foretell.benchmarks.importers._sheet import Sheet, number
+from foretell.errors import TableFormatError
+from foretell.spaces import get_space
+
+__all__ = ["nb201_genes", "suite_zero"]
+
+_REFERENCE = "Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS 2022"
+_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
+_FAILED = -1e8
+_TUPLE = re.compile(r"\((?:[0-4], ){5}[0-4]\)", re.ASCII)
+
+
+@importers.add(
+    "suite-zero",
+    summary="NAS-Bench-Suite-Zero: 13 proxies and validation accuracy, on several spaces",
+    reference=_REFERENCE,
+    reads="one of the files zc_*.json, such as zc_nasbench201.json",
+    space="",
+)
+def suite_zero(path: Path, progress: Progress) -> TableData:
+    """A file of scores; that of NAS-Bench-201 in the space nb201, others by their own names.
+
+    Raises:
+        TableFormatError: the file is damaged, or holds something else.
+    """
+    path = only_file(path, r"zc_.*\.json", "one file such as zc_nasbench201.json")
+    found = read_json(path)
+    if not isinstance(found, dict) or not found:
+        raise TableFormatError(f"{path.name} holds no scores by dataset: use the official file.")
+    rows: dict[str, int] = {}
+    for nets in found.values():
+        if not isinstance(nets, dict):
+            raise TableFormatError(f"{path.name}: a dataset holds no networks by name.")
+        for name in nets:
+            rows.setdefault(name, len(rows))
+    if not rows:
+        raise TableFormatError(f"{path.name} holds no network: use the official file.")
+    sheet = Sheet(len(rows), path.name)
+    total = sum(map(len, found.values()))
+    done = 0
+    for dataset, nets in found.items():
+        for name, record in nets.items():
+            what = f"{path.name}, {dataset[:30]}, {name[:60]}"
+            _put(sheet, rows[name], dataset_name(dataset), record, what)
+            done += 1
+            progress(done, total)
+    metrics, values = sheet.finish(len(rows))
+    for key, metric in metrics.items():
+        if metric.name == "val_accuracy":
+            metrics[key] = replace(metric, scale=accuracy_scale(values[key]))
+    texts, genes, space = _texts(path, list(rows))
+    return TableData(
+        path.stem,
+        texts,
+        metrics,
+        values,
+        space,
+        genes,
+        {"source": path.name, "licence": "Apache-2.0", "reference": _REFERENCE},
+    )
+
+
+def _put(sheet: Sheet, row: int, dataset: str, record: Any, what: str) -> None:
+    if not isinstance(record, dict):
+        raise TableFormatError(f"{what}: expected scores by proxy, not a {type(record).__name__}.")
+    for field, value in record.items():
+        if field == "val_accuracy":
+            metric = Metric("val_accuracy", dataset, "fraction", True, split="val")
+            sheet.put(metric, row, [number(value, f"{what}, {field}")])
+        elif isinstance(value, dict):
+            name = proxy_name(field)
+            if name is None or "score" not in value:
+                raise TableFormatError(f"{what}: {field[:30]!r} is no proxy with a score.")
+            score = number(value["score"], f"{what}, {field}")
+            metric = Metric(name, dataset, "", True, "proxy", summary="published scores")
+            sheet.put(metric, row, [float("nan") if score == _FAILED else score])
+            if "time" in value:
+                seconds = number(value["time"], f"{what}, {field}")
+                metric = Metric(f"{name}_seconds", dataset, "seconds", False, "cost")
+                sheet.put(metric, row, [seconds])
+
+
+def nb201_genes(text: str) -> tuple[int, ...]:
+    """Genes of the space nb201 from the tuple that NASLib writes, such as "(4, 3, 3, 0, 0, 0)".
+
+    Its edges are 0->1, 0->2, 0->3, 1->2, 1->3, 2->3, and its operations are numbered otherwise.
+
+    Raises:
+        TableFormatError: the text is no such tuple.
+    """
+    if not _TUPLE.fullmatch(text):
+        raise TableFormatError(f"{text[:60]!r} is no cell such as '(4, 3, 3, 0, 0, 0)'.")
+    ours = get_space("nb201").ops  # type: ignore[attr-defined]
+    first, second, fourth, third, fifth, sixth = (
+        ours.index(_OPERATIONS[i]) for i in ast.literal_eval(text)
+    )
+    return first, second, third, fourth, fifth, sixth
+
+
+def _texts(path: Path, names: list[str]) -> tuple[list[str], NDArray[np.int64] | None, str]:
+    if "nasbench201" not in path.name:
+        return names, None, ""
+    genes = [nb201_genes(name) for name in names]
+    space = get_space("nb201")
+    texts = [space.format(Arch("nb201", g)) for g in genes]
+    return texts, np.array(genes, dtype=np.int64), "nb201"

@@ -1,0 +1,116 @@
+"""TransNAS-Bench-101: one file of torch with seven tasks on two spaces."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foretell.benchmarks._base import Metric, Split, TableData
+from foretell.benchmarks.importers._base import Progress, importers
+from foretell.benchmarks.importers._files import only_file
+from foretell.benchmarks.importers._sheet import Sheet, number, numbers
+from foretell.benchmarks.importers._torch_file import read_torch
+from foretell.errors import TableFormatError
+
+__all__ = ["transnas"]
+
+_REFERENCE = "Duan et al., TransNAS-Bench-101, CVPR 2021"
+_TASKS = (
+    "class_scene", "class_object", "room_layout", "jigsaw", "segmentsemantic", "normal",
+    "autoencoder",
+)  # fmt: skip
+_LONGEST = 1000
+_PARTS: dict[str, Split] = {"train": "train", "valid": "val", "test": "test"}
+_INFO = {
+    "model_params": "params",
+    "model_FLOPs": "flops",
+    "encoder_params": "encoder_params",
+    "encoder_FLOPs": "encoder_flops",
+    "inference_time": "inference_time",
+}
+
+
+@importers.add(
+    "transnas",
+    summary="TransNAS-Bench-101: 4,096 cells and 3,256 macro networks, 7 tasks, curves",
+    reference=_REFERENCE,
+    reads="transnas-bench_v10141024.pth",
+    space="",
+)
+def transnas(path: Path, progress: Progress) -> TableData:
+    """The official file; both spaces, each network by its official name.
+
+    Raises:
+        TableFormatError: the file is damaged, or holds something else.
+        UnsafePickleError: it asks for code; nothing was run.
+    """
+    path = only_file(path, r"transnas-bench.*\.pth", "transnas-bench_v10141024.pth")
+    found = read_torch(path)
+    spaces = found.get("data") if isinstance(found, dict) else None
+    if not isinstance(spaces, dict) or not all(isinstance(s, dict) for s in spaces.values()):
+        raise TableFormatError(f"{path.name} holds no 'data' by space: use the official file.")
+    networks: dict[str, Any] = {}
+    for space in spaces.values():
+        for name, tasks in space.items():
+            if not isinstance(name, str) or name in networks or not isinstance(tasks, dict):
+                raise TableFormatError(f"{path.name}: {str(name)[:60]!r} is no network, or twice.")
+            networks[name] = tasks
+    if not networks:
+        raise TableFormatError(f"{path.name} holds no network: use the official file.")
+    sheet = Sheet(len(networks), path.name)
+    for row, (name, tasks) in enumerate(networks.items()):
+        for task, record in tasks.items():
+            _Place(sheet, row, task, f"{path.name}, {name[:60]}, {str(task)[:30]}").put(record)
+        progress(row + 1, len(networks))
+    metrics, values = sheet.finish(len(networks))
+    counts = ", ".join(f"{len(space)} {str(name)[:20]}" for name, space in spaces.items())
+    return TableData(
+        "transnas",
+        list(networks),
+        metrics,
+        values,
+        facts={"source": f"{path.name}: {counts}", "reference": _REFERENCE},
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the numbers of one network and task go."""
+
+    sheet: Sheet
+    row: int
+    task: Any
+    what: str
+
+    def put(self, record: Any) -> None:
+        """Store the curves and the costs."""
+        curves = record.get("metrics") if isinstance(record, dict) else None
+        if self.task not in _TASKS or not isinstance(curves, dict):
+            raise TableFormatError(f"{self.what}: expected a task and its 'metrics'.")
+        for name, curve in curves.items():
+            values = numbers(curve, f"{self.what}, {str(name)[:30]}")
+            if len(values) > _LONGEST or not isinstance(name, str):
+                raise TableFormatError(f"{self.what}: {len(values)} epochs: use the official file.")
+            epochs = range(1, len(values) + 1)
+            self.sheet.put(_metric(name, self.task), self.row, values, epochs=epochs)
+        info = record.get("model_info") or {}
+        if not isinstance(info, dict):
+            raise TableFormatError(f"{self.what}: 'model_info' is a {type(info).__name__}.")
+        for name, ours in _INFO.items():
+            if name in info:
+                value = number(info[name], f"{self.what}, {name}")
+                metric = Metric(ours, self.task, "", None, "cost", summary=f"{name}, as published")
+                self.sheet.put(metric, self.row, [value])
+
+
+def _metric(name: str, task: str) -> Metric:
+    part, _, rest = name.partition("_")
+    if part not in _PARTS or not rest:
+        return Metric(name, task, "seconds" if name == "time_elapsed" else "", False, "cost")
+    ours = {"valid": "val"}.get(part, part)
+    if rest == "top1":
+        return Metric(f"{ours}_accuracy", task, "fraction", True, split=_PARTS[part], scale=0.01)
+    if rest == "top5":
+        return Metric(f"{ours}_top5", task, "fraction", True, split=_PARTS[part], scale=0.01)
+    better = rest == "neg_loss" or "loss" not in rest
+    unit = "nats" if rest == "loss" and task in ("class_scene", "class_object", "jigsaw") else ""
+    return Metric(f"{ours}_{rest}", task, unit, better, split=_PARTS[part])
