@@ -320,6 +320,19 @@ def test_a_module_that_is_always_wrong(task):
     assert set(result.accuracy["pgd"].values()) == {0.0}
 
 
+def test_no_attack_moves_a_constant_network(task):
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(1, 4)
+
+        def forward(self, x):
+            return self.head(x.new_zeros(len(x), 1))
+
+    result = evaluate(Constant(), task, eps=(8, 64))
+    assert {a for kept in result.accuracy.values() for a in kept.values()} == {result.clean}
+
+
 def test_progress_is_told(task, trained):
     seen = []
     evaluate(trained, task, eps=(1, 2), on_done=lambda name, eps: seen.append((name, eps)))

@@ -67,7 +67,8 @@ def build_digits(
         for result in executor.map(todo, ordered=False):
             if not result.ok:
                 raise WorkerError(
-                    f"The run {result.id} ended with {result.error}: {result.message}"
+                    f"The run {result.id} ended with {result.error}: {result.message} Mend that, "
+                    f"then run again: what is finished is kept."
                 )
             records.add(str(result.id), result.value)
             if on_done is not None:
