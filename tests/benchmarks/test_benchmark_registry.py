@@ -268,3 +268,10 @@ def test_downloads_in_vain(served, tmp_path):
     assert served.asked == []
     (tmp_path / "c.tar").write_bytes(b"by hand")
     assert download_benchmark("served", tmp_path, file="c.tar") == tmp_path / "c.tar"
+
+
+@pytest.mark.parametrize("official", OFFICIAL, ids=lambda o: o.name)
+def test_every_published_benchmark_has_its_importer(official):
+    from foretell.benchmarks.importers import importers
+
+    assert importers.entry(official.name).facts["space"] == official.space

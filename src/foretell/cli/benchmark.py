@@ -116,8 +116,8 @@ def import_table(
 ) -> None:
     """Keep an official file or folder as a table.
 
-    FORMAT is a name such as nats-tss, nb101 or csv; a wrong one gets the list. SOURCE is the file
-    or folder; nothing in it is run.
+    FORMAT is a name such as nats-tss, nb101 or csv: 'foretell list importers' gives all, and which
+    file or folder SOURCE should be. Nothing in it is run.
     """
     from foretell.benchmarks import import_benchmark
     from foretell.cli._progress import progress

@@ -11,6 +11,7 @@ KINDS = {
     "proxies": "foretell.proxies:proxies",
     "searchers": "foretell.search:searchers",
     "data": "foretell.data:sources",
+    "importers": "foretell.benchmarks.importers:importers",
     "attacks": "foretell.robustness:attacks",
 }
 """Kind -> where its registry is."""
