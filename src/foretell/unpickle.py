@@ -145,12 +145,25 @@ def _ordered(machine: "_Machine", pairs: Any = ()) -> dict[Any, Any]:
     return made
 
 
+def _set(machine: "_Machine", items: Any = ()) -> set[Any]:
+    machine.spend(len(items))
+    for item in items:
+        _check_key(item)
+    return set(items)
+
+
+def _no_bytes(machine: "_Machine") -> bytes:
+    return b""
+
+
 _CORES = ("core", "_core")
 _ALLOWED: dict[str, Any] = {
     "numpy.dtype": _dtype,
     "numpy.ndarray": None,
     "_codecs.encode": _latin1,
     "collections.OrderedDict": _ordered,
+    **{f"{place}.set": _set for place in ("__builtin__", "builtins")},
+    **{f"{place}.bytes": _no_bytes for place in ("__builtin__", "builtins")},
     **{f"numpy.{core}.multiarray._reconstruct": _reconstruct for core in _CORES},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in _CORES},
     **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in _CORES},
