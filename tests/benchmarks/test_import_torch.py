@@ -162,7 +162,7 @@ def test_transnas_in_the_official_layout(tmp_path, zipped):
     path = save(tmp_path / "transnas-bench_v10141024.pth", transnas_content(), zipped)
     table = read_benchmark("transnas", path)
     assert table.texts == ["64-1234-basic", "64-41414-1_02_333"]
-    assert "1 macro, 1 micro" in table.facts["source"]
+    assert "1 'macro', 1 'micro'" in table.facts["source"]
     accuracy = table.metrics["class_object/val_accuracy"]
     assert (accuracy.epochs, accuracy.scale, accuracy.split) == ((1, 2, 3), 0.01, "val")
     np.testing.assert_array_equal(table.values[accuracy.key][:, 0], [[11, 12, 13], [21, 22, 23]])

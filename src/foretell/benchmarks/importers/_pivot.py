@@ -24,6 +24,7 @@ _SCHEDULE = ("hp", "budget")
 _SEED = ("seed", "repeat", "run")
 _EPOCH = ("epoch",)
 _MOST_DATASETS = 64
+_MOST_KEYS = 64
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,10 @@ def _key(
     spare += [c for c in columns.numbers if c not in (*key, *inner) and _is_whole(columns, c)]
     if not key and spare and spare[0] in columns.texts:
         key = [spare.pop(0)]
-    count, total = 0, None
+    spare, count = spare[:_MOST_KEYS], 0
     while True:
         parts = [*[_codes(columns, c) for c in key], *codes]
-        total = _join(parts) if parts else np.zeros(len(columns), dtype=np.int64)
-        found = len(np.unique(total))
+        found = len(np.unique(_join(parts))) if parts else 1
         if found == len(columns):
             return tuple(key)
         if not spare:

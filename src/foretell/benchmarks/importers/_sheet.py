@@ -1,5 +1,6 @@
 """Collecting what a file says, in any order, into one array per metric."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,10 +12,11 @@ from foretell.benchmarks._base import Metric
 from foretell.errors import TableFormatError
 from foretell.types import Array
 
-__all__ = ["Sheet", "number", "numbers"]
+__all__ = ["Sheet", "number", "numbers", "shown"]
 
-_LARGEST_TABLE = 8 << 30
+_LARGEST_TABLE = 4 << 30
 _MOST_SEEDS = 64
+_MOST_METRICS = 5_000
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Sheet:
     rows: int
     what: str
     _blocks: dict[str, _Block] = field(default_factory=dict)
+    _size: int = 0
 
     def put(
         self,
@@ -64,6 +67,11 @@ class Sheet:
         if block is None:
             block = _Block(metric, [seed], sorted(set(epochs)), np.empty((0, 0, 0)))
             self._blocks[metric.key] = block
+            if len(self._blocks) > _MOST_METRICS:
+                raise TableFormatError(
+                    f"{self.what}: more than {_MOST_METRICS} metrics, which no benchmark has: use "
+                    f"the official file."
+                )
             self._resize(block)
         if row >= len(block.values):
             if row >= self.rows:
@@ -120,8 +128,8 @@ class Sheet:
         self._replace(block, shape, (slice(None), columns))
 
     def _replace(self, block: _Block, shape: tuple[int, int, int], places: Any) -> None:
-        size = sum(b.values.nbytes for b in self._blocks.values() if b is not block)
-        if size + 8 * int(np.prod(shape, dtype=object)) > _LARGEST_TABLE:
+        self._size += 8 * math.prod(shape) - block.values.nbytes
+        if self._size > _LARGEST_TABLE:
             raise TableFormatError(
                 f"{self.what}: the table would take more than {_LARGEST_TABLE >> 30} GiB, which no "
                 f"benchmark does: use the official file."
@@ -133,6 +141,19 @@ class Sheet:
             part = made[: len(old), : old.shape[1]][:, seeds]
             part[..., epochs if epochs != slice(None) else slice(old.shape[2])] = old
         block.values = made
+
+
+def shown(value: Any) -> str:
+    """A value of a file for a message: short, whatever it is."""
+    if isinstance(value, str):
+        return repr(value[:60])
+    if value is None or isinstance(value, bool | float):
+        return str(value)
+    if isinstance(value, int) and abs(value) < 1 << 63:
+        return str(value)
+    if isinstance(value, tuple) and len(value) < 4 and not any(isinstance(v, tuple) for v in value):
+        return f"({', '.join(map(shown, value))})"
+    return f"something of the type {type(value).__name__}"
 
 
 def number(value: Any, what: str) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from foretell.benchmarks._base import Metric, Split
-from foretell.benchmarks.importers._sheet import Sheet, number, numbers
+from foretell.benchmarks.importers._sheet import Sheet, number, numbers, shown
 from foretell.errors import TableFormatError
 from foretell.types import Array
 
@@ -48,7 +48,7 @@ def put_trials(sheet: Sheet, row: int, record: Any, suffix: str, what: str) -> N
         dataset, seed = key if isinstance(key, tuple) and len(key) == 2 else (None, None)
         if dataset not in DATASETS or not isinstance(seed, int) or not 0 <= seed < 10_000:
             raise TableFormatError(
-                f"{what}: a trial is named {str(key)[:80]}, but expected a pair such as "
+                f"{what}: a trial is named {shown(key)}, but expected a pair such as "
                 f"('cifar10', 777)."
             )
         if not isinstance(trial, dict):
@@ -61,7 +61,7 @@ def _put_trial(
 ) -> None:
     count = trial.get("epochs")
     if not isinstance(count, int) or not 0 < count <= _MOST_EPOCHS:
-        raise TableFormatError(f"{what}: {str(count)[:20]!r} epochs: use the official file.")
+        raise TableFormatError(f"{what}: {shown(count)} epochs: use the official file.")
     for name, field in (("accuracy", "train_acc1es"), ("loss", "train_losses")):
         epochs, values = _curve(trial.get(field), count, f"{what}, {field}")
         metric = _quality(f"train_{name}", dataset, suffix, "train")
@@ -123,7 +123,7 @@ def _evaluations(
         place = _place(key) if isinstance(key, str) else None
         if place is None:
             raise TableFormatError(
-                f"{what}: {field} has a key {str(key)[:40]!r}, but expected such as 'x-valid@11'."
+                f"{what}: {field} has a key {shown(key)}, but expected such as 'x-valid@11'."
             )
         parts.setdefault(place[0], {})[place[1]] = value
     return {part: _curve(curve, count, f"{what}, {field}") for part, curve in parts.items()}

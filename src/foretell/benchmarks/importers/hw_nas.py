@@ -10,7 +10,7 @@ from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file, read_pickle
 from foretell.benchmarks.importers._names import dataset_name
-from foretell.benchmarks.importers._sheet import numbers
+from foretell.benchmarks.importers._sheet import numbers, shown
 from foretell.errors import TableFormatError
 from foretell.spaces import get_space
 
@@ -44,7 +44,7 @@ def hw_nas(path: Path, progress: Progress) -> TableData:
     metrics: dict[str, Metric] = {}
     values: dict[str, Any] = {}
     for done, (dataset, columns) in enumerate(datasets.items()):
-        what = f"{path.name}, {str(dataset)[:30]}"
+        what = f"{path.name}, {shown(dataset)}"
         if not isinstance(columns, dict) or not isinstance(dataset, str):
             raise TableFormatError(f"{what}: expected costs by name: use the official file.")
         here = _texts(columns.get("config"), what)
@@ -56,7 +56,7 @@ def hw_nas(path: Path, progress: Progress) -> TableData:
                 continue
             match = _METRIC.fullmatch(name) if isinstance(name, str) else None
             if match is None:
-                raise TableFormatError(f"{what}: {str(name)[:40]!r} is no latency or energy.")
+                raise TableFormatError(f"{what}: {shown(name)} is no latency or energy.")
             content = numbers(column, f"{what}, {name}")
             if len(content) != len(texts):
                 raise TableFormatError(

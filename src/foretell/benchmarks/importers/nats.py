@@ -9,7 +9,7 @@ import numpy as np
 from foretell.benchmarks._base import TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import read_pickle_bz2
-from foretell.benchmarks.importers._sheet import Sheet
+from foretell.benchmarks.importers._sheet import Sheet, shown
 from foretell.benchmarks.importers._trials import put_trials
 from foretell.errors import MissingDataError, TableFormatError
 from foretell.spaces import get_space
@@ -145,7 +145,7 @@ def _put(
             raise TableFormatError(f"{what}: the schedule {schedule} holds no trials.")
         if trials.get("arch_index") != index or trials.get("arch_str") != name:
             raise TableFormatError(
-                f"{what} holds network {str(trials.get('arch_index'))[:20]}, "
-                f"{str(trials.get('arch_str'))[:90]}, but the meta file says {name}."
+                f"{what} holds network {shown(trials.get('arch_index'))}, "
+                f"{shown(trials.get('arch_str'))}, but the meta file says {name}."
             )
         put_trials(sheet, row, trials, schedules[schedule], f"{what}, {schedule} epochs")

@@ -13,7 +13,7 @@ import numpy as np
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._protobuf import fields
-from foretell.benchmarks.importers._sheet import Sheet
+from foretell.benchmarks.importers._sheet import Sheet, shown
 from foretell.benchmarks.importers._tfrecord import read_records
 from foretell.errors import TableFormatError
 
@@ -85,8 +85,8 @@ def _put(sheet: Sheet, cells: _Cells, record: bytes, what: str) -> None:
         found = json.loads(record)
         name, budget, adjacency, operations, packed = found
         content = list(fields(base64.b64decode(packed, validate=False)))
-        if not _HASH.fullmatch(name) or budget not in _BUDGETS or isinstance(budget, bool):
-            raise ValueError(f"{str(name)[:40]!r} trained for {str(budget)[:10]} epochs")
+        if not _HASH.fullmatch(name) or type(budget) is not int or budget not in _BUDGETS:
+            raise ValueError(f"{shown(name)} trained for {shown(budget)} epochs")
         _check_cell(adjacency, operations)
         points = [list(fields(v)) for n, v in content if n == 1 and isinstance(v, bytes)]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -144,7 +144,7 @@ def _put_curves(
     for point in points:
         found = [v for n, v in point if n == 1 and isinstance(v, float)]
         if len(found) != 1 or not 0 <= found[0] <= budget or found[0] != int(found[0]):
-            raise TableFormatError(f"{what}: an evaluation after {str(found)[:40]} epochs.")
+            raise TableFormatError(f"{what}: an evaluation after {shown(tuple(found[:3]))} epochs.")
         epochs.append(int(found[0]))
     if not epochs or len(set(epochs)) != len(epochs):
         raise TableFormatError(f"{what}: a training with {len(epochs)} evaluations, or one twice.")

@@ -9,7 +9,7 @@ import numpy as np
 from foretell.benchmarks._base import TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file
-from foretell.benchmarks.importers._sheet import Sheet
+from foretell.benchmarks.importers._sheet import Sheet, shown
 from foretell.benchmarks.importers._torch_file import read_torch
 from foretell.benchmarks.importers._trials import put_trials
 from foretell.benchmarks.importers.nats import read_names
@@ -90,7 +90,7 @@ class _Reader:
         if set(record) != set(_SCHEDULES):
             return
         if not 0 <= index < _NETWORKS or index in self.rows:
-            raise TableFormatError(f"{self.what}: a network {str(index)[:20]}, or one twice.")
+            raise TableFormatError(f"{self.what}: a network {shown(index)}, or one twice.")
         what = f"{self.what}, network {index}"
         row = self.rows[index] = len(self.rows)
         for schedule, suffix in _SCHEDULES.items():

@@ -7,7 +7,7 @@ from typing import Any
 from foretell.benchmarks._base import Metric, Split, TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file
-from foretell.benchmarks.importers._sheet import Sheet, number, numbers
+from foretell.benchmarks.importers._sheet import Sheet, number, numbers, shown
 from foretell.benchmarks.importers._torch_file import read_torch
 from foretell.errors import TableFormatError
 
@@ -52,17 +52,17 @@ def transnas(path: Path, progress: Progress) -> TableData:
     for space in spaces.values():
         for name, tasks in space.items():
             if not isinstance(name, str) or name in networks or not isinstance(tasks, dict):
-                raise TableFormatError(f"{path.name}: {str(name)[:60]!r} is no network, or twice.")
+                raise TableFormatError(f"{path.name}: {shown(name)} is no network, or twice.")
             networks[name] = tasks
     if not networks:
         raise TableFormatError(f"{path.name} holds no network: use the official file.")
     sheet = Sheet(len(networks), path.name)
     for row, (name, tasks) in enumerate(networks.items()):
         for task, record in tasks.items():
-            _Place(sheet, row, task, f"{path.name}, {name[:60]}, {str(task)[:30]}").put(record)
+            _Place(sheet, row, task, f"{path.name}, {name[:60]}, {shown(task)}").put(record)
         progress(row + 1, len(networks))
     metrics, values = sheet.finish(len(networks))
-    counts = ", ".join(f"{len(space)} {str(name)[:20]}" for name, space in spaces.items())
+    counts = ", ".join(f"{len(space)} {shown(name)}" for name, space in spaces.items())
     return TableData(
         "transnas",
         list(networks),
@@ -87,7 +87,7 @@ class _Place:
         if self.task not in _TASKS or not isinstance(curves, dict):
             raise TableFormatError(f"{self.what}: expected a task and its 'metrics'.")
         for name, curve in curves.items():
-            values = numbers(curve, f"{self.what}, {str(name)[:30]}")
+            values = numbers(curve, f"{self.what}, {shown(name)}")
             if len(values) > _LONGEST or not isinstance(name, str):
                 raise TableFormatError(f"{self.what}: {len(values)} epochs: use the official file.")
             epochs = range(1, len(values) + 1)
