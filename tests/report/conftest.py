@@ -312,7 +312,8 @@ class Browser:
         self.call("Page.navigate", url=Path(path).resolve().as_uri())
         drawn = (
             "document.readyState === 'complete' && !!document.getElementById('figures') && "
-            "[...document.querySelectorAll('.plot')].every(p => p.querySelector('.main-svg'))"
+            "[...document.querySelectorAll('.plot')]"
+            ".every(p => !p.checkVisibility() || p.querySelector('.main-svg'))"
         )
         end = time.monotonic() + 40
         while not self.run(drawn):
