@@ -82,6 +82,8 @@ class _Dtype:
     def build(self, state: Any) -> None:
         order = state[1]
         self.order = order.decode("ascii") if isinstance(order, bytes) else order
+        if self.order not in ("<", ">", "|", "="):
+            raise ValueError("a byte order that is none")
 
     def real(self) -> np.dtype[Any]:
         if self.code not in _CODES:

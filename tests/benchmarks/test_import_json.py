@@ -149,6 +149,9 @@ def test_what_meta_may_not_hold(tmp_path, meta, words):
         ({"cifar10": {"fgsm@Linf": {"accuracy": {"0": [1]}}}}, "other 'epsilons'"),
         ({"cifar10": {"fgsm@Linf": {"accuracy": {"0": ["1", 2]}}}}, "a number"),
         ({"cifar10": {"fog": {"accuracy": {"0": [0.5] * 65}}}}, "65 strengths"),
+        ({"mnist": {"fog": {"accuracy": {}}}}, "not in the dataset"),
+        ({"cifar10": {"fig": {"accuracy": {}}}}, "not in the dataset"),
+        ({"cifar10": {"fog": {"speed": {}}}}, "not in the dataset"),
     ],
 )
 def test_what_accuracies_may_not_hold(tmp_path, content, words):
@@ -199,7 +202,7 @@ def hw(change):
     [
         ([], TableFormatError, "no 'nasbench201'"),
         ({"nasbench201": {}}, TableFormatError, "no 'nasbench201'"),
-        ({"nasbench201": {"cifar10": []}}, TableFormatError, "costs by name"),
+        ({"nasbench201": {"cifar10": []}}, TableFormatError, "a dataset's costs"),
         (hw(lambda d: d["cifar10"].pop("config")), TableFormatError, "no list 'config'"),
         (hw(lambda d: d["cifar10"]["config"].append({})), TableFormatError, "without 'arch_str'"),
         (

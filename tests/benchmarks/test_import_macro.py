@@ -8,7 +8,13 @@ import pytest
 from foretell.benchmarks.importers import read_benchmark
 from foretell.errors import MissingDataError, TableFormatError
 
-GOOD = {"test_acc": [90.0, 91.0, 92.5], "mean_acc": 91.2, "std": 0.1, "params": 10, "flops": 20}
+GOOD = {
+    "test_acc": [90.0, 91.0, 92.5],
+    "mean_acc": 273.5 / 3,
+    "std": 0.1,
+    "params": 10,
+    "flops": 20,
+}
 
 
 def write(path, value):
@@ -33,7 +39,10 @@ def test_the_official_file_is_the_published_table(validation_data):
 
 
 def test_a_small_file_and_a_folder(tmp_path):
-    write(tmp_path / "nas-bench-macro_cifar10.json", {"00": GOOD, "01": {**GOOD, "test_acc": [1]}})
+    write(
+        tmp_path / "nas-bench-macro_cifar10.json",
+        {"00": GOOD, "01": {**GOOD, "test_acc": [1], "mean_acc": 1}},
+    )
     table = read_benchmark("nb-macro", tmp_path)
     assert table.texts == ["00", "01"]
     nan = np.nan
@@ -59,6 +68,8 @@ def test_a_small_file_and_a_folder(tmp_path):
         ({"00": {**GOOD, "test_acc": []}}, "0 runs"),
         ({"00": {**GOOD, "test_acc": ["1"]}}, "should be a number"),
         ({"00": {**GOOD, "params": "1"}}, "should be a number"),
+        ({"00": {**GOOD, "mean_acc": 91}}, "is not the mean"),
+        ({"00": {**GOOD, "mean_acc": None}}, "is not the mean"),
     ],
 )
 def test_what_is_no_such_file(tmp_path, content, words):

@@ -17,7 +17,10 @@ from foretell.spaces import get_space
 __all__ = ["hw_nas"]
 
 _REFERENCE = "Li et al., HW-NAS-Bench, ICLR 2021"
-_METRIC = re.compile(r"([a-z0-9]+)_(latency|energy|arithmetic_intensity)", re.ASCII)
+_DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
+_METRIC = re.compile(
+    r"(edgegpu|raspi4|edgetpu|pixel3|eyeriss|fpga)_(latency|energy|arithmetic_intensity)"
+)
 _UNITS = {"latency": "ms", "energy": "mJ", "arithmetic_intensity": ""}
 
 
@@ -45,8 +48,8 @@ def hw_nas(path: Path, progress: Progress) -> TableData:
     values: dict[str, Any] = {}
     for done, (dataset, columns) in enumerate(datasets.items()):
         what = f"{path.name}, {shown(dataset)}"
-        if not isinstance(columns, dict) or not isinstance(dataset, str):
-            raise TableFormatError(f"{what}: expected costs by name: use the official file.")
+        if not isinstance(columns, dict) or dataset not in _DATASETS:
+            raise TableFormatError(f"{what}: expected a dataset's costs: use the official file.")
         here = _texts(columns.get("config"), what)
         if texts and here != texts:
             raise TableFormatError(f"{what}: the networks are not those of the other datasets.")

@@ -40,6 +40,9 @@ def nb_macro(path: Path, progress: Progress) -> TableData:
         if not 1 <= len(runs) <= 16:
             raise TableFormatError(f"{what}: {len(runs)} runs, but expected three.")
         accuracy = Metric("test_accuracy", _DATASET, "fraction", True, split="test", scale=0.01)
+        mean = number(record.get("mean_acc"), f"{what}, mean_acc")
+        if not abs(float(runs.mean()) - mean) < 1e-3:
+            raise TableFormatError(f"{what}: 'mean_acc' is not the mean of 'test_acc': damaged.")
         for seed, value in enumerate(runs.tolist()):
             sheet.put(accuracy, row, [value], seed=seed)
         for field in ("params", "flops"):

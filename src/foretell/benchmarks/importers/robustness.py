@@ -18,6 +18,14 @@ __all__ = ["robustness"]
 
 _REFERENCE = "Jung et al., Neural Architecture Design and Robustness: A Dataset, ICLR 2023"
 _LARGEST = 256 << 20
+_DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
+_ATTACKS = (
+    "clean", "aa_apgd-ce@Linf", "aa_square@Linf", "fgsm@Linf", "pgd@Linf", "brightness",
+    "contrast", "defocus_blur", "elastic_transform", "fog", "frost", "gaussian_noise",
+    "glass_blur", "impulse_noise", "jpeg_compression", "motion_blur", "pixelate", "shot_noise",
+    "snow", "zoom_blur",
+)  # fmt: skip
+_MEASURES = ("accuracy", "confidence", "cm")
 _MOST_STEPS = 64
 
 
@@ -93,6 +101,12 @@ def _put(sheet: Sheet, found: Json, epsilons: Any, places: dict[str, list[int]],
     for dataset, attacks in _items(found, what):
         for attack, measures in _items(attacks, what):
             for measure, networks in _items(measures, what):
+                known = dataset in _DATASETS and attack in _ATTACKS and measure in _MEASURES
+                if not known:
+                    raise TableFormatError(
+                        f"{what}: {dataset[:20]!r}, {attack[:20]!r}, {measure[:20]!r} are not in "
+                        f"the dataset: use the official file."
+                    )
                 if measure != "accuracy":
                     continue
                 steps = epsilons.get(attack) if isinstance(epsilons, dict) else None

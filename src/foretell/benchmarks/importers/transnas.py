@@ -48,6 +48,9 @@ def transnas(path: Path, progress: Progress) -> TableData:
     spaces = found.get("data") if isinstance(found, dict) else None
     if not isinstance(spaces, dict) or not all(isinstance(s, dict) for s in spaces.values()):
         raise TableFormatError(f"{path.name} holds no 'data' by space: use the official file.")
+    known = found.get("metrics_dict")
+    if not isinstance(known, dict) or not all(isinstance(m, list) for m in known.values()):
+        raise TableFormatError(f"{path.name} holds no 'metrics_dict': use the official file.")
     networks: dict[str, Any] = {}
     for space in spaces.values():
         for name, tasks in space.items():
@@ -59,7 +62,8 @@ def transnas(path: Path, progress: Progress) -> TableData:
     sheet = Sheet(len(networks), path.name)
     for row, (name, tasks) in enumerate(networks.items()):
         for task, record in tasks.items():
-            _Place(sheet, row, task, f"{path.name}, {name[:60]}, {shown(task)}").put(record)
+            what = f"{path.name}, {name[:60]}, {shown(task)}"
+            _Place(sheet, row, task, known.get(task), what).put(record)
         progress(row + 1, len(networks))
     metrics, values = sheet.finish(len(networks))
     counts = ", ".join(f"{len(space)} {shown(name)}" for name, space in spaces.items())
@@ -79,17 +83,23 @@ class _Place:
     sheet: Sheet
     row: int
     task: Any
+    metrics: Any
     what: str
 
     def put(self, record: Any) -> None:
         """Store the curves and the costs."""
         curves = record.get("metrics") if isinstance(record, dict) else None
-        if self.task not in _TASKS or not isinstance(curves, dict):
+        if self.task not in _TASKS or self.metrics is None or not isinstance(curves, dict):
             raise TableFormatError(f"{self.what}: expected a task and its 'metrics'.")
         for name, curve in curves.items():
             values = numbers(curve, f"{self.what}, {shown(name)}")
-            if len(values) > _LONGEST or not isinstance(name, str):
-                raise TableFormatError(f"{self.what}: {len(values)} epochs: use the official file.")
+            if not isinstance(name, str) or name not in self.metrics:
+                raise TableFormatError(f"{self.what}: no metric {shown(name)} in 'metrics_dict'.")
+            if len(values) > _LONGEST or len(values) != record.get("total_epochs"):
+                raise TableFormatError(
+                    f"{self.what}: {len(values)} values of {name}, but "
+                    f"{shown(record.get('total_epochs'))} epochs: use the official file."
+                )
             epochs = range(1, len(values) + 1)
             self.sheet.put(_metric(name, self.task), self.row, values, epochs=epochs)
         info = record.get("model_info") or {}
