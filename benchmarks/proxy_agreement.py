@@ -7,7 +7,8 @@ did (their loader was shuffled at every query); ``--one-batch`` gives all networ
 same one, which is how foretell scores a pool, and ``--all`` adds the proxies that have no published
 values. ``--augment`` crops and mirrors the images at random, as NASLib's loader of training images
 did. Rows are appended to a CSV file as they come; running the same command again goes on where
-it stopped.
+it stopped. A second table has the correlations of own and published scores with the CIFAR-10 test
+accuracy of the same networks, and the bootstrap interval of their difference.
 
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv --table
@@ -18,6 +19,7 @@ Needs duckdb and the validation data (nb201.parquet, cifar10_10000_2000.npz).
 import argparse
 import csv
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +29,7 @@ import torch
 
 from foretell.arch import Arch
 from foretell.data import Split, Task, load_task
-from foretell.metrics import spearman
+from foretell.metrics import Correlation, bootstrap_of, kendall, spearman
 from foretell.proxies import Batches, make_batches, proxies, score
 from foretell.proxies._heap import kept_heap
 from foretell.rng import stream, stream_seed
@@ -35,6 +37,7 @@ from foretell.spaces import get_space
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FORETELL_VALIDATION_DATA") or ROOT.parent / "shared" / "data")
+Correlate = Callable[[np.ndarray, np.ndarray], Correlation]
 SUITE = (
     *("epe_nas", "fisher", "flops", "grad_norm", "grasp", "jacov", "l2_norm"),
     *("nwot", "params", "plain", "snip", "synflow"),
@@ -141,6 +144,50 @@ def table(archs: list[Arch], seeds: list[int], published: dict[str, np.ndarray],
         print(f"| {name} | {other:.4f} | {itself:.4f} | {other - itself:+.4f} |")
 
 
+def accuracy(archs: list[Arch]) -> np.ndarray:
+    """CIFAR-10 test accuracies after the full training, (n,)."""
+    rows = duckdb.sql(f"SELECT arch, test_acc_cifar10 FROM '{DATA / 'nb201.parquet'}'").fetchall()
+    known = dict(rows)
+    space = get_space("nb201")
+    return np.array([known[space.format(a)] for a in archs])
+
+
+def accuracy_table(
+    archs: list[Arch], seeds: list[int], published: dict[str, np.ndarray], out: Path
+) -> None:
+    """Print, for own and published scores, how they order the networks by accuracy."""
+    found = read(out)
+    kept = [i for i, a in enumerate(archs) if all((str(a), s) in found for s in seeds)]
+    truth = accuracy([archs[i] for i in kept])
+    print(f"\n{len(kept)} networks, with CIFAR-10 test accuracy; own: mean of seeds {seeds};")
+    print("95 % interval of own - published by 1,000 resamples of the networks\n")
+    print(
+        "| proxy | Spearman own | published | difference | Kendall own | published | difference |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for name, values in published.items():
+        if not kept or name not in found[str(archs[kept[0]]), seeds[0]]:
+            continue
+        mine = [np.array([found[str(archs[i]), s][name] for i in kept]) for s in seeds]
+        cells = []
+        for kind in (spearman, kendall):
+
+            def own(*columns: np.ndarray, kind: Correlate = kind) -> float:
+                return float(np.mean([kind(c, columns[-1]).value for c in columns[:-1]]))
+
+            def difference(*columns: np.ndarray, kind: Correlate = kind) -> float:
+                return own(*columns[:-2], columns[-1], kind=kind) - kind(*columns[-2:]).value
+
+            theirs = values[kept]
+            ends = bootstrap_of(difference, (*mine, theirs, truth), stream(0, "difference", name))
+            cells += [
+                f"{own(*mine, truth, kind=kind):.3f}",
+                f"{kind(theirs, truth).value:.3f}",
+                f"{ends.value:+.3f} ({ends.low:+.3f} to {ends.high:+.3f})",
+            ]
+        print(f"| `{name}` | {' | '.join(cells)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nets", type=int, default=300)
@@ -168,6 +215,7 @@ def main() -> None:
                 augment=options.augment,
             )
     table(archs, options.seeds, published, options.out)
+    accuracy_table(archs, options.seeds, published, options.out)
 
 
 if __name__ == "__main__":
