@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -146,6 +147,11 @@ def read_parquet(
         import duckdb
     except ImportError as error:
         raise MissingExtraError("duckdb", "store", "Reading Parquet") from error
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(-min(4, path.stat().st_size), os.SEEK_END)
+        if head != b"PAR1" or file.read() != b"PAR1":
+            raise TableFormatError(f"{path.name} is no whole Parquet file: get it again.")
     try:
         with duckdb.connect(config={"memory_limit": "2GB", "threads": 1}) as db:
             columns = _fetch(db, path, progress)

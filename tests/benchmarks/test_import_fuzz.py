@@ -1,0 +1,249 @@
+"""A thousand damaged files of every format: a typed error or a table, never anything else.
+
+Where a format carries checksums, the table must be the one before the damage. Where it carries
+none, a changed digit cannot be told from data: then the table must at least be a valid one.
+"""
+
+import json
+import pickle
+import resource
+import shutil
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from import_writers import (
+    HASHES,
+    hw_nas_content,
+    nb101_record,
+    nb201_content,
+    suite_zero_content,
+    transnas_content,
+    write_folder,
+    write_robustness,
+    write_tfrecord,
+)
+
+from foretell.benchmarks.importers import importers, read_benchmark
+from foretell.errors import ForetellError
+
+MUTATIONS = 1_000
+LONGEST = 5.0
+MOST_MEMORY = 400_000  # KiB
+
+
+def flip(data, rng):
+    data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+
+
+def replace_byte(data, rng):
+    data[rng.integers(len(data))] = int(rng.integers(256))
+
+
+def cut(data, rng):
+    del data[rng.integers(len(data)) :]
+
+
+def insert(data, rng):
+    place = int(rng.integers(len(data) + 1))
+    data[place:place] = rng.bytes(int(rng.integers(1, 9)))
+
+
+def delete(data, rng):
+    place = int(rng.integers(len(data)))
+    del data[place : place + int(rng.integers(1, 40))]
+
+
+def zero(data, rng):
+    place = int(rng.integers(len(data)))
+    part = data[place : place + int(rng.integers(1, 40))]
+    data[place : place + len(part)] = bytes(len(part))
+
+
+def double(data, rng):
+    place = int(rng.integers(len(data)))
+    data[place:place] = data[place : place + int(rng.integers(1, 60))]
+
+
+def digit(data, rng):
+    """What text formats cannot notice."""
+    places = [i for i, b in enumerate(data) if 48 <= b < 58]
+    if places:
+        data[places[rng.integers(len(places))]] = int(rng.integers(48, 58))
+
+
+KINDS = [flip, replace_byte, cut, insert, delete, zero, double, digit]
+
+
+def damage(content, rng):
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 4))):
+        if data:
+            KINDS[rng.integers(len(KINDS))](data, rng)
+    return bytes(data)
+
+
+def same(first, second):
+    return (
+        list(first.texts) == list(second.texts)
+        and first.metrics == second.metrics
+        and all(
+            np.array_equal(v, second.values[k], equal_nan=True) for k, v in first.values.items()
+        )
+    )
+
+
+def check(table):
+    assert len(set(table.texts)) == len(table.texts) > 0
+    assert table.metrics.keys() == table.values.keys()
+    for key, metric in table.metrics.items():
+        assert metric.key == key
+        assert list(metric.epochs) == sorted(set(metric.epochs))
+        assert len(set(metric.seeds)) == len(metric.seeds)
+        shape = (len(table.texts), len(metric.seeds), len(metric.epochs))
+        assert table.values[key].shape == shape
+        assert table.values[key].dtype.kind == "f"
+    assert (table.genes is None) == (not table.space)
+    assert table.genes is None or len(table.genes) == len(table.texts)
+
+
+def fuzz(importer, path, files, times, *, sure, seed=0):
+    """Damage one file at a time; returns how many gave an error, the same table, another one."""
+    rng = np.random.default_rng(seed)
+    original = read_benchmark(importer, path)
+    check(original)
+    contents = {file: file.read_bytes() for file in files}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    counts = {"error": 0, "same": 0, "other": 0}
+    for number in range(times):
+        file = files[number % len(files)]
+        damaged = damage(contents[file], rng)
+        file.write_bytes(damaged)
+        start = time.process_time()
+        try:
+            table = read_benchmark(importer, path)
+        except ForetellError:
+            counts["error"] += 1
+        else:
+            check(table)
+            alike = same(table, replace(original, name=table.name))
+            assert alike or not sure, (number, damaged)
+            counts["same" if alike else "other"] += 1
+        assert time.process_time() - start < LONGEST, (number, damaged)
+        file.write_bytes(contents[file])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < MOST_MEMORY
+    assert counts["error"] > times * 0.3
+    return counts
+
+
+# --- small files in the official layouts ----------------------------------------------------------
+
+
+def build(importer, folder):
+    """Path to give to the importer, its files, and whether checksums protect them."""
+    folder.mkdir()
+    path, sure = folder / "file", False
+    if importer == "nats-tss":
+        path = write_folder(folder / "nats")
+        return path, sorted(path.iterdir()), True
+    if importer == "nats-sss":
+        shutil.copytree(build_sizes(folder), path)
+        return path, sorted(path.iterdir()), True
+    if importer == "nb101":
+        records = [nb101_record(HASHES[i], b) for i in range(3) for b in (4, 108)]
+        write_tfrecord(path, records)
+        sure = True
+    elif importer in ("nb201", "transnas", "nb201-old", "transnas-old"):
+        torch = pytest.importorskip("torch")
+        content = nb201_content() if importer.startswith("nb201") else transnas_content()
+        sure = not importer.endswith("old")
+        torch.save(content, path, _use_new_zipfile_serialization=sure)
+    elif importer == "suite-zero":
+        path = folder / "zc_nasbench201.json"
+        path.write_text(json.dumps(suite_zero_content()))
+    elif importer == "nb201-robustness":
+        path = write_robustness(folder / "robust")
+        return path, sorted(path.rglob("*.json")), False
+    elif importer == "hw-nas":
+        path.write_bytes(pickle.dumps(hw_nas_content()))
+    elif importer == "nb-macro":
+        record = {"test_acc": [90.5, 91.5], "mean_acc": 91.0, "params": 1000, "flops": 2000}
+        path.write_text(json.dumps({"00120012": record, "11111111": record, "22222222": record}))
+    elif importer == "csv":
+        path.write_text("arch,val_acc,params\n" + "".join(f"n{i},{i}.5,{i}00\n" for i in range(9)))
+    elif importer == "parquet":
+        duckdb = pytest.importorskip("duckdb")
+        duckdb.sql(
+            f"COPY (SELECT 'n' || i AS arch, i / 2 AS val_acc, [i, 1.5] AS loss "
+            f"FROM range(40) r(i)) TO '{path}' (FORMAT parquet)"
+        )
+    return path, [path], sure
+
+
+def build_sizes(folder):
+    import import_writers as writers
+
+    cells = writers.CELLS
+    try:
+        writers.CELLS = ["8:8:8:8:8", "8:8:8:8:16"]
+        records = [writers.record(0), writers.record(1)]
+        records = [{"90": r["200"], "12": r["12"], "01": r["12"]} for r in records]
+        meta = {"meta_archs": writers.CELLS, "arch2infos": None}
+        return writers.write_folder(folder / "sizes", records, meta)
+    finally:
+        writers.CELLS = cells
+
+
+FORMATS = [n for n in importers.names() if n != "parquet"] + ["nb201-old", "transnas-old"]
+
+
+@pytest.mark.parametrize("importer", FORMATS)
+def test_damaged_files_are_typed_errors_or_tables(tmp_path, importer):
+    path, files, sure = build(importer, tmp_path / "f")
+    counts = fuzz(importer.removesuffix("-old"), path, files, MUTATIONS, sure=sure)
+    assert sum(counts.values()) == MUTATIONS
+    print(importer, counts)
+
+
+@pytest.mark.slow
+def test_damaged_parquet_files_are_typed_errors_or_tables(tmp_path):
+    path, files, sure = build("parquet", tmp_path / "f")
+    print("parquet", fuzz("parquet", path, files, MUTATIONS, sure=sure))
+
+
+# --- the real samples -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("importer", "names", "times", "sure"),
+    [
+        (
+            "nats-tss",
+            ["nats-bench/tss-meta.pickle.pbz2", "nats-bench/tss-000011.pickle.pbz2"],
+            60,
+            True,
+        ),
+        (
+            "nats-sss",
+            ["nats-bench/sss-meta.pickle.pbz2", "nats-bench/sss-000011.pickle.pbz2"],
+            60,
+            True,
+        ),
+        ("nb101", ["ec-nas/energy_4V9E.tfrecord"], 40, True),
+        ("nb-macro", ["nas-bench-macro_cifar10.json"], 30, False),
+        ("csv", ["timm/results-imagenet.csv"], 60, False),
+        ("parquet", ["nb201_curves_200.parquet"], 60, False),
+    ],
+)
+def test_damaged_samples_are_typed_errors_or_tables(
+    tmp_path, validation_data, importer, names, times, sure
+):
+    if importer == "parquet":
+        pytest.importorskip("duckdb")
+    files = []
+    for name in names:
+        files.append(tmp_path / name.split("/")[-1])
+        shutil.copyfile(validation_data / name, files[-1])
+    path = tmp_path if len(files) > 1 else files[0]
+    print(importer, fuzz(importer, path, files, times, sure=sure, seed=1))
