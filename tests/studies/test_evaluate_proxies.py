@@ -263,6 +263,22 @@ def test_a_table_without_a_space_has_what_is_left():
         evaluate_proxies(make(space="elsewhere"), recompute=Recompute("digits"))
 
 
+def test_costs_of_the_table_stand_in_for_closed_forms():
+    """They may differ by dataset; a file may say of a cost that lower is better."""
+    rng = np.random.default_rng(0)
+    size = rng.random((2, 30, 1, 1))
+    metrics, values = {}, {}
+    for i, dataset in enumerate("ab"):
+        truth = Metric("accuracy", dataset, higher_is_better=True, split="test")
+        flops = Metric("flops", dataset, kind="cost", higher_is_better=False)
+        metrics |= {truth.key: truth, flops.key: flops}
+        values |= {truth.key: size[i], flops.key: 100 * size[i]}
+    table = from_data(TableData("t", [f"net {i}" for i in range(30)], metrics, values))
+    found = evaluate_proxies(table, samples=0)
+    assert [(p.name, p.source) for p in found.proxies] == [("flops", "baseline")]
+    assert found.value == pytest.approx(np.ones((1, 1, 2)))
+
+
 def test_a_column_that_says_what_the_closed_form_says_is_not_shown_twice():
     archs = cells()
     costs = SPACE.costs(archs, SPACE.skeleton())

@@ -213,14 +213,15 @@ def baselines(
     if space is not None and skeleton is not None:
         table = space.costs(archs, skeleton)
     if table is not None:
-        columns = {name: np.asarray(getattr(table, name), dtype=np.float64) for name in FREE}
-    else:
-        columns = {
-            k: _oriented(benchmark, k, rows)
-            for k in FREE
-            if k in benchmark.metrics and benchmark.metrics[k].kind == "cost"
-        }
-    return [Column(name, BASELINE, {"": v}) for name, v in columns.items()], table
+        closed = {n: np.asarray(getattr(table, n), dtype=np.float64) for n in FREE}
+        return [Column(name, BASELINE, {"": values}) for name, values in closed.items()], table
+    costs = {k: m for k, m in benchmark.metrics.items() if m.kind == "cost" and m.name in FREE}
+    columns: dict[str, dict[str, Array]] = {}
+    for key, metric in costs.items():
+        values = _oriented(benchmark, key, rows)
+        sign = -1.0 if metric.higher_is_better is False else 1.0  # as sizes, not as costs
+        columns.setdefault(metric.name, {})[metric.dataset] = sign * values
+    return [Column(name, BASELINE, values) for name, values in columns.items()], None
 
 
 def skeleton_of(benchmark: Benchmark, space: Space) -> Skeleton:

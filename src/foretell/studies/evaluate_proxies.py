@@ -193,12 +193,12 @@ def _columns(
             raise UnknownNameError("proxy", unknown[0], near, sorted(known))
         mine = published(benchmark, rows, [w for w in wanted if w in table or w in keys])
         baseline = [c for c in free if c.name in wanted]
-    closed = {c.name: c.values[""] for c in free}
+    closed = {c.name: c for c in free}
     kept = []
     for column in mine:
         if column.name in closed:
             if wanted is None and all(
-                _same(v, closed[column.name]) for v in column.values.values()
+                _same(v, closed[column.name].of(d)) for d, v in column.values.items()
             ):
                 continue  # the table says what the closed form says
             column = Column(f"{column.name} (table)", column.source, column.values, column.seconds)
@@ -206,8 +206,10 @@ def _columns(
     return kept + baseline
 
 
-def _same(values: Array, closed: Array) -> bool:
+def _same(values: Array, closed: Array | None) -> bool:
     """Whether both order the networks alike, but for rounding, where there is a value."""
+    if closed is None:
+        return False
     known = ~np.isnan(values)
     mine, theirs = (ranks(np.round(v[known], 6)) for v in (values, closed))
     return bool(known.any() and np.array_equal(mine, theirs))
