@@ -278,6 +278,7 @@ def test_a_file_without_header(tmp_path):
     [
         ("", "is empty"),
         ("arch,x\n", "no rows"),
+        ("x,y\n1.5,2.5\n", "no column that names"),
         ("arch,x\na\n", "1 cells, but the header has 2"),
         ("arch,x,x\na,1,2\n", "two columns of one name"),
         ("arch,x\na,b\n", "no column of numbers"),

@@ -198,9 +198,13 @@ def _key(
     while True:
         parts = [*[_codes(columns, c) for c in key], *codes]
         found = len(np.unique(_join(parts))) if parts else 1
-        if found == len(columns):
+        if key and found == len(columns):
             return tuple(key)
         if not spare:
+            if not key:
+                raise TableFormatError(
+                    f"{columns.what} has no column that names the networks: call one 'arch'."
+                )
             return (named,) if named else tuple(key)
         if count and found == count:
             key.pop()  # the last one told no rows apart
