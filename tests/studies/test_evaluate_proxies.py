@@ -1,7 +1,9 @@
 """The evaluation of proxies against scipy and plain loops, on small tables."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -379,6 +381,15 @@ def test_tables_without_truth_or_proxies_are_refused():
     bare = make(space="x", drop=("a/nwot", "b/nwot", "a/zen", "a/loss_guess", "params"))
     with pytest.raises(UsageError, match="no proxy"):
         evaluate_proxies(bare)
+
+
+def test_the_example_of_the_docs_runs(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    exec(compile(block, page.name, "exec"), {})
+    names, shape = capsys.readouterr().out.splitlines()
+    assert names == "['params', 'live_params', 'sum_log_params', 'flops']"
+    assert shape.endswith("(4, 4, 1)")
 
 
 class TestRecompute:
