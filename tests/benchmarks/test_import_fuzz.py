@@ -128,7 +128,9 @@ def fuzz(importer, path, files, times, *, sure, seed=0):
         else:
             check(table)
             alike = same(table, replace(original, name=table.name))
-            assert alike or not sure, (number, damaged)
+            # a TFRecord file cut exactly after a network is a shorter file, and no more
+            shorter = importer == "nb101" and contents[file].startswith(damaged)
+            assert alike or shorter or not sure, (number, damaged)
             counts["same" if alike else "other"] += 1
         assert time.process_time() - start < LONGEST, (number, damaged)
         file.write_bytes(contents[file])

@@ -13,8 +13,9 @@ from foretell.errors import TableFormatError
 
 __all__ = ["crc32c", "masked", "read_records"]
 
-_LONGEST = 1 << 20
+_LONGEST = 1 << 16
 _BATCH = 4096
+_WIDEST_BATCH = 1 << 25
 
 
 def _table() -> NDArray[np.uint32]:
@@ -90,8 +91,8 @@ def read_records(path: Path, progress: Progress) -> Iterator[bytes]:
 def _batch(file: IO[bytes], what: str, start: int) -> list[tuple[bytes, int]]:
     """Up to some thousand records and their stored checksums."""
     found: list[tuple[bytes, int]] = []
-    size = 0
-    while len(found) < _BATCH and size < 1 << 23:
+    size = widest = 0
+    while len(found) < _BATCH and widest * len(found) < _WIDEST_BATCH:
         head = file.read(12)
         if not head:
             break
@@ -106,6 +107,7 @@ def _batch(file: IO[bytes], what: str, start: int) -> list[tuple[bytes, int]]:
             raise TableFormatError(f"{what} is cut off in the record at byte {place}.")
         found.append((body[:length], struct.unpack("<I", body[length:])[0]))
         size += length + 16
+        widest = max(widest, length)
     return found
 
 

@@ -64,6 +64,7 @@ def nb101(path: Path, progress: Progress) -> TableData:
         count += 1
     if not count:
         raise TableFormatError(f"{path.name} holds no record: get it again.")
+    _check_whole(cells, path.name)
     for row, spec in enumerate(cells.specs):
         _put_cell(sheet, row, spec)
     metrics, values = sheet.finish(len(cells.specs))
@@ -78,6 +79,18 @@ def nb101(path: Path, progress: Progress) -> TableData:
             "reference": _REFERENCE,
         },
     )
+
+
+def _check_whole(cells: _Cells, what: str) -> None:
+    """Every cell was trained as often as every other, or the file is not whole."""
+    budgets = sorted({budget for _, budget in cells.repeats})
+    for budget in budgets:
+        counts = {cells.repeats.get((row, budget), 0) for row in range(len(cells.specs))}
+        if len(counts) > 1:
+            raise TableFormatError(
+                f"{what}: some cells were trained {min(counts)} times for {budget} epochs, others "
+                f"{max(counts)} times, so the file is cut off: get it again."
+            )
 
 
 def _put(sheet: Sheet, cells: _Cells, record: bytes, what: str) -> None:
