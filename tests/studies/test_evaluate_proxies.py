@@ -392,6 +392,20 @@ def test_the_example_of_the_docs_runs(capsys):
     assert shape.endswith("(4, 4, 1)")
 
 
+def test_proxies_are_timed_where_the_table_does_not_say(table):
+    facts = {"skeleton": "8 channels, 1 cell, 1x8x8 images"}
+    found = evaluate_proxies(make(facts=facts), samples=0, time=2)
+    seconds = {p.name: p.seconds for p in found.proxies}
+    assert seconds["nwot"] == 0.25  # as the table says
+    assert 1e-4 < seconds["zen"] < 60
+    assert np.isnan(seconds["loss_guess"])  # unknown here
+    assert 0 < seconds["params"] == seconds["flops"] < seconds["zen"]
+    assert "median of 2 networks" in found.notes[-1]
+    assert "1x8x8" in found.notes[-1]
+    with pytest.raises(UsageError, match="to time"):
+        evaluate_proxies(table, time=-1)
+
+
 class TestRecompute:
     """Own proxies beside the table's, and going on after a stop."""
 

@@ -37,6 +37,7 @@ def evaluate_command() -> None:
 @click.option("--data", help="Images for --recompute, such as cifar10:PATH or digits.")
 @click.option("--preset", help="Skeleton for --recompute, such as small.")
 @click.option("--batch-size", default=64, show_default=True, help="Images in each of two batches.")
+@click.option("--time", default=0, help="Time each proxy, alone, on this many networks.")
 @click.option("--seed", default=0, show_default=True, help="Of resamples, sample and weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for report.html and CSVs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -53,6 +54,7 @@ def proxies_command(
     data: str | None,
     preset: str | None,
     batch_size: int,
+    time: int,
     seed: int,
     out: Path | None,
     as_json: bool,
@@ -88,6 +90,7 @@ def proxies_command(
             seed=seed,
             n=n,
             recompute=wish,
+            time=time,
             on_done=lambda done, total: tell("score", done, total),
         )
     _write(found, out, _command(bench))

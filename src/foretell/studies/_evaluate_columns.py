@@ -55,12 +55,14 @@ class Column:
         source: see ``ProxyInfo``.
         values: dataset -> (n,) values; an empty name stands for every dataset.
         seconds: median time for one network; NaN if unknown.
+        proxy: by which name this library may know it.
     """
 
     name: str
     source: str
     values: Mapping[str, Array]
     seconds: float = float("nan")
+    proxy: str = ""
 
     def of(self, dataset: str) -> Array | None:
         """The values for a dataset; None if there are none."""
@@ -166,7 +168,9 @@ def published(benchmark: Benchmark, rows: IntArray, wanted: Sequence[str] | None
         else:
             members = {"": name}
         values = {d: _oriented(benchmark, k, rows) for d, k in members.items()}
-        columns.append(Column(name, PUBLISHED, values, _seconds(benchmark, metrics, members, rows)))
+        known = next(metrics[k].name for k in members.values())
+        seconds = _seconds(benchmark, metrics, members, rows)
+        columns.append(Column(name, PUBLISHED, values, seconds, known))
     return columns
 
 

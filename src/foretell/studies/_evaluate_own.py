@@ -90,7 +90,7 @@ def own_columns(
             on_done(i + 1, len(archs))
     table = np.array([done[str(a)] for a in archs], dtype=np.float64).reshape(len(archs), -1)
     seconds = float(np.median(table[:, -1])) if len(table) else float("nan")
-    columns = [Column(f"{n} (own)", OWN, {"": table[:, j]}) for j, n in enumerate(names)]
+    columns = [Column(f"{n} (own)", OWN, {"": table[:, j]}, proxy=n) for j, n in enumerate(names)]
     data = (
         f"{task.name} {'x'.join(map(str, task.input_shape))}, 2 batches of {wish.batch_size}, "
         f"{skeleton.channels} channels, {skeleton.cells} cells, seed {seed}"

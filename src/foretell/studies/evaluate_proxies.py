@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from foretell.studies._evaluate_columns import (
 from foretell.studies._evaluate_own import Recompute, own_columns
 from foretell.studies._evaluate_populations import make_populations
 from foretell.studies._evaluate_tables import ProxyEvaluation, ProxyInfo, TargetInfo
+from foretell.studies._evaluate_time import timed
 from foretell.types import Array, IntArray
 
 __all__ = ["ProxyEvaluation", "ProxyInfo", "Recompute", "TargetInfo", "evaluate_proxies"]
@@ -41,6 +43,7 @@ def evaluate_proxies(
     seed: int = 0,
     n: int | None = None,
     recompute: Recompute | None = None,
+    time: int = 0,
     on_done: Callable[[int, int], None] | None = None,
 ) -> ProxyEvaluation:
     """Correlate every proxy with every truth of a table, on every population.
@@ -59,6 +62,7 @@ def evaluate_proxies(
         seed: of the resamples, of the sample of architectures and of recomputed proxies.
         n: look at so many architectures, drawn at random; by default at all.
         recompute: compute own proxies for them, too.
+        time: measure each proxy, alone, on so many of the networks, where the table has no times.
         on_done: told how many networks are scored, of how many.
 
     Returns:
@@ -71,9 +75,10 @@ def evaluate_proxies(
     """
     kind_of(kind)
     total = len(benchmark.texts)
-    if samples < 0 or not 0 < level < 1:
+    if samples < 0 or not 0 < level < 1 or time < 0:
         raise UsageError(
-            f"Expected samples >= 0 and a level in (0, 1), but got {samples} and {level}."
+            f"Expected samples >= 0, a level in (0, 1) and networks to time >= 0, but got "
+            f"{samples}, {level} and {time}."
         )
     if n is not None and not 2 <= n <= total:
         raise UsageError(f"Expected 2 to {total} architectures, as the table has, but got {n}.")
@@ -104,6 +109,12 @@ def evaluate_proxies(
         )
         columns += own
         notes += said
+    if time and space is not None and skeleton is not None:
+        size = recompute.batch_size if recompute is not None else 64
+        columns, said_of_time = timed(
+            columns, space, archs, skeleton, networks=time, batch_size=size, seed=seed
+        )
+        notes.append(said_of_time)
     if not columns:
         raise UsageError(
             f"There is no proxy to evaluate: {benchmark.name!r} holds none, and its networks' "
@@ -201,7 +212,7 @@ def _columns(
                 _same(v, closed[column.name].of(d)) for d, v in column.values.items()
             ):
                 continue  # the table says what the closed form says
-            column = Column(f"{column.name} (table)", column.source, column.values, column.seconds)
+            column = replace(column, name=f"{column.name} (table)")
         kept.append(column)
     return kept + baseline
 
