@@ -1,6 +1,8 @@
 """Features: rows of numbers that say what an architecture looks like."""
 
-from foretell.features._base import FeatureTable
+from foretell.features._base import FeatureTable, Inputs
+from foretell.features.encodings import categorical, onehot, path_encoding
+from foretell.features.graf import graf
 from foretell.features.graf_compat import (
     graf_darts,
     graf_nb101,
@@ -8,12 +10,30 @@ from foretell.features.graf_compat import (
     graf_transnas_macro,
     graf_transnas_micro,
 )
+from foretell.features.representations import (
+    Known,
+    Representation,
+    represent,
+    representations,
+)
+from foretell.features.scores import cost_features, score_features
 
 __all__ = [
     "FeatureTable",
+    "Inputs",
+    "Known",
+    "Representation",
+    "categorical",
+    "cost_features",
+    "graf",
     "graf_darts",
     "graf_nb101",
     "graf_nb201",
     "graf_transnas_macro",
     "graf_transnas_micro",
+    "onehot",
+    "path_encoding",
+    "represent",
+    "representations",
+    "score_features",
 ]

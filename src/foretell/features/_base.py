@@ -1,14 +1,16 @@
 """What a representation gives: one row of numbers for each architecture, with names."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foretell.errors import UsageError
+from foretell.types import Array, IntArray
 
-__all__ = ["FeatureTable"]
+__all__ = ["FeatureTable", "Inputs"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,77 @@ class FeatureTable:
         if name not in self.names:
             raise UsageError(f"There is no column {name!r} among {len(self.names)}.")
         return np.asarray(self.values[:, self.names.index(name)])
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What predictors see of n architectures: one or several tables, side by side.
+
+    Args:
+        tables: name of a representation -> its table; all have n rows.
+        identity: names of those that only say which architecture it is, such as one-hot genes.
+        scales: name of a table -> (shift, factor) of its columns; by default they are computed.
+            Each column then has mean 0 and each table a mean square norm of 1, over the
+            architectures that were represented together, labelled or not.
+
+    Raises:
+        UsageError: there is no table, or they differ in length.
+    """
+
+    tables: Mapping[str, FeatureTable]
+    identity: frozenset[str] = frozenset()
+    scales: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the lengths."""
+        if not self.tables or len({len(t) for t in self.tables.values()}) != 1:
+            raise UsageError(
+                f"Expected tables of one length, but got "
+                f"{ {name: len(t) for name, t in self.tables.items()} }."
+            )
+        if not self.scales:
+            found = {name: _scale(t.values) for name, t in self.tables.items()}
+            object.__setattr__(self, "scales", found)
+
+    def __len__(self) -> int:
+        """How many architectures there are."""
+        return len(next(iter(self.tables.values())))
+
+    def take(self, rows: IntArray) -> "Inputs":
+        """Some of the architectures, in the order of ``rows``."""
+        taken = {k: FeatureTable(t.names, t.values[rows]) for k, t in self.tables.items()}
+        return Inputs(taken, self.identity, self.scales)
+
+    def only(self, names: frozenset[str]) -> "Inputs":
+        """Some of the tables."""
+        kept = {k: t for k, t in self.tables.items() if k in names}
+        return Inputs(kept, self.identity, self.scales)
+
+    def matrix(self) -> Array:
+        """All columns, (n, d) float64."""
+        return np.concatenate([t.values for t in self.tables.values()], axis=1, dtype=np.float64)
+
+    def scaled(self, scales: Mapping[str, tuple[Array, Array]] | None = None) -> Array:
+        """All columns, (n, d), shifted and scaled.
+
+        Args:
+            scales: by default its own; those of the inputs a model was fitted on, to predict.
+        """
+        own = self.scales if scales is None else scales
+        parts = [(t.values - own[k][0]) * own[k][1] for k, t in self.tables.items()]
+        return np.concatenate(parts, axis=1, dtype=np.float64)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of ``matrix``."""
+        return tuple(f"{k}.{n}" for k, t in self.tables.items() for n in t.names)
+
+
+def _scale(values: NDArray[Any]) -> tuple[Array, Array]:
+    """Mean and factor of each column, (d,) each; a constant column gets the factor 0."""
+    if not len(values):
+        return np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    spread = values.std(axis=0, dtype=np.float64)
+    varies = spread > 1e-9
+    factor = varies / np.where(varies, spread, 1.0) / np.sqrt(max(varies.sum(), 1))
+    return values.mean(axis=0, dtype=np.float64), np.asarray(factor, dtype=np.float64)

@@ -20,6 +20,7 @@ from foretell.metrics.correlation import (
 )
 from foretell.metrics.errors import mae, r2, rmse
 from foretell.metrics.matrix import Cross, cross
+from foretell.metrics.normal import normal_scores
 from foretell.metrics.pareto import hypervolume, non_dominated
 from foretell.metrics.populations import (
     deduplicated,
@@ -53,6 +54,7 @@ __all__ = [
     "ndcg",
     "non_dominated",
     "normal_interval",
+    "normal_scores",
     "pearson",
     "populations",
     "precision_at_k",

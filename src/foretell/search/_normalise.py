@@ -5,25 +5,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from foretell.metrics import ranks
+from foretell.metrics import normal_scores, ranks
 from foretell.types import Array
 
-__all__ = ["NORMALISATIONS", "normal_scores"]
-
-
-def normal_scores(values: Array) -> Array:
-    """Quantiles of the standard normal at each value's average rank, (n,); NaN becomes 0.
-
-    Synflow spans fifty orders of magnitude and accuracy ten per cent: ranks forget both, and the
-    normal quantiles, other than plain ranks, keep the best architectures apart from the good ones.
-    """
-    from scipy.special import ndtri
-
-    known = ~np.isnan(values)
-    out = np.zeros(len(values))
-    if known.any():
-        out[known] = ndtri((ranks(values[known]) + 0.5) / known.sum())
-    return out
+__all__ = ["NORMALISATIONS"]
 
 
 def _rank(values: Array) -> Array:

@@ -1,0 +1,116 @@
+"""The registry of representations, and the one call that puts several side by side."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+
+from foretell.arch import Arch
+from foretell.errors import ArchError, UsageError
+from foretell.features._base import FeatureTable, Inputs
+from foretell.features.encodings import categorical, onehot, path_encoding
+from foretell.features.graf import graf
+from foretell.features.graf_compat import graf_nb201
+from foretell.features.scores import cost_features, score_features
+from foretell.registry import Registry
+from foretell.spaces import NB201, CostTable, Space
+from foretell.types import Array
+
+__all__ = ["Known", "Representation", "represent", "representations"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of n architectures before any is trained.
+
+    Args:
+        space: theirs.
+        archs: the architectures, labelled ones and others together.
+        costs: of their networks, if they were counted.
+        scores: name of a proxy -> (n,), if they were scored.
+    """
+
+    space: Space
+    archs: Sequence[Arch]
+    costs: CostTable | None = None
+    scores: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
+
+
+Representation: TypeAlias = Callable[[Known], FeatureTable]
+"""What is known of n architectures -> a table with n rows."""
+
+representations: Registry[Representation] = Registry("representation")
+
+
+def represent(text: str, known: Known) -> Inputs:
+    """Several representations side by side.
+
+    Args:
+        text: names with "+" between, such as "graf+scores+onehot".
+        known: what is known of the architectures.
+
+    Raises:
+        UnknownNameError: no such representation.
+        UsageError: it needs scores or costs that are not there, or a name stands twice.
+        ArchError: it does not work on this space.
+    """
+    names = [name.strip() for name in text.split("+")]
+    if len(set(names)) != len(names):
+        raise UsageError(f"{text!r} names a representation twice.")
+    entries = [representations.entry(name) for name in names]
+    tables = {entry.name: entry.load()(known) for entry in entries}
+    return Inputs(tables, frozenset(e.name for e in entries if e.facts.get("identity")))
+
+
+@representations.add("graf")
+def _graf(known: Known) -> FeatureTable:
+    """What paths through the canonical graph go through; for any space."""
+    return graf([known.space.graph(a) for a in known.archs])
+
+
+@representations.add("graf_compat", reference="Kadlecova et al., ICML 2024")
+def _graf_compat(known: Known) -> FeatureTable:
+    """GRAF's own columns and values."""
+    if not isinstance(known.space, NB201):
+        raise ArchError(
+            f"'graf_compat' knows no columns for {known.space.name!r}: use 'graf' instead."
+        )
+    operation = [1, 0, 3, 2, 4]  # theirs of ours: none, skip, 1x1, 3x3, pooling
+    ops = known.space.genes(known.archs)[:, [0, 1, 3, 2, 4, 5]]  # edges by where they start
+    return graf_nb201(np.array(operation)[ops])
+
+
+@representations.add("scores")
+def _scores(known: Known) -> FeatureTable:
+    """Proxies, as normal quantiles over all architectures at hand."""
+    if not known.scores:
+        raise UsageError("The representation 'scores' needs scores: compute some, or leave it out.")
+    return score_features(known.scores)
+
+
+@representations.add("costs")
+def _costs(known: Known) -> FeatureTable:
+    """Logarithms of parameters, multiply-adds and memory."""
+    if known.costs is None:
+        raise UsageError("The representation 'costs' needs costs: count them, or leave it out.")
+    return cost_features(known.costs)
+
+
+@representations.add("onehot", identity=True)
+def _onehot(known: Known) -> FeatureTable:
+    """A column for each choice of each gene."""
+    return onehot(known.space, known.archs)
+
+
+@representations.add("categorical", identity=True)
+def _categorical(known: Known) -> FeatureTable:
+    """The genes as they are."""
+    return categorical(known.space, known.archs)
+
+
+@representations.add("path", identity=True, reference="White et al., BANANAS, AAAI 2021, section 4")
+def _path(known: Known) -> FeatureTable:
+    """A column for each sequence of operations from input to output."""
+    return path_encoding(known.space, known.archs)
