@@ -348,6 +348,17 @@ def test_types_of_parquet(tmp_path):
     assert "day" in table.facts["left out"]
 
 
+def test_lists_and_epochs_do_not_go_together(tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "t.parquet"
+    duckdb.sql(
+        f"COPY (SELECT 'a' AS arch, i AS epoch, [1.0, 2.0] AS loss FROM range(3) r(i)) "
+        f"TO '{path}' (FORMAT parquet)"
+    )
+    with pytest.raises(TableFormatError, match="lists and a column of epochs"):
+        read_benchmark("parquet", path)
+
+
 def test_parquet_without_the_extra(tmp_path, monkeypatch):
     (tmp_path / "t.parquet").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "duckdb", None)
@@ -360,3 +371,10 @@ def test_what_is_no_parquet(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more PAR1")
     with pytest.raises(TableFormatError, match="Parquet"):
         read_parquet(tmp_path / "t.parquet", quiet)
+
+
+def test_one_architecture_under_two_names(tmp_path):
+    path = write(tmp_path / "t.csv", "arch,x\n0.0.0.0.0,1\n8:8:8:8:8,2\n")
+    assert read_benchmark("csv", path).space == ""
+    with pytest.raises(TableFormatError, match="one architecture of 'size'"):
+        read_csv(path, quiet, space="size")

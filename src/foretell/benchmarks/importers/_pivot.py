@@ -87,6 +87,10 @@ def make_table(
     if not len(columns):
         raise TableFormatError(f"{columns.what} holds no rows.")
     axes = _axes(columns, arch)
+    if columns.curves and len(axes.epoch_labels) > 1:
+        raise TableFormatError(
+            f"{columns.what} has curves in lists and a column of epochs: leave one of them out."
+        )
     metrics: dict[str, Metric] = {}
     values: dict[str, NDArray[Any]] = {}
     for column, numbers in columns.numbers.items():
@@ -287,18 +291,21 @@ def _add(
 
 
 def _space(texts: list[str], wanted: str | None) -> tuple[list[str], NDArray[np.int64] | None, str]:
+    """Official texts, genes and name of the space that all texts are official texts of."""
     for name in (wanted,) if wanted else spaces.names():
         space = get_space(name)
-        marks = {"nb201": "|", "size": ":"}.get(name)
-        if not wanted and (marks is None or marks not in texts[0]):
-            continue
+        archs = []
         try:
-            archs = [space.parse(text) for text in texts]
+            for text in texts:
+                archs.append(space.parse(text))
+                if not wanted and space.format(archs[-1]) != text:
+                    break
         except ArchError:
             if wanted:
                 raise
-            continue
-        made = [space.format(a) for a in archs]
-        if len(set(made)) == len(made):
+        if len(archs) == len(texts) and (wanted or space.format(archs[-1]) == texts[-1]):
+            made = [space.format(a) for a in archs]
+            if len(set(made)) < len(made):
+                raise TableFormatError(f"Two of the names are one architecture of {name!r}.")
             return made, np.array([a.genes for a in archs], dtype=np.int64), name
     return texts, None, ""

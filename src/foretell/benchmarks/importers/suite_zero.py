@@ -17,6 +17,7 @@ from foretell.benchmarks.importers._names import accuracy_scale, dataset_name, p
 from foretell.benchmarks.importers._sheet import Sheet, number
 from foretell.errors import TableFormatError
 from foretell.spaces import get_space
+from foretell.spaces.nb201 import NB201
 
 __all__ = ["nb201_genes", "suite_zero"]
 
@@ -106,9 +107,8 @@ def nb201_genes(text: str) -> tuple[int, ...]:
     """
     if not _TUPLE.fullmatch(text):
         raise TableFormatError(f"{text[:60]!r} is no cell such as '(4, 3, 3, 0, 0, 0)'.")
-    ours = get_space("nb201").ops  # type: ignore[attr-defined]
     first, second, fourth, third, fifth, sixth = (
-        ours.index(_OPERATIONS[i]) for i in ast.literal_eval(text)
+        NB201.ops.index(_OPERATIONS[i]) for i in ast.literal_eval(text)
     )
     return first, second, third, fourth, fifth, sixth
 
