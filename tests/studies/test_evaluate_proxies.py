@@ -400,8 +400,7 @@ def test_proxies_are_timed_where_the_table_does_not_say(table):
     assert 1e-4 < seconds["zen"] < 60
     assert np.isnan(seconds["loss_guess"])  # unknown here
     assert 0 < seconds["params"] == seconds["flops"] < seconds["zen"]
-    assert "median of 2 networks" in found.notes[-1]
-    assert "1x8x8" in found.notes[-1]
+    assert "median of 2 networks, 2 batches of 64 images of 1x8x8" in found.notes[0]
     with pytest.raises(UsageError, match="to time"):
         evaluate_proxies(table, time=-1)
 
