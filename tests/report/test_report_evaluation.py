@@ -175,7 +175,7 @@ class TestFiles:
         assert [float(r["kendall"]) for r in rows] == found.value.ravel().tolist()
         targets = list(csv.DictReader(io.StringIO(files[3].read_text())))
         assert len(targets) == found.sizes.size
-        assert float(targets[0]["between_runs"]) == found.ceiling[0, 0]
+        assert float(targets[0]["between_runs"]) == found.between_runs[0, 0]
         proxies = list(csv.DictReader(io.StringIO(files[4].read_text())))
         assert [r["missing"] for r in proxies] == ["4", "4", "0", "0", "0", "0"]
 

@@ -185,15 +185,15 @@ def test_first_choices_are_those_of_a_plain_loop(table, found):
                 assert found.rank[k, p, t] == 1 + sum(truth[i] > value for i in rows)
 
 
-def test_two_runs_give_the_ceiling(table, found):
+def test_two_runs_of_the_same_networks_are_compared(table, found):
     k, _, t = place(found, "alive", "nwot", "a/test_accuracy")
     runs = table.read("a/test_accuracy")[:, :, -1]
     both = masks(runs[:, 0])["alive"] & ~np.isnan(runs).any(axis=1)
     theirs = stats.kendalltau(runs[both, 0], runs[both, 1]).statistic
-    assert found.ceiling[k, t] == pytest.approx(theirs)
-    assert found.ceiling_pairs[k, t] == both.sum()
-    assert np.isnan(found.ceiling[:, 1]).all()
-    assert np.isnan(found.ceiling[-1]).all()  # the best are chosen by these runs
+    assert found.between_runs[k, t] == pytest.approx(theirs)
+    assert found.between_runs_pairs[k, t] == both.sum()
+    assert np.isnan(found.between_runs[:, 1]).all()
+    assert np.isnan(found.between_runs[-1]).all()  # the best are chosen by these runs
 
 
 def test_a_loss_is_turned_around(table):

@@ -102,8 +102,8 @@ def _targets(evaluation: ProxyEvaluation) -> dict[str, Sequence[object]]:
         "lower_is_better": [target.turned for _, _, target, _ in rows],
         "optimum": [target.optimum for _, _, target, _ in rows],
         "best": [target.best for _, _, target, _ in rows],
-        "between_runs": [float(evaluation.ceiling[k, t]) for t, k, _, _ in rows],
-        "between_runs_n": [int(evaluation.ceiling_pairs[k, t]) for t, k, _, _ in rows],
+        "between_runs": [float(evaluation.between_runs[k, t]) for t, k, _, _ in rows],
+        "between_runs_n": [int(evaluation.between_runs_pairs[k, t]) for t, k, _, _ in rows],
     }
 
 

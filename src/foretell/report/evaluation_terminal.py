@@ -135,9 +135,9 @@ def _targets(evaluation: ProxyEvaluation) -> Table:
                 cells += [evaluation.proxies[best].name, _short(float(values[best]))]
             else:
                 cells += [DASH, ""]
-        ceiling = _short(float(evaluation.ceiling[k, t]))
+        between_runs = _short(float(evaluation.between_runs[k, t]))
         size = f"{evaluation.sizes[k, t]:,}"
-        table.add_row(*(Text(c) for c in (name, size, *cells, ceiling)))
+        table.add_row(*(Text(c) for c in (name, size, *cells, between_runs)))
     return table
 
 

@@ -102,7 +102,7 @@ def context(evaluation: ProxyEvaluation, command: str, version: str) -> dict[str
         "choice_text": _choice_text(evaluation, k, t),
         "regrets": _regrets(evaluation, k, order),
         "truths": _truths(evaluation),
-        "ceilings": _ceilings(evaluation),
+        "between_runs": _between_runs(evaluation),
         "proxies": _proxies(evaluation, order),
         "settings": _settings(evaluation),
         "command": command,
@@ -148,14 +148,14 @@ def _hero(evaluation: ProxyEvaluation, kind: str, order: IntArray) -> Json:
         value = signed(float(evaluation.value[k, p, t]), 3)
         return tile(what, value, f"{evaluation.proxies[p].name}, n = {evaluation.pairs[k, p, t]:,}")
 
-    ceiling = float(evaluation.ceiling[k, t])
+    between_runs = float(evaluation.between_runs[k, t])
     tiles = [
         best(free, "Best free baseline"),
         tile(
             "One run with another",
-            signed(ceiling, 3),
-            f"n = {evaluation.ceiling_pairs[k, t]:,} networks trained twice"
-            if np.isfinite(ceiling)
+            signed(between_runs, 3),
+            f"n = {evaluation.between_runs_pairs[k, t]:,} networks trained twice"
+            if np.isfinite(between_runs)
             else "no network was trained twice",
         ),
         tile(
@@ -324,20 +324,20 @@ def _truths(evaluation: ProxyEvaluation) -> list[Json]:
     ]
 
 
-def _ceilings(evaluation: ProxyEvaluation) -> list[Json]:
+def _between_runs(evaluation: ProxyEvaluation) -> list[Json]:
     return [
         {
             "key": target.key,
             "cells": [
                 {
-                    "value": signed(float(evaluation.ceiling[k, t]), 3),
-                    "n": f"{evaluation.ceiling_pairs[k, t]:,}",
+                    "value": signed(float(evaluation.between_runs[k, t]), 3),
+                    "n": f"{evaluation.between_runs_pairs[k, t]:,}",
                 }
                 for k in range(len(evaluation.populations))
             ],
         }
         for t, target in enumerate(evaluation.targets)
-        if np.isfinite(evaluation.ceiling[:, t]).any()
+        if np.isfinite(evaluation.between_runs[:, t]).any()
     ]
 
 

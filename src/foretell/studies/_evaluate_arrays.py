@@ -24,8 +24,8 @@ class Arrays:
     low: Array
     high: Array
     pairs: IntArray
-    ceiling: Array
-    ceiling_pairs: IntArray
+    between_runs: Array
+    between_runs_pairs: IntArray
     favourite: IntArray
     ties: IntArray
     found: Array
@@ -42,8 +42,8 @@ class Arrays:
             low=np.full(shape, np.nan),
             high=np.full(shape, np.nan),
             pairs=np.zeros(shape, dtype=np.int64),
-            ceiling=np.full(flat, np.nan),
-            ceiling_pairs=np.zeros(flat, dtype=np.int64),
+            between_runs=np.full(flat, np.nan),
+            between_runs_pairs=np.zeros(flat, dtype=np.int64),
             favourite=np.full(shape, -1, dtype=np.int64),
             ties=np.zeros(shape, dtype=np.int64),
             found=np.full(shape, np.nan),
@@ -97,7 +97,7 @@ def compute(
             for t in members:
                 _choose(out, (k, t), rows, scores, truths[t].values, mask)
                 if name in sets.masks:  # the best by the mean of two runs tell nothing of either
-                    _ceiling(out, (k, t), truths[t].runs, mask, kind)
+                    _between_runs(out, (k, t), truths[t].runs, mask, kind)
     return out
 
 
@@ -144,7 +144,7 @@ def _choose(
         out.rank[k, p, t] = 1 + int((y[known] > found).sum())
 
 
-def _ceiling(
+def _between_runs(
     out: Arrays,
     place: tuple[int, int],
     runs: Array | None,
@@ -154,4 +154,4 @@ def _ceiling(
     """How well one training run foretells another of the same networks."""
     if runs is not None:
         (found,) = correlate(runs[mask, 0][None], runs[mask, 1], kind)
-        out.ceiling[place], out.ceiling_pairs[place] = found.value, found.n
+        out.between_runs[place], out.between_runs_pairs[place] = found.value, found.n

@@ -64,7 +64,8 @@ class ProxyInfo:
 class ProxyEvaluation:
     """How well proxies order the networks of a table.
 
-    Arrays have the axes (populations, proxies, targets), sizes and ceilings (populations, targets).
+    Arrays have the axes (populations, proxies, targets); those that are about no proxy have
+    (populations, targets).
 
     Args:
         benchmark: name of the table.
@@ -86,9 +87,9 @@ class ProxyEvaluation:
         low: lower ends.
         high: upper ends.
         pairs: pairs of values behind each coefficient.
-        ceiling: coefficient between two training runs of the same networks; NaN without two, and
-            among the best, which are chosen by those runs.
-        ceiling_pairs: networks with two runs.
+        between_runs: coefficient between two training runs of the same networks; NaN without two,
+            and among the best, which are chosen by those runs.
+        between_runs_pairs: networks with two runs.
         favourite: row of the first architecture that the proxy ranks first; -1 for none.
         ties: how many it ranks first.
         found: their mean truth.
@@ -117,8 +118,8 @@ class ProxyEvaluation:
     low: Array
     high: Array
     pairs: IntArray
-    ceiling: Array
-    ceiling_pairs: IntArray
+    between_runs: Array
+    between_runs_pairs: IntArray
     favourite: IntArray
     ties: IntArray
     found: Array
