@@ -23,6 +23,7 @@ ORDER = [
     ["proxies"],
     ["training"],
     ["robustness"],
+    ["predictors"],
     ["search"],
     ["studies"],
     ["report", "tables"],
@@ -34,7 +35,7 @@ ORDER = [
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
     "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "metrics", "store",
-    "execution", "spaces", "benchmarks", "features", "data", "search", "studies",
+    "execution", "spaces", "benchmarks", "features", "data", "predictors", "search", "studies",
     "report", "tables", "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -34,6 +34,7 @@ __all__ = [
     "OneClassError",
     "OutOfTableError",
     "PluginError",
+    "PredictorError",
     "ProxyError",
     "RunFolderError",
     "SearchError",
@@ -176,6 +177,10 @@ class OneClassError(DataError):
 
 class EmptySplitError(DataError):
     """A train, validation or test part would have no image."""
+
+
+class PredictorError(ForetellError):
+    """A predictor cannot learn from what it was given, or was asked for something else."""
 
 
 class BenchmarkError(ForetellError):

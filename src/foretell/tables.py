@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from foretell.arch import Arch
 from foretell.errors import ArchError, DataError, MissingExtraError, UsageError
 from foretell.spaces import Space
-from foretell.types import Json
+from foretell.types import Array, Json
 
-__all__ = ["check_table_path", "plain", "read_archs", "write_table"]
+__all__ = ["check_table_path", "plain", "read_archs", "read_values", "write_table"]
 
 Columns = Mapping[str, Sequence[object]]
 
@@ -98,8 +100,6 @@ def _csv(columns: Columns, rows: Iterable[Sequence[object]]) -> str:
 
 def _parquet(path: Path, columns: Columns) -> None:
     duckdb = _duckdb("Writing Parquet")
-    import numpy as np
-
     with duckdb.connect() as db:
         arrays = {name: np.array(list(values)) for name, values in columns.items()}
         for name, values in arrays.items():
@@ -138,6 +138,96 @@ def read_archs(path: Path | str, space: Space) -> list[Arch]:
     if not archs:
         raise DataError(f"{str(path)!r} holds no architecture: write one per line.")
     return archs
+
+
+def read_values(
+    path: Path | str, space: Space, column: str | None = None
+) -> tuple[list[Arch], Array]:
+    """Measured architectures and their values.
+
+    Args:
+        path: .csv, .json (one object per line) or .parquet with a column ``arch`` and others.
+        space: whose texts they are.
+        column: where the values stand; by default in the only other column of numbers.
+
+    Returns:
+        Architectures and (n,) values; rows without a value are left out.
+
+    Raises:
+        DataError: the file cannot be read, has no such columns, or a value is no number.
+        ArchError: an entry is no architecture; its line is named.
+        MissingExtraError: Parquet without the extra ``store``.
+    """
+    path = Path(path).expanduser()
+    try:
+        rows = _rows(path)
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as a table: {error}.") from error
+    if not rows or "arch" not in rows[0]:
+        raise DataError(
+            f"{str(path)!r} has no column 'arch': add one, with one architecture per row."
+        )
+    name = column or _only_numbers(rows, path)
+    if name not in rows[0]:
+        raise DataError(
+            f"{path.name} has no column {name!r}: it has {', '.join(map(str, rows[0]))}."
+        )
+    archs, values = [], []
+    for number, row in enumerate(rows, 1):
+        if row[name] in ("", None):
+            continue
+        value = _number(row[name])
+        if value is None:
+            raise DataError(f"Row {number} of {path.name}: {name} is no number: {row[name]!r}.")
+        try:
+            archs.append(space.parse(str(row["arch"])))
+        except ArchError as error:
+            raise ArchError(f"Row {number} of {path.name}: {error}") from error
+        values.append(value)
+    return archs, np.array(values, dtype=np.float64)
+
+
+def _only_numbers(rows: Sequence[Mapping[str, object]], path: Path) -> str:
+    """The only column of numbers beside ``arch``."""
+    names = [
+        n
+        for n in rows[0]
+        if n != "arch" and all(r[n] in ("", None) or _number(r[n]) is not None for r in rows)
+    ]
+    if len(names) != 1:
+        found = ", ".join(map(str, names)) or "none"
+        raise DataError(
+            f"{path.name} should have one column of numbers beside 'arch', but has {found}: say "
+            f"which one was measured."
+        )
+    return names[0]
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    """The rows of a table as they stand in the file."""
+    if path.suffix == ".parquet":
+        duckdb = _duckdb("Reading Parquet")
+        try:
+            with duckdb.connect() as db:
+                found = db.execute("SELECT * FROM read_parquet(?)", [str(path)])
+                names = [d[0] for d in found.description]
+                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            raise ValueError(str(error)) from error
+    text = path.read_text(encoding="utf-8")
+    if path.suffix in (".json", ".jsonl"):
+        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+        if not all(isinstance(line, dict) for line in lines):
+            raise ValueError("expected one JSON object per line")
+        return lines
+    return [dict(row) for row in csv.DictReader(io.StringIO(text))]
 
 
 def _texts(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ __all__ = ["app", "main"]
 COMMANDS = {
     "search": "Find, train, attack and export the best network under a budget.",
     "score": "Score architectures or any nn.Module by zero-cost proxies, untrained.",
+    "predict": "Rank architectures by what training would give, from some that were trained.",
     "benchmark": "List, import, download and build tables of trained networks.",
     "evaluate": "Judge proxies by a table of trained networks.",
     "cost": "Count parameters, multiply-adds and peak memory, without running anything.",

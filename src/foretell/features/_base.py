@@ -118,7 +118,8 @@ def _scale(values: NDArray[Any]) -> tuple[Array, Array]:
     """Mean and factor of each column, (d,) each; a constant column gets the factor 0."""
     if not len(values):
         return np.zeros(values.shape[1]), np.zeros(values.shape[1])
-    spread = values.std(axis=0, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # predictors refuse what is not finite
+        spread = values.std(axis=0, dtype=np.float64)
     varies = spread > 1e-9
     factor = varies / np.where(varies, spread, 1.0) / np.sqrt(max(varies.sum(), 1))
     return values.mean(axis=0, dtype=np.float64), np.asarray(factor, dtype=np.float64)

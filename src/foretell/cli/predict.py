@@ -1,0 +1,146 @@
+"""`foretell predict`: learn from measured architectures, rank the others."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foretell.spaces import Space
+    from foretell.studies.predict_study import Ranking
+
+__all__ = ["predict_command"]
+
+
+@click.command()
+@click.argument("measured", type=click.Path(path_type=Path))
+@click.option(
+    "--value", "column", metavar="COLUMN", help="What was measured [default: the only one]."
+)
+@click.option("--lower-is-better", is_flag=True, help="Such as for a latency or an error.")
+@click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
+@click.option("--pool", type=click.Path(path_type=Path), help="File of architectures to rank.")
+@click.option("--sample", type=int, help="Rank this many random architectures [default: 1000].")
+@click.option("--predictor", default="auto", show_default=True, help="A name.")
+@click.option("--inputs", default="", metavar="A+B+...", help="Representations [default: chosen].")
+@click.option("--proxies", metavar="A,B,...", help="Compute these as inputs, too; needs --data.")
+@click.option("--data", help="Images for --proxies, such as digits or cifar10:PATH.")
+@click.option("--preset", help="Skeleton of the space, such as small.")
+@click.option("--level", default=0.9, show_default=True, help="Of the intervals; 0 for none.")
+@click.option("--seed", default=0, show_default=True, help="Of sample, folds and models.")
+@click.option("--top", default=10, show_default=True, help="Rows to print.")
+@click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def predict_command(
+    measured: Path,
+    column: str | None,
+    lower_is_better: bool,
+    space: str,
+    pool: Path | None,
+    sample: int | None,
+    predictor: str,
+    inputs: str,
+    proxies: str | None,
+    data: str | None,
+    preset: str | None,
+    level: float,
+    seed: int,
+    top: int,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Rank architectures by what training them would give.
+
+    MEASURED is a .csv, .json or .parquet with a column arch and a column of values.
+    """
+    from foretell.cli._progress import progress
+    from foretell.data import load_task
+    from foretell.errors import UsageError
+    from foretell.spaces import get_space
+    from foretell.studies.predict_study import PredictConfig, predict_values
+    from foretell.tables import check_table_path, read_archs, read_values, write_table
+
+    if out is not None:
+        check_table_path(out)
+    if pool is not None and sample is not None:
+        raise UsageError("--pool and --sample exclude each other: give one of them.")
+    if sample is not None and sample < 1:
+        raise UsageError(f"--sample must be at least 1, but is {sample}.")
+    if not 0 <= level < 1:
+        raise UsageError(f"--level must be from 0 to below 1, but is {level}.")
+    where = get_space(space)
+    archs, values = read_values(measured, where, column)
+    task = None if data is None else load_task(data, seed=seed)
+    skeleton = where.skeleton(preset=preset)
+    if task is not None:
+        skeleton = where.skeleton(task.input_shape, task.classes, preset)
+    config = PredictConfig(
+        predictor=predictor,
+        inputs=inputs,
+        proxies=tuple(p.strip() for p in (proxies or "").split(",") if p.strip()),
+        level=level,
+        higher_is_better=not lower_is_better,
+        seed=seed,
+    )
+    with progress(quiet or as_json or not config.proxies) as tell:
+        found = predict_values(
+            where,
+            archs,
+            values,
+            (sample or 1000) if pool is None else read_archs(pool, where),
+            config,
+            skeleton=skeleton,
+            task=task,
+            on_progress=tell,
+        )
+    table = _columns(found, where)
+    if out is not None:
+        write_table(out, table)
+        click.echo(f"Wrote {len(found.archs)} rows to {out}.", err=True)
+    _show(found, table, top, as_json)
+
+
+def _columns(found: "Ranking", space: "Space") -> "dict[str, Sequence[object]]":
+    columns: dict[str, Sequence[object]] = {
+        "arch": [space.format(a) for a in found.archs],
+        "predicted": found.mean.tolist(),
+    }
+    if found.level:
+        columns |= {"low": found.low.tolist(), "high": found.high.tolist()}
+    return columns
+
+
+def _show(found: "Ranking", table: "dict[str, Sequence[object]]", top: int, as_json: bool) -> None:
+    import json
+
+    from foretell.cli._tables import show
+    from foretell.tables import plain
+
+    facts = {
+        "measured": found.measured,
+        "predictor": found.predictor,
+        "inputs": found.inputs,
+        "level": found.level,
+        "held_out_kendall": plain(found.held_out.value),
+        "params_kendall": plain(found.baseline.value),
+        "why": found.why,
+    }
+    if as_json:
+        rows = zip(*table.values(), strict=True)
+        ranked = [dict(zip(table, map(plain, row), strict=True)) for row in rows]
+        click.echo(json.dumps({**facts, "ranking": ranked}))
+        return
+    best = {name: values[:top] for name, values in table.items()}
+    show(best, False, title=f"The best of {len(found.archs)} by {found.predictor}, {found.inputs}")
+    words = f" {found.level:.0%} intervals by cross-validation." if found.level else ""
+    click.echo(
+        f"\nLearned from {found.measured} architectures. Kendall's tau on them, each predicted "
+        f"by a model that had not seen it: {found.held_out.value:.3f}; of parameters alone: "
+        f"{found.baseline.value:.3f}.{words}"
+    )
+    if found.why:
+        click.echo(f"Chosen: {found.why}")

@@ -1,0 +1,27 @@
+"""Predictors: from what is known of an architecture to what training it would give."""
+
+from foretell.predictors._base import Prediction, Predictor, predictors
+from foretell.predictors._folds import folds, held_out
+from foretell.predictors.auto import Auto, Candidate
+from foretell.predictors.conformal import Conformal, Intervals
+from foretell.predictors.gp import GaussianProcess
+from foretell.predictors.linear import BayesianLinear
+from foretell.predictors.trees import ExtraTrees, LightGBM, RandomForest, XGBoost
+
+__all__ = [
+    "Auto",
+    "BayesianLinear",
+    "Candidate",
+    "Conformal",
+    "ExtraTrees",
+    "GaussianProcess",
+    "Intervals",
+    "LightGBM",
+    "Prediction",
+    "Predictor",
+    "RandomForest",
+    "XGBoost",
+    "folds",
+    "held_out",
+    "predictors",
+]

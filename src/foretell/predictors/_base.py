@@ -1,0 +1,112 @@
+"""The contract of a predictor: fit on what was measured, predict what was not."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from foretell.errors import PredictorError
+from foretell.features import Inputs
+from foretell.registry import Registry
+from foretell.types import Array
+
+__all__ = ["Prediction", "Predictor", "predictors"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted values.
+
+    Args:
+        mean: (n,) in the unit of the values that were fitted.
+        std: (n,) how uncertain each is, in the same unit; None where the method gives none.
+    """
+
+    mean: Array
+    std: Array | None = None
+
+
+class Predictor(ABC):
+    """Learns from labelled architectures; the constructor only stores.
+
+    ``fit`` and ``predict`` check; ``_fit`` and ``_predict`` are all a subclass has to give. What is
+    learned stands in attributes that end in an underscore.
+    """
+
+    least = 2
+    """Fewest labelled architectures that make sense."""
+
+    def fit(self, inputs: Inputs, y: Array) -> Self:
+        """Learn.
+
+        Args:
+            inputs: of the labelled architectures.
+            y: (n,) their values; higher or lower may be better.
+
+        Raises:
+            PredictorError: the lengths differ, there are too few values, or one is not finite.
+        """
+        values = np.asarray(y, dtype=np.float64)
+        if values.shape != (len(inputs),):
+            raise PredictorError(
+                f"Expected one value for each of {len(inputs)} architectures, but got values of "
+                f"shape {values.shape}."
+            )
+        if len(values) < self.least:
+            raise PredictorError(
+                f"{type(self).__name__} needs {self.least} measured architectures or more, but got "
+                f"{len(values)}."
+            )
+        if not np.isfinite(values).all():
+            raise PredictorError(
+                f"{int((~np.isfinite(values)).sum())} of {len(values)} measured values are not "
+                f"finite: leave those architectures out."
+            )
+        self._check(inputs)
+        self.columns_ = inputs.names
+        self._fit(inputs, values)
+        return self
+
+    def held_out(self) -> Prediction | None:
+        """Predictions for the fitted architectures by models that had not seen them.
+
+        None where fitting makes none; ``foretell.predictors.held_out`` then makes them.
+        """
+        return None
+
+    def predict(self, inputs: Inputs) -> Prediction:
+        """Predict.
+
+        Args:
+            inputs: with the columns of those that were fitted.
+
+        Raises:
+            PredictorError: nothing was fitted, or the columns are others.
+        """
+        if not hasattr(self, "columns_"):
+            raise PredictorError(f"{type(self).__name__} has learned nothing yet: call fit first.")
+        if inputs.names != self.columns_:
+            raise PredictorError(
+                f"{type(self).__name__} was fitted on {len(self.columns_)} columns, but now gets "
+                f"{len(inputs.names)} or others: represent all architectures in one call."
+            )
+        self._check(inputs)
+        return self._predict(inputs)
+
+    @staticmethod
+    def _check(inputs: Inputs) -> None:
+        if not np.isfinite(inputs.matrix()).all():
+            raise PredictorError("Some inputs are not finite: leave out what cannot be computed.")
+
+    @abstractmethod
+    def _fit(self, inputs: Inputs, y: Array) -> None:
+        """Learn from checked values."""
+
+    @abstractmethod
+    def _predict(self, inputs: Inputs) -> Prediction:
+        """Predict from checked columns."""
+
+
+predictors: Registry[type[Predictor]] = Registry("predictor")
+"""Classes of predictors; facts: ``family``, and ``extra`` where one is needed."""

@@ -1,0 +1,104 @@
+"""Intervals that hold whatever the predictor: conformal prediction by cross-validation."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from foretell.errors import PredictorError, UsageError
+from foretell.features import Inputs
+from foretell.predictors._base import Prediction, Predictor
+from foretell.predictors._folds import held_out
+from foretell.types import Array
+
+__all__ = ["Conformal", "Intervals"]
+
+_FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Predictions with what surely lies around them.
+
+    Args:
+        mean: (n,) predicted values.
+        low: (n,) lower ends.
+        high: (n,) upper ends.
+        level: share of values that should lie between.
+    """
+
+    mean: Array
+    low: Array
+    high: Array
+    level: float
+
+
+class Conformal:
+    """Intervals around any predictor, from how far off it is on what it has not seen.
+
+    The labelled architectures are predicted in ten folds, or as the predictor did while it was
+    fitted; the quantile of their errors is the half width of every interval. Where the predictor
+    says how uncertain it is, errors are divided by that first, so that intervals are wide where it
+    knows little. If the labelled architectures are a random sample, about ``level`` of all values
+    lie inside, whatever the predictor is worth.
+
+    Reference: Vovk, Cross-conformal predictors, 2015; Lei et al., JASA 2018, section 5.2 (scaling).
+    Differs: one width from all folds around the predictor that was fitted on everything.
+
+    Args:
+        make: a new predictor.
+        level: share of values that should lie inside.
+        seed: of the folds.
+    """
+
+    def __init__(self, make: Callable[[], Predictor], *, level: float = 0.9, seed: int = 0) -> None:
+        """Store the options.
+
+        Raises:
+            UsageError: the level is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise UsageError(f"Expected a level between 0 and 1, but got {level}.")
+        self.make, self.level, self.seed = make, level, seed
+
+    def fit(self, inputs: Inputs, y: Array) -> "Conformal":
+        """Fit the predictor, and learn how wide intervals have to be.
+
+        Raises:
+            PredictorError: there are too few values for the level, or the predictor refuses them.
+        """
+        n = len(y)
+        place = math.ceil((n + 1) * self.level)
+        if place > n:
+            need = math.ceil(round(self.level / (1 - self.level), 6))
+            raise PredictorError(
+                f"{self.level:.0%} intervals need {need} measured architectures or more, but "
+                f"there are {n}: measure more, or ask for a lower level."
+            )
+        self.predictor_ = self.make().fit(inputs, y)
+        out = self.predictor_.held_out()
+        if out is None:
+            out = held_out(self.make, inputs, y, _FOLDS, np.random.default_rng(self.seed))
+        errors = np.abs(y - out.mean)
+        self.scaled_ = out.std is not None
+        if out.std is not None:
+            self.floor_ = max(float(np.median(out.std)) / 10, 1e-12)
+            errors = errors / np.maximum(out.std, self.floor_)
+        self.width_ = float(np.sort(errors)[place - 1])
+        self.held_out_ = out
+        return self
+
+    def predict(self, inputs: Inputs) -> Intervals:
+        """Predictions and intervals.
+
+        Raises:
+            PredictorError: nothing was fitted, or the columns are others.
+        """
+        if not hasattr(self, "width_"):
+            raise PredictorError("Conformal has learned nothing yet: call fit first.")
+        found: Prediction = self.predictor_.predict(inputs)
+        half = np.full(len(found.mean), self.width_)
+        if self.scaled_ and found.std is not None:
+            half = self.width_ * np.maximum(found.std, self.floor_)
+        return Intervals(found.mean, found.mean - half, found.mean + half, self.level)

@@ -1,0 +1,227 @@
+"""Each model against an independent reference."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+from foretell.errors import PredictorError, UsageError
+from foretell.features import FeatureTable, Inputs
+from foretell.metrics import coverage
+from foretell.predictors import (
+    Auto,
+    BayesianLinear,
+    Conformal,
+    GaussianProcess,
+    Prediction,
+    Predictor,
+    RandomForest,
+    folds,
+    held_out,
+)
+from foretell.predictors._targets import NormalTarget
+from foretell.predictors.gp import _likeliest, _matern
+
+
+def table(x):
+    return Inputs({"x": FeatureTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
+
+
+# --- targets --------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-5, 5).map(lambda v: round(v, 3)), min_size=2, max_size=30))
+def test_targets_go_there_and_back(values):
+    y = np.array(values)
+    target = NormalTarget.of(y)
+    z = target.forward(y)
+    np.testing.assert_allclose(target.back(z), y, atol=1e-9)
+    order = np.argsort(y, kind="stable")
+    assert (np.diff(z[order]) >= -1e-12).all()
+    beyond = target.back(np.array([z.min() - 1, z.max() + 1]))
+    assert beyond[0] <= y.min()
+    assert beyond[1] >= y.max()
+
+
+def test_a_spread_is_half_of_what_lies_between():
+    target = NormalTarget(np.array([0.0, 1.0, 3.0]), np.array([-1.0, 0.0, 1.0]))
+    np.testing.assert_allclose(target.spread(np.array([0.0]), np.array([0.5])), [(2.0 - 0.5) / 2])
+
+
+# --- Gaussian process -----------------------------------------------------------------------------
+
+
+def test_gp_equals_scikit_learns_at_the_same_parameters():
+    kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    rng = np.random.default_rng(0)
+    x, new = rng.standard_normal((40, 3)), rng.standard_normal((15, 3))
+    y = np.sin(x[:, 0]) + x[:, 1] ** 2
+    both = table(np.concatenate([x, new]))
+    fit, ask = both.take(np.arange(40)), both.take(np.arange(40, 55))
+    model = GaussianProcess(normal_target=False).fit(fit, y)
+    found = model.predict(ask)
+    variance, scale, noise = np.exp(model.theta_)
+    group = model.groups_[0]
+    kernel = kernels.ConstantKernel(variance, "fixed") * kernels.Matern(
+        scale, "fixed", nu=2.5
+    ) + kernels.WhiteKernel(noise + 1e-8, "fixed")
+    unit = np.sqrt(group.typical)
+    reference = GaussianProcessRegressor(kernel, alpha=0.0)
+    reference.fit(fit.scaled() / unit, (y - y.mean()) / y.std())
+    mean, std = reference.predict(ask.scaled() / unit, return_std=True)
+    np.testing.assert_allclose(found.mean, y.mean() + y.std() * mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.std, y.std() * std, rtol=1e-4)
+
+
+def test_gp_likelihood_is_highest_where_it_says():
+    """No step from the parameters it found raises likelihood times prior."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((30, 2))
+    square = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    t = np.tanh(x[:, 0])
+    t = (t - t.mean()) / t.std()
+    theta = _likeliest([square], t)
+    middle = np.array([np.log(0.5), np.log(2.0), np.log(0.1)])
+    width = np.array([1.5, 1.0, 1.5])
+
+    def posterior(at):
+        covariance = np.exp(at[0]) * _matern(square, at[1])[0] + np.exp(at[2]) * np.eye(30)
+        prior = -0.5 * (((at - middle) / width) ** 2).sum()
+        return multivariate_normal(np.zeros(30), covariance + 1e-8 * np.eye(30)).logpdf(t) + prior
+
+    best = posterior(theta)
+    for i in range(3):
+        for step in (-0.1, 0.1):
+            assert posterior(theta + step * np.eye(3)[i]) < best + 1e-3
+
+
+def test_gp_learns_from_identities_what_descriptions_do_not_say(cells):
+    inputs, y = cells
+    fit, ask = inputs.take(np.arange(150)), inputs.take(np.arange(150, 400))
+    described = frozenset({"graf", "costs"})
+    less = GaussianProcess().fit(fit.only(described), y[:150]).predict(ask.only(described))
+    more = GaussianProcess().fit(fit, y[:150]).predict(ask)
+    assert np.abs(more.mean - y[150:]).mean() < 0.8 * np.abs(less.mean - y[150:]).mean()
+
+
+# --- linear ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 4), (12, 30)])
+def test_bayes_linear_equals_scikit_learns(n, d):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((n + 10, d))
+    y = x[:, 0] - 0.5 * x[:, 1] + 0.3 * rng.standard_normal(n + 10)
+    both = table(x)
+    fit, ask = both.take(np.arange(n)), both.take(np.arange(n, n + 10))
+    found = BayesianLinear().fit(fit, y[:n]).predict(ask)
+    tiny = {"alpha_1": 0, "alpha_2": 0, "lambda_1": 0, "lambda_2": 0}
+    reference = linear_model.BayesianRidge(max_iter=500, tol=1e-9, **tiny)
+    reference.fit(fit.scaled(), y[:n])
+    mean, std = reference.predict(ask.scaled(), return_std=True)
+    np.testing.assert_allclose(found.mean, mean, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(found.std, std, rtol=0.05)
+
+
+# --- trees ----------------------------------------------------------------------------------------
+
+
+def test_random_forest_is_scikit_learns(cells):
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    inputs, y = cells
+    fit, ask = inputs.take(np.arange(60)), inputs.take(np.arange(60, 120))
+    found = RandomForest().fit(fit, y[:60]).predict(ask)
+    reference = ensemble.RandomForestRegressor(random_state=42).fit(fit.matrix(), y[:60])
+    np.testing.assert_allclose(found.mean, reference.predict(ask.matrix()), rtol=1e-6)
+
+
+# --- folds and intervals --------------------------------------------------------------------------
+
+
+@given(st.integers(2, 40), st.integers(2, 12))
+def test_every_row_is_held_out_once(n, count):
+    seen = []
+    for fit, out in folds(n, count, np.random.default_rng(n)):
+        assert not set(fit) & set(out)
+        assert len(fit) + len(out) == n
+        seen += out.tolist()
+    assert sorted(seen) == list(range(n))
+
+
+class Mean(Predictor):
+    """Predicts the mean of what it saw."""
+
+    def _fit(self, inputs, y):
+        self.mean_ = y.mean()
+
+    def _predict(self, inputs):
+        return Prediction(np.full(len(inputs), self.mean_))
+
+
+def test_held_out_models_have_not_seen_their_fold():
+    x, y = table(np.zeros((10, 1))), np.arange(10.0)
+    found = held_out(Mean, x, y, 10, np.random.default_rng(0))
+    np.testing.assert_allclose(found.mean, [(45 - v) / 9 for v in y])
+    assert found.std is None
+
+
+@pytest.mark.parametrize("make", [Mean, lambda: BayesianLinear()])
+def test_intervals_cover_what_they_say(make):
+    """Over 60 draws of 60 labelled and 200 others, noise of unequal size."""
+    inside = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((260, 3))
+        y = x @ [1.0, -1.0, 0.5] + rng.standard_t(3, 260)
+        both = table(x)
+        model = Conformal(make, level=0.8, seed=seed).fit(both.take(np.arange(60)), y[:60])
+        found = model.predict(both.take(np.arange(60, 260)))
+        assert found.level == 0.8
+        inside.append(float(coverage(found.low, found.high, y[60:])))
+    assert np.mean(inside) == pytest.approx(0.8, abs=0.025)
+
+
+def test_intervals_need_enough_values():
+    few = table(np.arange(8.0)[:, None])
+    with pytest.raises(PredictorError, match="9 measured"):
+        Conformal(Mean, level=0.9).fit(few, np.arange(8.0))
+    with pytest.raises(UsageError):
+        Conformal(Mean, level=1.0)
+    with pytest.raises(PredictorError, match="fit first"):
+        Conformal(Mean).predict(few)
+
+
+# --- auto -----------------------------------------------------------------------------------------
+
+
+def test_auto_is_no_worse_than_its_best_part_by_much_and_says_why(cells):
+    inputs, y = cells
+    fit, ask = inputs.take(np.arange(80)), inputs.take(np.arange(80, 400))
+    model = Auto().fit(fit, y[:80])
+    taus = {}
+    for name, (tables, part) in model.models_.items():
+        taus[name] = np.corrcoef(part.predict(ask.only(tables)).mean, y[80:])[0, 1]
+    mine = np.corrcoef(model.predict(ask).mean, y[80:])[0, 1]
+    assert mine > max(taus.values()) - 0.02
+    assert sum(c.weight for c in model.candidates_) == pytest.approx(1)
+    assert "gp" in model.why()
+    assert all(c.name in model.why() for c in model.candidates_)
+    assert model.held_out().mean.shape == (80,)
+
+
+def test_auto_stops_when_its_time_is_spent(cells):
+    inputs, y = cells
+    model = Auto(seconds=0.0).fit(inputs.take(np.arange(40)), y[:40])
+    assert [c.name for c in model.candidates_] == ["gp"]
+    assert [c.weight for c in model.candidates_] == [1.0]
+
+
+def test_auto_says_nothing_before_it_is_fitted():
+    with pytest.raises(PredictorError):
+        Auto().why()
+    with pytest.raises(PredictorError):
+        Auto().held_out()
