@@ -4,6 +4,8 @@ Where a format carries checksums, the table must be the one before the damage. W
 none, a changed digit cannot be told from data: then the table must at least be a valid one.
 """
 
+import bz2
+import copy
 import json
 import pickle
 import resource
@@ -14,12 +16,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from import_writers import (
+    CELLS,
     HASHES,
     hw_nas_content,
     nb101_record,
     nb201_content,
+    record,
     suite_zero_content,
     transnas_content,
+    trial,
     write_folder,
     write_robustness,
     write_tfrecord,
@@ -122,7 +127,7 @@ def fuzz(importer, path, files, times, *, sure, seed=0):
         file.write_bytes(damaged)
         start = time.process_time()
         try:
-            table = read_benchmark(importer, path)
+            table = importers[importer](path, lambda done, total: None)
         except ForetellError:
             counts["error"] += 1
         else:
@@ -212,6 +217,108 @@ def test_damaged_files_are_typed_errors_or_tables(tmp_path, importer):
 def test_damaged_parquet_files_are_typed_errors_or_tables(tmp_path):
     path, files, sure = build("parquet", tmp_path / "f")
     print("parquet", fuzz("parquet", path, files, MUTATIONS, sure=sure))
+
+
+# --- structures: anything in the place of anything ------------------------------------------------
+
+
+def loop():
+    made = []
+    made.append(made)
+    return made
+
+
+PLAIN = [None, True, -1, 0, 1.5, float("nan"), 10**300, "", "x", [], [1], [None], {}, {"a": 1}]
+STRANGE = [(), (1,), {1}, b"x", 10**5000, loop(), {1: loop()}, np.zeros(2), np.zeros((2, 2)),
+           np.array(3.0), np.zeros(0), {("a", 1): 2}]  # fmt: skip
+
+
+def places(content):
+    """Every (container, key) in a structure."""
+    if isinstance(content, dict):
+        for key in list(content):
+            yield content, key
+            yield from places(content[key])
+    elif isinstance(content, list):
+        for index in range(len(content)):
+            yield content, index
+            yield from places(content[index])
+
+
+def swap(importer, path, content, write, values):
+    """Put every value in every place, and take every entry away; returns how many were read."""
+    reads = 0
+
+    def read():
+        nonlocal reads
+        reads += 1
+        write(content)
+        start = time.process_time()
+        try:
+            table = importers[importer](path, lambda done, total: None)
+        except ForetellError:
+            pass
+        else:
+            check(table)
+        assert time.process_time() - start < LONGEST
+
+    for container, key in list(places(content)):
+        kept = container[key]
+        for value in values:
+            container[key] = value
+            read()
+        if isinstance(container, dict):
+            del container[key]
+            read()
+        container[key] = kept
+    return reads
+
+
+def write_pickle(path):
+    return lambda content: path.write_bytes(pickle.dumps(content))
+
+
+def write_json(path):
+    return lambda content: path.write_text(json.dumps(content))
+
+
+def write_bz2(path):
+    return lambda content: path.write_bytes(bz2.compress(pickle.dumps(content), 1))
+
+
+def write_torch(path):
+    head = b"".join(pickle.dumps(v) for v in (0x1950A86A20F9469CFC6C, 1001, {}))
+    return lambda content: path.write_bytes(head + pickle.dumps(content) + pickle.dumps([]))
+
+
+@pytest.mark.slow
+def test_anything_in_the_place_of_anything(tmp_path):
+    folder = write_folder(tmp_path / "nats")
+    robust = write_robustness(tmp_path / "robust")
+    attack = robust / "cifar10" / "fgsm@Linf_accuracy.json"
+    zero, file = tmp_path / "zc_nasbench201.json", tmp_path / "file"
+    everything = PLAIN + STRANGE
+    macro = {"00": {"test_acc": [90.5, 91.5], "mean_acc": 91.0, "params": 1, "flops": 2}}
+    meta, values = (json.loads(f.read_text()) for f in (robust / "meta.json", attack))
+    record_file, meta_file = folder / "000001.pickle.pbz2", folder / "meta.pickle.pbz2"
+    names = {"meta_archs": CELLS, "arch2infos": None}
+    once = record(1, {("cifar10", 777): trial("cifar10", 777, epochs=1)})["200"]
+    jobs = [
+        ("nats-tss", folder, {"200": once}, write_bz2(record_file), everything),
+        ("nats-tss", folder, names, write_bz2(meta_file), everything),
+        ("nb201", file, nb201_content(1), write_torch(file), everything),
+        ("transnas", file, transnas_content(), write_torch(file), everything),
+        ("hw-nas", file, hw_nas_content(), write_pickle(file), everything),
+        ("suite-zero", zero, suite_zero_content(), write_json(zero), PLAIN),
+        ("nb-macro", file, macro, write_json(file), PLAIN),
+        ("nb201-robustness", robust, values, write_json(attack), PLAIN),
+        ("nb201-robustness", robust, meta, write_json(robust / "meta.json"), PLAIN),
+    ]
+    for importer, path, content, write, choices in jobs:
+        kept = copy.deepcopy(content)
+        assert swap(importer, path, content, write, choices) > 30, importer
+        write(kept)
+        check(read_benchmark(importer, path))
 
 
 # --- the real samples -----------------------------------------------------------------------------

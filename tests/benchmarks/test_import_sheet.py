@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foretell.benchmarks import Metric
-from foretell.benchmarks.importers import _sheet, read_benchmark
+from foretell.benchmarks.importers import _base, _sheet, read_benchmark
 from foretell.benchmarks.importers._sheet import Sheet, number, numbers, shown
 from foretell.errors import MissingDataError, TableFormatError, UnknownNameError
+from foretell.registry import Registry
 
 LOSS = Metric("loss", unit="nats")
 
@@ -95,10 +96,18 @@ def test_values_are_shown_short():
     assert (shown(None), shown(3), shown(0.5), shown(True)) == ("None", "3", "0.5", "True")
 
 
-def test_the_door(tmp_path):
+def test_the_door(tmp_path, monkeypatch):
     with pytest.raises(UnknownNameError, match="did you mean parquet"):
         read_benchmark("parket", tmp_path)
     with pytest.raises(MissingDataError, match=r"give a \.csv file"):
         read_benchmark("csv", tmp_path / "no.csv")
     with pytest.raises(TableFormatError, match="cannot be read"):
         read_benchmark("csv", tmp_path)  # a folder
+
+    def careless(path, progress):
+        return {}["key"]
+
+    monkeypatch.setattr(_base, "importers", Registry("importer"))
+    _base.importers.register("careless", careless)
+    with pytest.raises(TableFormatError, match=r"is not as 'careless' files are \(KeyError\)"):
+        read_benchmark("careless", tmp_path)

@@ -54,3 +54,8 @@ def read_benchmark(name: str, path: Path | str, progress: Progress = quiet) -> T
             f"{str(path)!r} cannot be read ({error}): look at its rights and the disk, or get the "
             f"file again."
         ) from error
+    except Exception as error:  # whatever a file can still hold that no importer thought of
+        raise TableFormatError(
+            f"{str(path)!r} is not as {name!r} files are ({type(error).__name__}): get the "
+            f"official file."
+        ) from error

@@ -12,7 +12,7 @@ from foretell.benchmarks._base import Metric
 from foretell.errors import TableFormatError
 from foretell.types import Array
 
-__all__ = ["Sheet", "number", "numbers", "shown"]
+__all__ = ["Sheet", "number", "numbers", "same", "shown"]
 
 _LARGEST_TABLE = 4 << 30
 _MOST_SEEDS = 64
@@ -141,6 +141,11 @@ class Sheet:
             part = made[: len(old), : old.shape[1]][:, seeds]
             part[..., epochs if epochs != slice(None) else slice(old.shape[2])] = old
         block.values = made
+
+
+def same(value: Any, expected: int | str) -> bool:
+    """Whether a value of a file is exactly that one, whatever it is: arrays have an own idea."""
+    return type(value) is type(expected) and bool(value == expected)
 
 
 def shown(value: Any) -> str:

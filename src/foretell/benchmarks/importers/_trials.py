@@ -85,7 +85,8 @@ def _put_costs(
     sheet.put(params, row, [number(trial.get("params"), f"{what}, params")])
     flops = Metric("flops", dataset, "count", None, "cost", scale=1e6, summary="multiply-adds")
     sheet.put(flops, row, [number(trial.get("flop"), f"{what}, flop")])
-    times = numbers(trial.get("latency") or [], f"{what}, latency")
+    latencies = trial.get("latency")
+    times = numbers([] if latencies is None else latencies, f"{what}, latency")
     latency = Metric(
         "latency_gpu",
         dataset,

@@ -9,7 +9,7 @@ import numpy as np
 from foretell.benchmarks._base import TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import read_pickle_bz2
-from foretell.benchmarks.importers._sheet import Sheet, shown
+from foretell.benchmarks.importers._sheet import Sheet, same, shown
 from foretell.benchmarks.importers._trials import put_trials
 from foretell.errors import MissingDataError, TableFormatError
 from foretell.spaces import get_space
@@ -143,7 +143,8 @@ def _put(
         trials = record[schedule]
         if not isinstance(trials, dict):
             raise TableFormatError(f"{what}: the schedule {schedule} holds no trials.")
-        if trials.get("arch_index") != index or trials.get("arch_str") != name:
+        right = same(trials.get("arch_index"), index) and same(trials.get("arch_str"), name)
+        if not right:
             raise TableFormatError(
                 f"{what} holds network {shown(trials.get('arch_index'))}, "
                 f"{shown(trials.get('arch_str'))}, but the meta file says {name}."

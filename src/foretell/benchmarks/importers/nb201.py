@@ -9,7 +9,7 @@ import numpy as np
 from foretell.benchmarks._base import TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file
-from foretell.benchmarks.importers._sheet import Sheet, shown
+from foretell.benchmarks.importers._sheet import Sheet, same, shown
 from foretell.benchmarks.importers._torch_file import read_torch
 from foretell.benchmarks.importers._trials import put_trials
 from foretell.benchmarks.importers.nats import read_names
@@ -95,7 +95,7 @@ class _Reader:
         row = self.rows[index] = len(self.rows)
         for schedule, suffix in _SCHEDULES.items():
             trials = record[schedule]
-            if not isinstance(trials, dict) or trials.get("arch_index") != index:
+            if not isinstance(trials, dict) or not same(trials.get("arch_index"), index):
                 raise TableFormatError(f"{what}: {schedule!r} is about another network.")
             name = trials.get("arch_str")
             if not isinstance(name, str) or self.names.setdefault(index, name) != name:

@@ -7,7 +7,7 @@ from typing import Any
 from foretell.benchmarks._base import Metric, Split, TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file
-from foretell.benchmarks.importers._sheet import Sheet, number, numbers, shown
+from foretell.benchmarks.importers._sheet import Sheet, number, numbers, same, shown
 from foretell.benchmarks.importers._torch_file import read_torch
 from foretell.errors import TableFormatError
 
@@ -49,7 +49,7 @@ def transnas(path: Path, progress: Progress) -> TableData:
     if not isinstance(spaces, dict) or not all(isinstance(s, dict) for s in spaces.values()):
         raise TableFormatError(f"{path.name} holds no 'data' by space: use the official file.")
     known = found.get("metrics_dict")
-    if not isinstance(known, dict) or not all(isinstance(m, list) for m in known.values()):
+    if not isinstance(known, dict) or not all(map(_are_texts, known.values())):
         raise TableFormatError(f"{path.name} holds no 'metrics_dict': use the official file.")
     networks: dict[str, Any] = {}
     for space in spaces.values():
@@ -76,6 +76,10 @@ def transnas(path: Path, progress: Progress) -> TableData:
     )
 
 
+def _are_texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(text, str) for text in found)
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where the numbers of one network and task go."""
@@ -95,14 +99,14 @@ class _Place:
             values = numbers(curve, f"{self.what}, {shown(name)}")
             if not isinstance(name, str) or name not in self.metrics:
                 raise TableFormatError(f"{self.what}: no metric {shown(name)} in 'metrics_dict'.")
-            if len(values) > _LONGEST or len(values) != record.get("total_epochs"):
+            if len(values) > _LONGEST or not same(record.get("total_epochs"), len(values)):
                 raise TableFormatError(
                     f"{self.what}: {len(values)} values of {name}, but "
                     f"{shown(record.get('total_epochs'))} epochs: use the official file."
                 )
             epochs = range(1, len(values) + 1)
             self.sheet.put(_metric(name, self.task), self.row, values, epochs=epochs)
-        info = record.get("model_info") or {}
+        info = record.get("model_info", {})
         if not isinstance(info, dict):
             raise TableFormatError(f"{self.what}: 'model_info' is a {type(info).__name__}.")
         for name, ours in _INFO.items():
