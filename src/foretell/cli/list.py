@@ -9,6 +9,8 @@ __all__ = ["KINDS", "list_command"]
 KINDS = {
     "spaces": "foretell.spaces:spaces",
     "proxies": "foretell.proxies:proxies",
+    "predictors": "foretell.predictors:predictors",
+    "representations": "foretell.features:representations",
     "searchers": "foretell.search:searchers",
     "data": "foretell.data:sources",
     "importers": "foretell.benchmarks.importers:importers",

@@ -175,9 +175,9 @@ def _known(
         return known
     from foretell.proxies import make_batches, score
 
-    def tell(done: int) -> None:
+    def tell(index: int) -> None:
         if on_progress is not None:
-            on_progress("score", done, len(archs))
+            on_progress("score", index + 1, len(archs))
 
     batches = make_batches(task, seed=config.seed)
     done = score(archs, config.proxies, batches, skeleton=skeleton, seed=config.seed, on_done=tell)
