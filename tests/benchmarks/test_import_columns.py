@@ -24,6 +24,13 @@ def quiet(done, total):
     pass
 
 
+def test_marks_of_failed_proxies_are_not_numbers(tmp_path):
+    text = "arch,jacov,accuracy\na,-1e8,-1e8\nb,-inf,2\nc,3.5,3\n"
+    table = read_benchmark("csv", write(tmp_path / "t.csv", text))
+    np.testing.assert_array_equal(table.values["jacov"][:, 0, 0], [np.nan, np.nan, 3.5])
+    assert table.values["accuracy"][0, 0, 0] == -1e8  # a mark of proxies alone
+
+
 # --- real tables ----------------------------------------------------------------------------------
 
 

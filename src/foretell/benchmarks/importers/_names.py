@@ -9,7 +9,10 @@ import numpy as np
 from foretell.benchmarks._base import Metric, Split
 from foretell.types import Array
 
-__all__ = ["accuracy_scale", "column_metric", "dataset_name", "proxy_name"]
+__all__ = ["FAILED", "accuracy_scale", "column_metric", "dataset_name", "proxy_name"]
+
+FAILED = -1e8
+"""What NASLib wrote where a proxy could not be computed; here that is NaN."""
 
 _DATASETS = r"cifar10-valid|cifar100|cifar10|imagenet16-120|ImageNet16-120|imagenet|digits"
 _PROXIES = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.benchmarks._base import Metric, TableData
-from foretell.benchmarks.importers._names import column_metric, dataset_name
+from foretell.benchmarks.importers._names import FAILED, column_metric, dataset_name
 from foretell.errors import ArchError, TableFormatError, UsageError
 from foretell.spaces import get_space, spaces
 from foretell.types import Array, IntArray
@@ -268,6 +268,8 @@ def _add(
 ) -> None:
     """Put a column into one array per group; a group without any number gets none."""
     facts = column_metric(column, numbers)
+    if facts.kind == "proxy":
+        numbers = np.where((numbers == FAILED) | np.isinf(numbers), np.nan, numbers)
     epochs = axes.epoch_labels if len(axes.epoch_labels) > 1 or facts.epochs == (0,) else None
     if numbers.shape[1] > 1:
         epochs = tuple(range(1, numbers.shape[1] + 1))

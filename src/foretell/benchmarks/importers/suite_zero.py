@@ -13,7 +13,7 @@ from foretell.arch import Arch
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file, read_json
-from foretell.benchmarks.importers._names import accuracy_scale, dataset_name, proxy_name
+from foretell.benchmarks.importers._names import FAILED, accuracy_scale, dataset_name, proxy_name
 from foretell.benchmarks.importers._sheet import Sheet, number
 from foretell.errors import TableFormatError
 from foretell.spaces import get_space
@@ -23,7 +23,6 @@ __all__ = ["nb201_genes", "suite_zero"]
 
 _REFERENCE = "Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS 2022"
 _OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
-_FAILED = -1e8
 _TUPLE = re.compile(r"\((?:[0-4], ){5}[0-4]\)", re.ASCII)
 
 
@@ -90,7 +89,7 @@ def _put(sheet: Sheet, row: int, dataset: str, record: Any, what: str) -> None:
                 raise TableFormatError(f"{what}: {field[:30]!r} is no proxy with a score.")
             score = number(value["score"], f"{what}, {field}")
             metric = Metric(name, dataset, "", True, "proxy", summary="published scores")
-            sheet.put(metric, row, [float("nan") if score == _FAILED else score])
+            sheet.put(metric, row, [float("nan") if score == FAILED else score])
             if "time" in value:
                 seconds = number(value["time"], f"{what}, {field}")
                 metric = Metric(f"{name}_seconds", dataset, "seconds", False, "cost")
