@@ -12,7 +12,7 @@ from foretell.testing.searchers import SearcherContract
 from foretell.testing.spaces import SpaceContract
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
-SCRIPTS = ["first_search.py", "own_data.py", "own_network.py", "plugins.py"]
+SCRIPTS = ["first_search.py", "own_data.py", "own_network.py", "plugins.py", "predict.py"]
 
 
 def test_every_file_is_a_script_or_a_plug_in():
