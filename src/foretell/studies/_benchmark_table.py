@@ -22,7 +22,8 @@ UNKNOWN = np.iinfo(np.uint16).max
 def table_data(archs: Sequence[Arch], records: Mapping[str, Json], settings: Settings) -> TableData:
     """The table of a finished build.
 
-    Accuracies are stored as numbers of images, losses and seconds as float32, proxies as float64.
+    Accuracies are stored as numbers of images, losses and seconds as float32, proxies as float64,
+    parameters and multiply-adds as uint32.
 
     Args:
         archs: the cells, in the order of the draw.
@@ -98,12 +99,14 @@ def table_data(archs: Sequence[Arch], records: Mapping[str, Json], settings: Set
         _floats(runs, "seconds", len(epochs)),
     )
     for name in first[0]["scores"]:
-        column = np.array([_nan(r["scores"][name]) for r in first], dtype=np.float64)
-        if name in ("params", "flops"):
-            unit = Metric(name, unit="count", kind="cost")
-        else:
-            unit = Metric(name, DATASET, kind="proxy", higher_is_better=True)
-        add(unit, column[:, None, None])
+        if name not in ("params", "flops"):
+            column = np.array([_nan(r["scores"][name]) for r in first], dtype=np.float64)
+            proxy = Metric(name, DATASET, kind="proxy", higher_is_better=True)
+            add(proxy, column[:, None, None])
+    costs = space.costs(archs, settings.skeleton)  # of dead cells, too
+    assert costs is not None
+    for name, counted in (("params", costs.params), ("flops", costs.flops)):
+        add(Metric(name, unit="count", kind="cost"), counted.astype(np.uint32)[:, None, None])
     return TableData(
         "digits-nb201",
         [space.format(arch) for arch in archs],
