@@ -20,8 +20,8 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from foretell.features import Known, represent
-from foretell.metrics import kendall
-from foretell.predictors import Auto, GaussianProcess, Predictor, RandomForest
+from foretell.metrics import coverage, kendall
+from foretell.predictors import Auto, Conformal, GaussianProcess, Predictor, RandomForest
 from foretell.spaces import get_space
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +49,9 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 128])
     parser.add_argument("--targets", choices=TARGETS, nargs="+", default=list(TARGETS))
     parser.add_argument("--models", choices=MODELS, nargs="+", default=list(MODELS))
+    parser.add_argument(
+        "--intervals", action="store_true", help="share of values inside 90 %% intervals instead"
+    )
     parser.add_argument("--seeds", type=int, nargs=2, default=[42, 52], help="from, to")
     options = parser.parse_args()
     columns = [f"zcs_{p}_cifar10" for p in PROXIES]
@@ -73,14 +76,22 @@ def main() -> None:
             cells = []
             for name in options.models:
                 text, make = MODELS[name]
-                taus, seconds = [], []
+                taus, seconds, inside = [], [], []
                 for seed in range(*options.seeds):
                     fit, test = train_test_split(np.arange(len(y)), train_size=n, random_state=seed)
+                    if options.intervals:
+                        conformal = Conformal(make).fit(inputs[text].take(fit), y[fit])
+                        found = conformal.predict(inputs[text].take(test))
+                        inside.append(float(coverage(found.low, found.high, y[test])))
+                        continue
                     start = time.process_time()
                     model = make().fit(inputs[text].take(fit), y[fit])
                     seconds.append(time.process_time() - start)
-                    found = model.predict(inputs[text].take(test)).mean
-                    taus.append(float(kendall(found, y[test])))
+                    mean = model.predict(inputs[text].take(test)).mean
+                    taus.append(float(kendall(mean, y[test])))
+                if options.intervals:
+                    cells.append(f"{np.mean(inside):.3f}±{np.std(inside):.3f}")
+                    continue
                 cells.append(f"{np.mean(taus):.3f}±{np.std(taus):.3f} ({np.mean(seconds):.2f} s)")
             print(f"| {target} | {n} | " + " | ".join(cells) + " |", flush=True)
 
