@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "foretell"
 ORDER = [
     ["errors", "types"],
-    ["rng", "arch", "graph", "registry", "unpickle"],
+    ["rng", "arch", "graph", "registry", "unpickle", "files", "kernels"],
     ["metrics"],
     ["store"],
     ["execution"],
@@ -34,9 +34,9 @@ ORDER = [
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
-    "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "metrics", "store",
-    "execution", "spaces", "benchmarks", "features", "data", "predictors", "search", "studies",
-    "report", "tables", "api", "cli",
+    "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "files", "kernels",
+    "metrics", "store", "execution", "spaces", "benchmarks", "features", "data", "predictors",
+    "search", "studies", "report", "tables", "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from foretell.arch import Arch
 from foretell.errors import ArchError, DataError, MissingExtraError, UsageError
+from foretell.files import whole
 from foretell.spaces import Space
 from foretell.types import Array, Json
 
@@ -33,9 +33,8 @@ def write_table(path: Path | str, columns: Columns) -> Path:
         OSError: the file cannot be written.
     """
     path = check_table_path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     rows = zip(*columns.values(), strict=True)
-    try:
+    with whole(path) as draft:
         if path.suffix == ".csv":
             draft.write_text(_csv(columns, rows), encoding="utf-8")
         elif path.suffix == ".json":
@@ -46,9 +45,6 @@ def write_table(path: Path | str, columns: Columns) -> Path:
             draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
         else:
             _parquet(draft, columns)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
     return path
 
 

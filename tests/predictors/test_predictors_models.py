@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal
 
 from foretell.errors import PredictorError, UsageError
 from foretell.features import FeatureTable, Inputs
+from foretell.kernels import matern52
 from foretell.metrics import coverage
 from foretell.predictors import (
     Auto,
@@ -21,7 +22,7 @@ from foretell.predictors import (
     held_out,
 )
 from foretell.predictors._targets import NormalTarget
-from foretell.predictors.gp import _likeliest, _matern
+from foretell.predictors.gp import _likeliest
 
 
 def table(x):
@@ -83,12 +84,14 @@ def test_gp_likelihood_is_highest_where_it_says():
     square = ((x[:, None] - x[None]) ** 2).sum(axis=2)
     t = np.tanh(x[:, 0])
     t = (t - t.mean()) / t.std()
-    theta = _likeliest([square], t)
+    theta = _likeliest([np.sqrt(square)], t)
     middle = np.array([np.log(0.5), np.log(2.0), np.log(0.1)])
     width = np.array([1.5, 1.0, 1.5])
 
     def posterior(at):
-        covariance = np.exp(at[0]) * _matern(square, at[1])[0] + np.exp(at[2]) * np.eye(30)
+        covariance = np.exp(at[0]) * matern52(np.sqrt(square), np.exp(at[1])) + np.exp(
+            at[2]
+        ) * np.eye(30)
         prior = -0.5 * (((at - middle) / width) ** 2).sum()
         return multivariate_normal(np.zeros(30), covariance + 1e-8 * np.eye(30)).logpdf(t) + prior
 

@@ -1,7 +1,6 @@
 """Tables: one array for each metric, in one file that is mapped into memory."""
 
 import io
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,6 +14,7 @@ from foretell.arch import Arch
 from foretell.benchmarks._base import Benchmark, Metric, TableData
 from foretell.benchmarks._file import DTYPES, TableFile, write
 from foretell.errors import BenchmarkError
+from foretell.files import whole
 from foretell.spaces import spaces
 from foretell.types import Array
 
@@ -171,13 +171,8 @@ def write_table(data: TableData, path: Path | str) -> Path:
     path = check_path(path)
     _check(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            write(data, file)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole(path) as draft, draft.open("wb") as file:
+        write(data, file)
     return path
 
 

@@ -39,12 +39,12 @@ class Candidate:
 class Auto(Predictor):
     """Gaussian processes, trees and a linear model, stacked by cross-validation.
 
-    Each candidate predicts the labelled architectures in folds, ten of them up to 200
-    architectures and five beyond. Starting from the best one,
-    whichever candidate raises Kendall's tau of the sum most is added, again and again; a Gaussian
-    process on everything takes part from the start, which keeps few labels from choosing by chance.
-    Predictions are put together as normal quantiles, so that no model's scale outweighs another's.
-    Candidates are tried in order until the time is spent.
+    Each candidate predicts the labelled architectures in folds, ten of them up to 200 architectures
+    and five beyond. Starting from the best one, whichever candidate raises Kendall's tau of the sum
+    most is added, again and again; a Gaussian process on everything takes part from the start,
+    which keeps few labels from choosing by chance. Predictions are put together as normal
+    quantiles, so that no model's scale outweighs another's. Candidates are tried in order until the
+    time is spent.
 
     Args:
         seconds: CPU time for the cross-validation.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.features import Inputs
+from foretell.kernels import matern52, matern52_slope, squared_distances
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors._targets import NormalTarget
 from foretell.types import Array
@@ -36,14 +37,9 @@ class _Group:
     typical: float = 1.0
 
     def distances(self, inputs: Inputs) -> Array:
-        """Squared distances to the labelled rows in units of the typical one, (n, labelled)."""
+        """Distances to the labelled rows in units of the typical one, (n, labelled)."""
         other = inputs.only(self.names).scaled(self.scales)
-        square = (
-            (other**2).sum(axis=1)[:, None]
-            + (self.rows**2).sum(axis=1)[None, :]
-            - 2 * other @ self.rows.T
-        )
-        return np.asarray(np.maximum(square, 0.0) / self.typical)
+        return np.asarray(np.sqrt(squared_distances(other, self.rows) / self.typical))
 
 
 @predictors.add(
@@ -74,9 +70,9 @@ class GaussianProcess(Predictor):
         self.mean_, self.std_ = float(z.mean()), float(z.std()) or 1.0
         t = (z - self.mean_) / self.std_
         self.groups_ = _groups(inputs)
-        squares = [g.distances(inputs) for g in self.groups_]
-        self.theta_ = _likeliest(squares, t)
-        covariance = _covariance(squares, self.theta_)
+        distances = [g.distances(inputs) for g in self.groups_]
+        self.theta_ = _likeliest(distances, t)
+        covariance = _covariance(distances, self.theta_)
         covariance[np.diag_indices(len(t))] += math.exp(self.theta_[-1]) + _JITTER
         self.factor_ = np.linalg.cholesky(covariance)
         self.solved_ = _solve(self.factor_, t)
@@ -84,8 +80,8 @@ class GaussianProcess(Predictor):
     def _predict(self, inputs: Inputs) -> Prediction:
         from scipy.linalg import solve_triangular
 
-        squares = [g.distances(inputs) for g in self.groups_]
-        cross = _covariance(squares, self.theta_)
+        distances = [g.distances(inputs) for g in self.groups_]
+        cross = _covariance(distances, self.theta_)
         white = solve_triangular(self.factor_, cross.T, lower=True, check_finite=False)
         prior = sum(math.exp(v) for v in self.theta_[:-1:2])
         variance = np.maximum(prior - (white**2).sum(axis=0), 0.0) + math.exp(self.theta_[-1])
@@ -104,37 +100,31 @@ def _groups(inputs: Inputs) -> list[_Group]:
         if not names:
             continue
         group = _Group(names, inputs.scales, inputs.only(names).scaled())
-        square = group.distances(inputs)
+        square = squared_distances(group.rows, group.rows)
         apart = square[square > 1e-9]
         group.typical = float(np.median(apart)) if len(apart) else 1.0
         found.append(group)
     return found
 
 
-def _matern(square: Array, log_scale: float) -> tuple[Array, Array]:
-    """The kernel and its derivative by the logarithm of the length scale."""
-    s = np.sqrt(5 * square) * math.exp(-log_scale)
-    decay = np.exp(-s)
-    return (1 + s + s * s / 3) * decay, s * s * (1 + s) / 3 * decay
-
-
-def _covariance(squares: list[Array], theta: Array) -> Array:
+def _covariance(distances: list[Array], theta: Array) -> Array:
     parts = [
-        math.exp(theta[2 * i]) * _matern(d, theta[2 * i + 1])[0] for i, d in enumerate(squares)
+        math.exp(theta[2 * i]) * matern52(d, math.exp(theta[2 * i + 1]))
+        for i, d in enumerate(distances)
     ]
     return np.asarray(sum(parts))
 
 
-def _likeliest(squares: list[Array], t: Array) -> NDArray[np.float64]:
+def _likeliest(distances: list[Array], t: Array) -> NDArray[np.float64]:
     """Log variance and log length scale of each kernel, then log noise: the MAP estimate."""
     from scipy.optimize import minimize
 
-    k, n = len(squares), len(t)
+    k, n = len(distances), len(t)
     start = np.array([math.log(0.5 / k), math.log(2.0)] * k + [math.log(0.1)])
     width = np.array([1.5, 1.0] * k + [1.5])
 
     def loss(theta: Array) -> tuple[float, Array]:
-        parts = [_matern(d, theta[2 * i + 1]) for i, d in enumerate(squares)]
+        parts = [matern52_slope(d, math.exp(theta[2 * i + 1])) for i, d in enumerate(distances)]
         covariance = np.asarray(sum(math.exp(theta[2 * i]) * m for i, (m, _) in enumerate(parts)))
         noise = math.exp(theta[-1])
         covariance[np.diag_indices(n)] += noise + _JITTER

@@ -1,6 +1,6 @@
 """Ensembles of decision trees; they need the extra ``trees``."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from foretell.types import Array
 __all__ = ["ExtraTrees", "LightGBM", "RandomForest", "XGBoost"]
 
 
-def _forest(name: str) -> Any:
+def _sklearn_ensemble(name: str) -> Any:
     try:
         import sklearn.ensemble
     except ImportError as error:
@@ -23,15 +23,17 @@ def _forest(name: str) -> Any:
 class _Forest(Predictor):
     """Averages of trees that were grown apart; their disagreement is the uncertainty."""
 
+    estimator: ClassVar[str]
+    """Its class in ``sklearn.ensemble``."""
+
     def __init__(self, trees: int, max_features: float, seed: int) -> None:
         """Store the options."""
         self.trees, self.max_features, self.seed = trees, max_features, seed
 
-    def _make(self) -> Any:
-        raise NotImplementedError
-
     def _fit(self, inputs: Inputs, y: Array) -> None:
-        self.forest_ = self._make().fit(inputs.matrix(), y)
+        make = getattr(_sklearn_ensemble(type(self).__name__), self.estimator)
+        forest = make(self.trees, max_features=self.max_features, random_state=self.seed)
+        self.forest_ = forest.fit(inputs.matrix(), y)
 
     def _predict(self, inputs: Inputs) -> Prediction:
         x = inputs.matrix().astype(np.float32)
@@ -51,14 +53,11 @@ class RandomForest(_Forest):
         seed: of resamples and columns.
     """
 
+    estimator = "RandomForestRegressor"
+
     def __init__(self, trees: int = 100, max_features: float = 1.0, seed: int = 42) -> None:
         """Store the options; the defaults are those of scikit-learn, as in GRAF's study."""
         super().__init__(trees, max_features, seed)
-
-    def _make(self) -> Any:
-        return _forest("random_forest").RandomForestRegressor(
-            self.trees, max_features=self.max_features, random_state=self.seed
-        )
 
 
 @predictors.add(
@@ -76,14 +75,11 @@ class ExtraTrees(_Forest):
         seed: of columns and thresholds.
     """
 
+    estimator = "ExtraTreesRegressor"
+
     def __init__(self, trees: int = 100, max_features: float = 0.5, seed: int = 42) -> None:
         """Store the options."""
         super().__init__(trees, max_features, seed)
-
-    def _make(self) -> Any:
-        return _forest("extra_trees").ExtraTreesRegressor(
-            self.trees, max_features=self.max_features, random_state=self.seed
-        )
 
 
 @predictors.add(

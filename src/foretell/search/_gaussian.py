@@ -5,19 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foretell.kernels import matern52, squared_distances
 from foretell.types import Array
 
-__all__ = ["GaussianProcess", "fit_gaussian_process", "matern52"]
+__all__ = ["GaussianProcess", "fit_gaussian_process"]
 
 _SCALES = (1e-5, 1e5)
 _GRID = 41
 _GOLDEN = (math.sqrt(5) - 1) / 2
-
-
-def matern52(distance: Array, scale: float) -> Array:
-    """(1 + s + s^2 / 3) exp(-s) with s = sqrt(5) distance / scale; any shape."""
-    s = math.sqrt(5) / scale * distance
-    return np.asarray((1 + s + s * s / 3) * np.exp(-s))
 
 
 @dataclass(frozen=True)
@@ -126,5 +121,4 @@ def _covariance(distances: Array, scale: float, noise: float) -> Array:
 
 
 def _distances(a: Array, b: Array) -> Array:
-    square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
-    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
+    return np.asarray(np.sqrt(squared_distances(a, b)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foretell.search._gaussian import matern52
+from foretell.kernels import matern52
 from foretell.types import Array
 
 __all__ = ["NOISE", "PoolProcess"]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from foretell.errors import RunFolderError
+from foretell.files import whole
 
 __all__ = ["RunFolder"]
 
@@ -77,10 +78,6 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole or not at all."""
         target = self.path / name
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
+        with whole(target) as draft:
             draft.write_text(text, encoding="utf-8")
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
         return target
