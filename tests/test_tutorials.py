@@ -9,7 +9,7 @@ import pytest
 from foretell.spaces import get_space
 from foretell.testing.proxies import ProxyContract
 from foretell.testing.searchers import SearcherContract
-from foretell.testing.spaces import SpaceContract
+from foretell.testing.spaces import NetworkContract
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
 SCRIPTS = ["first_search.py", "own_data.py", "own_network.py", "plugins.py", "predict.py"]
@@ -29,7 +29,7 @@ def test_the_tutorial_runs(name, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-class TestMySpace(SpaceContract):
+class TestMySpace(NetworkContract):
     samples = 3
 
     @pytest.fixture

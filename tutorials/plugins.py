@@ -6,7 +6,7 @@ public contract tests::
 
     from foretell.testing.proxies import ProxyContract
     from foretell.testing.searchers import SearcherContract
-    from foretell.testing.spaces import SpaceContract
+    from foretell.testing.spaces import NetworkContract
 
 A test class that inherits from one of them and names the plug-in runs the whole suite on it.
 """

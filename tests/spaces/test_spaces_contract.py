@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from foretell.spaces import Space, get_space, spaces
-from foretell.testing.spaces import SpaceContract
+from foretell.testing.spaces import NetworkContract, SpaceContract
 
 CUSTOM = """
 from torch import nn
@@ -76,15 +76,23 @@ def build(space, arch, skeleton):
 '''
 
 
-class TestRegistered(SpaceContract):
-    """Every space that comes with the library."""
+class TestRegistered(NetworkContract):
+    """Every space that comes with the library and builds networks."""
 
-    @pytest.fixture(params=spaces.names())
+    @pytest.fixture(params=[name for name in spaces.names() if get_space(name).network])
     def space(self, request: pytest.FixtureRequest) -> Space:
         return get_space(request.param)
 
 
-class TestCustom(SpaceContract):
+class TestGraphsOnly(SpaceContract):
+    """Every space that comes with the library without networks."""
+
+    @pytest.fixture(params=[name for name in spaces.names() if not get_space(name).network])
+    def space(self, request: pytest.FixtureRequest) -> Space:
+        return get_space(request.param)
+
+
+class TestCustom(NetworkContract):
     """Choices and a builder in a file."""
 
     input_shape = (1, 6, 7)
@@ -95,7 +103,7 @@ class TestCustom(SpaceContract):
         return get_space(f"{_file(tmp_path_factory, CUSTOM)}:space")
 
 
-class TestWhole(SpaceContract):
+class TestWhole(NetworkContract):
     """A subclass of Space in a file, named by its class."""
 
     samples = 4

@@ -3,19 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
-
-import numpy as np
+from typing import TypeAlias, cast
 
 from foretell.arch import Arch
 from foretell.errors import ArchError, UsageError
 from foretell.features._base import FeatureTable, Inputs
 from foretell.features.encodings import categorical, onehot, path_encoding
 from foretell.features.graf import graf
-from foretell.features.graf_compat import graf_nb201
 from foretell.features.scores import cost_features, score_features
-from foretell.registry import Registry
-from foretell.spaces import NB201, CostTable, Space
+from foretell.registry import Registry, resolve
+from foretell.spaces import CostTable, Space
 from foretell.types import Array
 
 __all__ = ["Known", "Representation", "represent", "representations"]
@@ -40,6 +37,9 @@ class Known:
 
 Representation: TypeAlias = Callable[[Known], FeatureTable]
 """What is known of n architectures -> a table with n rows."""
+
+Published: TypeAlias = Callable[[Space, Sequence[Arch]], FeatureTable]
+"""GRAF's own columns of some architectures."""
 
 representations: Registry[Representation] = Registry("representation")
 
@@ -73,13 +73,12 @@ def _graf(known: Known) -> FeatureTable:
 @representations.add("graf_compat", reference="Kadlecova et al., ICML 2024")
 def _graf_compat(known: Known) -> FeatureTable:
     """GRAF's own columns and values."""
-    if not isinstance(known.space, NB201):
+    if not known.space.published_features:
         raise ArchError(
             f"'graf_compat' knows no columns for {known.space.name!r}: use 'graf' instead."
         )
-    operation = [1, 0, 3, 2, 4]  # theirs of ours: none, skip, 1x1, 3x3, pooling
-    ops = known.space.genes(known.archs)[:, [0, 1, 3, 2, 4, 5]]  # edges by where they start
-    return graf_nb201(np.array(operation)[ops])
+    published = cast(Published, resolve(known.space.published_features))
+    return published(known.space, known.archs)
 
 
 @representations.add("scores")

@@ -4,6 +4,7 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import ClassVar
 
 import numpy as np
@@ -74,6 +75,8 @@ class Space(ABC):
     """``module:function`` that builds a network: (space, arch, skeleton) -> nn.Module."""
     presets: ClassVar[Mapping[str, tuple[int, int]]] = {}
     """Name of a skeleton -> (channels, cells); the first is the published one."""
+    published_features: ClassVar[str] = ""
+    """``module:function`` that gives GRAF's own columns: (space, archs) -> FeatureTable."""
 
     @abstractmethod
     def sample(self, rng: Generator) -> Arch:
@@ -104,6 +107,15 @@ class Space(ABC):
         """A uniformly drawn neighbor."""
         near = self.neighbors(arch)
         return near[int(rng.integers(len(near)))] if near else arch
+
+    def edit(self, before: Arch, after: Arch) -> str:
+        """What turns one architecture into a neighbor, in words."""
+        changes = [
+            f"gene {i}: {old} -> {new}"
+            for i, (old, new) in enumerate(zip_longest(before.genes, after.genes))
+            if old != new
+        ]
+        return ", ".join(changes)
 
     def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
         """Each gene from one parent or the other, with equal chance."""

@@ -55,6 +55,7 @@ class NB201(ProductSpace):
     edges: ClassVar[tuple[tuple[int, int], ...]] = EDGES
     """(source, target) of each gene's edge."""
     network: ClassVar[str] = "foretell.networks.nb201:build"
+    published_features: ClassVar[str] = "foretell.features.graf_published:nb201"
     presets: ClassVar[Mapping[str, tuple[int, int]]] = MappingProxyType(
         {"full": (16, 5), "small": (8, 1)}
     )
@@ -102,6 +103,15 @@ class NB201(ProductSpace):
                 nodes.append(_SUM if target < 3 else _OUTPUT)
                 incoming = []
         return Graph(tuple(nodes), tuple(edges))
+
+    def edit(self, before: Arch, after: Arch) -> str:
+        """Which edges carry another operation."""
+        changes = [
+            f"{OPS[new]} on edge {source}->{target} instead of {OPS[old]}"
+            for (source, target), old, new in zip(EDGES, before.genes, after.genes, strict=True)
+            if old != new
+        ]
+        return ", ".join(changes)
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Whether the cell's input reaches its output, (n,)."""

@@ -4,12 +4,14 @@ A plug-in's test file::
 
     import pytest
     from foretell import get_space
-    from foretell.testing.spaces import SpaceContract
+    from foretell.testing.spaces import NetworkContract
 
-    class TestMine(SpaceContract):
+    class TestMine(NetworkContract):
         @pytest.fixture
         def space(self):
             return get_space("my_space.py:space")
+
+A space of which only graphs are known passes ``SpaceContract``.
 """
 
 import pickle
@@ -24,11 +26,11 @@ from foretell.errors import ArchError
 from foretell.spaces import CostTable, ProductSpace, Skeleton, Space, get_space
 from foretell.types import Shape3
 
-__all__ = ["SpaceContract"]
+__all__ = ["NetworkContract", "SpaceContract"]
 
 
 class SpaceContract:
-    """The suite; a subclass gives the fixture ``space``."""
+    """What holds for every space; a subclass gives the fixture ``space``."""
 
     input_shape: ClassVar[Shape3] = (3, 8, 8)
     """Shape of the images that networks are tried on."""
@@ -50,11 +52,6 @@ class SpaceContract:
         """Some architectures."""
         rng = np.random.default_rng(7)
         return [space.sample(rng) for _ in range(self.samples)]
-
-    @pytest.fixture
-    def skeleton(self, space: Space) -> Skeleton:
-        """The fixed part of the networks for ``input_shape``."""
-        return space.skeleton(self.input_shape, self.classes)
 
     def test_the_name_leads_to_the_space(self, space: Space) -> None:
         """Workers rebuild a space from the name that its architectures carry."""
@@ -154,6 +151,25 @@ class SpaceContract:
             assert graph.alive == lives
             assert graph.hash() == space.graph(arch).hash() == graph.canonical().hash()
 
+    def test_presets_have_names(self, space: Space) -> None:
+        """Each preset makes a skeleton, and the default one is among them."""
+        for name, (channels, cells) in space.presets.items():
+            made = space.skeleton(self.input_shape, self.classes, name)
+            assert (made.channels, made.cells) == (channels, cells)
+            assert made.input_shape == self.input_shape
+        if space.presets:
+            made = space.skeleton(self.input_shape, self.classes)
+            assert (made.channels, made.cells) in space.presets.values()
+
+
+class NetworkContract(SpaceContract):
+    """What holds besides for a space whose networks can be built."""
+
+    @pytest.fixture
+    def skeleton(self, space: Space) -> Skeleton:
+        """The fixed part of the networks for ``input_shape``."""
+        return space.skeleton(self.input_shape, self.classes)
+
     def test_networks_are_repeatable(
         self, space: Space, archs: list[Arch], skeleton: Skeleton
     ) -> None:
@@ -190,13 +206,3 @@ class SpaceContract:
             for name in CostTable.__dataclass_fields__:
                 closed = getattr(table, name)[i]
                 assert closed == pytest.approx(getattr(counted, name), rel=1e-12), name
-
-    def test_presets_have_names(self, space: Space) -> None:
-        """Each preset makes a skeleton, and the default one is among them."""
-        for name, (channels, cells) in space.presets.items():
-            made = space.skeleton(self.input_shape, self.classes, name)
-            assert (made.channels, made.cells) == (channels, cells)
-            assert made.input_shape == self.input_shape
-        if space.presets:
-            made = space.skeleton(self.input_shape, self.classes)
-            assert (made.channels, made.cells) in space.presets.values()
