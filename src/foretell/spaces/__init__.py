@@ -5,6 +5,8 @@ from foretell.spaces._registry import get_space, spaces
 from foretell.spaces.custom import CustomSpace
 from foretell.spaces.nb201 import NB201
 from foretell.spaces.size import SizeSpace
+from foretell.spaces.transnas_macro import TransNASMacro
+from foretell.spaces.transnas_micro import TransNASMicro
 
 __all__ = [
     "NB201",
@@ -14,6 +16,8 @@ __all__ = [
     "SizeSpace",
     "Skeleton",
     "Space",
+    "TransNASMacro",
+    "TransNASMicro",
     "get_space",
     "spaces",
 ]
@@ -28,6 +32,16 @@ for _space, _line, _reference in (
         SizeSpace(),
         "channels of five layers around the best cell; 32,768 architectures",
         "Dong et al., NATS-Bench, TPAMI 2021, section 3.2",
+    ),
+    (
+        TransNASMicro(),
+        "cells of four nodes and six edges with four operations; 4,096 architectures",
+        "Duan et al., TransNAS-Bench-101, CVPR 2021, section 3",
+    ),
+    (
+        TransNASMacro(),
+        "where four to six modules widen and lower the resolution; 3,256 architectures",
+        "Duan et al., TransNAS-Bench-101, CVPR 2021, section 3",
     ),
 ):
     spaces.register(

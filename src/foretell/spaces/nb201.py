@@ -14,6 +14,7 @@ from foretell.errors import ArchError
 from foretell.graph import Graph, Node
 from foretell.spaces._base import CostTable, ProductSpace, Skeleton
 from foretell.spaces._cells import EDGES, OPS, CellCosts, live_edges
+from foretell.spaces._edge_cell import edge_cell, edge_edit
 
 __all__ = ["NB201"]
 
@@ -31,7 +32,6 @@ _OP_NODES = (
     _node("nor_conv_3x3", kernel=3, stride=1, weights=True),
     _node("avg_pool_3x3", kernel=3, stride=1, weights=False),
 )
-_INPUT, _SUM, _OUTPUT = _node("input"), _node("sum"), _node("output")
 
 
 @dataclass(frozen=True)
@@ -91,27 +91,11 @@ class NB201(ProductSpace):
     def graph(self, arch: Arch) -> Graph:
         """The cell: one node per edge's operation, and a sum where edges meet."""
         self.check(arch)
-        nodes, edges, ends = [_INPUT], [], [0]
-        incoming: list[int] = []
-        for (source, target), gene in zip(EDGES, arch.genes, strict=True):
-            edges.append((ends[source], len(nodes)))
-            incoming.append(len(nodes))
-            nodes.append(_OP_NODES[gene])
-            if source == target - 1:
-                edges += [(i, len(nodes)) for i in incoming]
-                ends.append(len(nodes))
-                nodes.append(_SUM if target < 3 else _OUTPUT)
-                incoming = []
-        return Graph(tuple(nodes), tuple(edges))
+        return edge_cell([_OP_NODES[g] for g in arch.genes])
 
     def edit(self, before: Arch, after: Arch) -> str:
         """Which edges carry another operation."""
-        changes = [
-            f"{OPS[new]} on edge {source}->{target} instead of {OPS[old]}"
-            for (source, target), old, new in zip(EDGES, before.genes, after.genes, strict=True)
-            if old != new
-        ]
-        return ", ".join(changes)
+        return edge_edit([OPS[g] for g in before.genes], [OPS[g] for g in after.genes])
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Whether the cell's input reaches its output, (n,)."""
