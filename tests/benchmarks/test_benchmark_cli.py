@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from faulty_server import serving
 
-from foretell.benchmarks import Table, benchmarks, imported, table_path, write_table
+from foretell.benchmarks import (
+    Table,
+    benchmarks,
+    imported,
+    open_benchmark,
+    table_path,
+    write_table,
+)
 from foretell.benchmarks.download import Link
 from foretell.cli import benchmark
 from foretell.cli._app import run
@@ -155,6 +162,18 @@ def test_imports(words, tmp_path, tables_home, capsys):
     assert capsys.readouterr().err == ""
     assert "Unknown importer 'nats'" in fails(capsys, "import", "nats", words[1])
     assert "gone" in fails(capsys, "import", words[0], "gone")
+    assert "leave arch and space out" in fails(capsys, "import", *words, "--arch", "x")
+
+
+def test_names_the_column_and_the_space_of_a_csv(tmp_path, tables_home, capsys):
+    path = tmp_path / "mine.csv"
+    path.write_text("key,cell,acc\na,0.0.0.0.0.1,0.5\nb,1.1.1.1.1.1,0.75\n")
+    say(capsys, "import", "csv", path, "--arch", "cell", "--space", "nb201")
+    table = open_benchmark("mine")
+    assert table.space == "nb201"
+    assert table.query(["1.1.1.1.1.1"], "acc").tolist() == [0.75]
+    assert "no column" in fails(capsys, "import", "csv", path, "--arch", "cells")
+    assert "space" in fails(capsys, "import", "csv", path, "--space", "nb2O1")
 
 
 @pytest.fixture

@@ -106,6 +106,8 @@ def import_benchmark(
     *,
     name: str | None = None,
     out: Path | str | None = None,
+    arch: str | None = None,
+    space: str | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Path:
     """Read an official file or folder and keep it as a table.
@@ -115,6 +117,8 @@ def import_benchmark(
         source: the file or folder.
         name: of the table; by default what the importer calls it.
         out: file to write; by default NAME.foretell in the home folder.
+        arch: the column that names the networks, for formats without fixed names.
+        space: that the names belong to, likewise.
         progress: called with (done, total) now and then.
 
     Returns:
@@ -122,6 +126,7 @@ def import_benchmark(
 
     Raises:
         UnknownNameError: no such format.
+        UsageError: no such column, or ``arch`` or ``space`` for a format that knows its own.
         MissingDataError: there is no such file or folder, or not all of it.
         TableFormatError: it is not of that format, or is cut off or damaged.
         UnsafePickleError: a pickle asks for code; nothing was run.
@@ -133,7 +138,7 @@ def import_benchmark(
         check_name(name)
     if out is not None:
         check_path(out)
-    data = read_benchmark(importer, source, progress)
+    data = read_benchmark(importer, source, progress, arch=arch, space=space)
     if name is not None:
         data = replace(data, name=name)
     if data.name == EMBEDDED and out is None:

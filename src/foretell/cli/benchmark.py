@@ -109,10 +109,19 @@ def query(
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File to write [default: NAME.foretell at home]."
 )
+@click.option("--arch", help="For csv and parquet: the column that names the networks.")
+@click.option("--space", help="For csv and parquet: the space that the names belong to.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def import_table(
-    format_name: str, source: Path, name: str | None, out: Path | None, as_json: bool, quiet: bool
+    format_name: str,
+    source: Path,
+    name: str | None,
+    out: Path | None,
+    arch: str | None,
+    space: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Keep an official file or folder as a table.
 
@@ -128,6 +137,8 @@ def import_table(
             source,
             name=name,
             out=out,
+            arch=arch,
+            space=space,
             progress=lambda done, total: tell("read", done, max(done, total)),
         )
     _wrote(path, as_json)

@@ -1,11 +1,12 @@
 """What an importer is: a function that turns an official file or folder into a table."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from foretell.benchmarks._base import TableData
-from foretell.errors import ForetellError, MissingDataError, TableFormatError
+from foretell.errors import ForetellError, MissingDataError, TableFormatError, UsageError
 from foretell.registry import Registry
 
 __all__ = ["Importer", "Progress", "importers", "quiet", "read_benchmark"]
@@ -17,23 +18,36 @@ Importer: TypeAlias = Callable[[Path, Progress], TableData]
 """Reads a file or a folder; raises ``TableFormatError`` where it is not of its format."""
 
 importers: Registry[Importer] = Registry("importer")
-"""Name of a format -> its importer; facts: ``reads`` (which file or folder) and ``space``."""
+"""Name of a format -> its importer; facts: ``reads`` (which file or folder), ``space``, and
+``named``: whether the importer takes ``arch`` and ``space``, because its columns have no fixed
+names."""
 
 
 def quiet(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def read_benchmark(name: str, path: Path | str, progress: Progress = quiet) -> TableData:
+def read_benchmark(
+    name: str,
+    path: Path | str,
+    progress: Progress = quiet,
+    *,
+    arch: str | None = None,
+    space: str | None = None,
+) -> TableData:
     """The table in an official file or folder.
 
     Args:
         name: of the importer.
         path: what its entry says it ``reads``.
         progress: called with (done, total) now and then.
+        arch: the column that names the networks, or several with commas between; for formats
+            without fixed names, by default found by its content.
+        space: that the names belong to; likewise.
 
     Raises:
         UnknownNameError: no importer of that name.
+        UsageError: ``arch`` or ``space`` for a format that knows its own, or no such column.
         MissingDataError: there is no such file or folder, or not all of it.
         TableFormatError: it is not of that format, or is cut off or damaged.
         UnsafePickleError: a pickle asks for code; nothing was run.
@@ -45,8 +59,16 @@ def read_benchmark(name: str, path: Path | str, progress: Progress = quiet) -> T
         raise MissingDataError(
             f"There is no {str(path)!r}: give {entry.facts.get('reads', 'the official file')}."
         )
+    importer = entry.load()
+    if arch is not None or space is not None:
+        if not entry.facts.get("named"):
+            raise UsageError(
+                f"The format {name!r} says itself which column names the networks: leave arch and "
+                f"space out."
+            )
+        importer = partial(importer, arch=arch, space=space)
     try:
-        return entry.load()(path, progress)
+        return importer(path, progress)
     except ForetellError:
         raise
     except OSError as error:
