@@ -1,6 +1,7 @@
 """The contract of a predictor: fit on what was measured, predict what was not."""
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
@@ -68,6 +69,13 @@ class Predictor(ABC):
         self._fit(inputs, values)
         return self
 
+    def unfitted(self) -> Self:
+        """A new one with the same options, and with what fitting chose among models."""
+        new = copy(self)
+        for name in [name for name in vars(new) if name.endswith("_")]:
+            delattr(new, name)
+        return new
+
     def held_out(self) -> Prediction | None:
         """Predictions for the fitted architectures by models that had not seen them.
 
@@ -84,6 +92,25 @@ class Predictor(ABC):
         Raises:
             PredictorError: nothing was fitted, or the columns are others.
         """
+        self._ready(inputs)
+        return self._predict(inputs)
+
+    def contributions(self, inputs: Inputs) -> Array | None:
+        """What each column adds to each prediction, (n, columns + 1); the last is the base.
+
+        Rows sum to the predicted means. None where the method says nothing of the kind;
+        ``foretell.predictors.explain.contributions`` then explains a copy.
+
+        Args:
+            inputs: with the columns of those that were fitted.
+
+        Raises:
+            PredictorError: nothing was fitted, or the columns are others.
+        """
+        self._ready(inputs)
+        return self._contributions(inputs)
+
+    def _ready(self, inputs: Inputs) -> None:
         if not hasattr(self, "columns_"):
             raise PredictorError(f"{type(self).__name__} has learned nothing yet: call fit first.")
         if inputs.names != self.columns_:
@@ -92,7 +119,6 @@ class Predictor(ABC):
                 f"{len(inputs.names)} or others: represent all architectures in one call."
             )
         self._check(inputs)
-        return self._predict(inputs)
 
     @staticmethod
     def _check(inputs: Inputs) -> None:
@@ -106,6 +132,10 @@ class Predictor(ABC):
     @abstractmethod
     def _predict(self, inputs: Inputs) -> Prediction:
         """Predict from checked columns."""
+
+    def _contributions(self, inputs: Inputs) -> Array | None:
+        """Contributions of checked columns, where the method gives any."""
+        return None
 
 
 predictors: Registry[type[Predictor]] = Registry("predictor")

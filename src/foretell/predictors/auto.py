@@ -49,22 +49,47 @@ class Auto(Predictor):
     Args:
         seconds: CPU time for the cross-validation.
         seed: of folds and models.
+        weights: name of a candidate -> its share; by default cross-validation chooses them.
     """
 
     least = 5
+    weights_: dict[str, float]
+    candidates_: tuple[Candidate, ...]
+    held_out_: Prediction | None
 
-    def __init__(self, seconds: float = 60.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        seconds: float = 60.0,
+        seed: int = 0,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
         """Store the options."""
-        self.seconds, self.seed = seconds, seed
+        self.seconds, self.seed, self.weights = seconds, seed, weights
 
     def _fit(self, inputs: Inputs, y: Array) -> None:
-        start = time.process_time()
         self.target_ = NormalTarget.of(y)
+        makers = _candidates(inputs, self.seed)
+        if self.weights is None:
+            self._choose(inputs, y, makers)
+        else:
+            if unknown := sorted(set(self.weights) - set(makers)):
+                raise PredictorError(
+                    f"There is no candidate {unknown[0]!r} on these inputs: there are "
+                    f"{', '.join(makers)}."
+                )
+            self.weights_, self.candidates_, self.held_out_ = dict(self.weights), (), None
+        self.models_ = {
+            name: (makers[name][0], makers[name][1]().fit(inputs.only(makers[name][0]), y))
+            for name in self.weights_
+        }
+
+    def _choose(self, inputs: Inputs, y: Array, makers: "_Makers") -> None:
+        """Weights by cross-validation."""
+        start = time.process_time()
         truth = normal_scores(y)
         held: dict[str, Prediction] = {}
         spent: dict[str, float] = {}
         count = 10 if len(y) <= 200 else 5
-        makers = _candidates(inputs, self.seed)
         for name, (tables, make) in makers.items():
             before = time.process_time()
             if held and before - start > self.seconds:
@@ -73,21 +98,23 @@ class Auto(Predictor):
             held[name] = held_out(make, inputs.only(tables), y, count, rng)
             spent[name] = time.process_time() - before
         quantiles = {name: self.target_.forward(p.mean) for name, p in held.items()}
-        self.weights_ = weights = _stack(quantiles, truth)
+        self.weights_ = _stack(quantiles, truth)
         self.candidates_ = tuple(
-            Candidate(name, _tau(z, y), weights.get(name, 0.0), spent[name])
+            Candidate(name, _tau(z, y), self.weights_.get(name, 0.0), spent[name])
             for name, z in quantiles.items()
         )
         self.held_out_ = self._together(held, len(y))
-        self.models_ = {
-            name: (makers[name][0], makers[name][1]().fit(inputs.only(makers[name][0]), y))
-            for name in weights
-        }
 
-    def held_out(self) -> Prediction:
+    def unfitted(self) -> "Auto":
+        """A new one that takes the weights that this one chose, and so fits in no time."""
+        self._fitted()
+        return Auto(self.seconds, self.seed, self.weights_)
+
+    def held_out(self) -> Prediction | None:
         """The stack's predictions for the fitted architectures, each by models without its fold.
 
-        The weights were chosen on these, so that they are a little too good.
+        The weights were chosen on these, so that they are a little too good. None where the
+        weights were given.
 
         Raises:
             PredictorError: nothing was fitted.
@@ -127,6 +154,8 @@ class Auto(Predictor):
             PredictorError: nothing was fitted.
         """
         self._fitted()
+        if not self.candidates_:
+            return ", ".join(f"{w:.0%} {name}" for name, w in self.weights_.items()) + ", as given."
         parts = sorted(self.candidates_, key=lambda c: -c.weight)
         chosen = ", ".join(f"{c.weight:.0%} {c.name}" for c in parts if c.weight)
         tried = ", ".join(f"{c.name} {c.kendall:.3f}" for c in parts)

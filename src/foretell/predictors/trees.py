@@ -132,6 +132,10 @@ class LightGBM(Predictor):
     def _predict(self, inputs: Inputs) -> Prediction:
         return Prediction(np.asarray(self.booster_.predict(inputs.matrix()), dtype=np.float64))
 
+    def _contributions(self, inputs: Inputs) -> Array:
+        found = self.booster_.predict(inputs.matrix(), pred_contrib=True)
+        return np.asarray(found, dtype=np.float64)
+
 
 @predictors.add(
     "xgboost", family="trees", extra="trees", reference="Chen and Guestrin, XGBoost, KDD 2016"
@@ -163,3 +167,9 @@ class XGBoost(Predictor):
 
         found = self.booster_.predict(xgboost.DMatrix(inputs.matrix()))
         return Prediction(np.asarray(found, dtype=np.float64))
+
+    def _contributions(self, inputs: Inputs) -> Array:
+        import xgboost
+
+        found = self.booster_.predict(xgboost.DMatrix(inputs.matrix()), pred_contribs=True)
+        return np.asarray(found, dtype=np.float64)
