@@ -5,10 +5,12 @@ from foretell.predictors._folds import folds, held_out
 from foretell.predictors.auto import Auto, Candidate
 from foretell.predictors.conformal import Conformal, Intervals
 from foretell.predictors.gp import GaussianProcess
-from foretell.predictors.linear import BayesianLinear
+from foretell.predictors.linear import BayesianLinear, Linear
+from foretell.predictors.svr import SVR
 from foretell.predictors.trees import ExtraTrees, LightGBM, RandomForest, XGBoost
 
 __all__ = [
+    "SVR",
     "Auto",
     "BayesianLinear",
     "Candidate",
@@ -17,6 +19,7 @@ __all__ = [
     "GaussianProcess",
     "Intervals",
     "LightGBM",
+    "Linear",
     "Prediction",
     "Predictor",
     "RandomForest",

@@ -1,15 +1,80 @@
-"""Bayesian linear regression, whose regularisation follows from the data."""
+"""Linear models whose regularisation follows from the data."""
 
 import numpy as np
 
+from foretell.errors import PredictorError
 from foretell.features import Inputs
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors._targets import NormalTarget
 from foretell.types import Array
 
-__all__ = ["BayesianLinear"]
+__all__ = ["BayesianLinear", "Linear"]
 
 _ROUNDS = 200
+_PENALTIES = np.logspace(-6, 2, 49)
+"""Tried, in units of the largest squared singular value of the scaled columns."""
+
+
+@predictors.add(
+    "linear",
+    family="linear",
+    reference="Golub, Heath and Wahba, Generalized Cross-Validation, Technometrics 1979",
+)
+class Linear(Predictor):
+    """Least squares on scaled columns, by default with a ridge penalty.
+
+    The squared weights are penalised as much as generalised cross-validation asks for: the penalty
+    of the least squared error, divided by the squared share of free directions.
+
+    Args:
+        penalty: of the squared weights; 0 for least squares (of the smallest weights, where several
+            do), None for generalised cross-validation.
+        normal_target: whether to turn values into normal quantiles.
+    """
+
+    def __init__(self, penalty: float | None = None, normal_target: bool = True) -> None:
+        """Store the options."""
+        self.penalty, self.normal_target = penalty, normal_target
+
+    def _fit(self, inputs: Inputs, y: Array) -> None:
+        if self.penalty is not None and not self.penalty >= 0:
+            raise PredictorError(f"Expected a penalty of 0 or more, but got {self.penalty}.")
+        self.target_ = NormalTarget.of(y) if self.normal_target else None
+        z = y if self.target_ is None else self.target_.forward(y)
+        self.scales_ = inputs.scales
+        x = inputs.scaled()
+        self.shift_, self.mean_ = x.mean(axis=0), float(z.mean())
+        t = z - self.mean_
+        left, sizes, right = np.linalg.svd(x - self.shift_, full_matrices=False)
+        kept = sizes > max(x.shape) * np.finfo(np.float64).eps * sizes.max(initial=0.0)
+        sizes, along = sizes[kept], left.T[kept] @ t
+        rest = float(t @ t - along @ along)
+        self.penalty_ = self.penalty
+        if self.penalty_ is None:
+            self.penalty_ = _cross_validated(sizes**2, along, rest, len(t))
+        self.weights_ = right[kept].T @ (sizes / (sizes**2 + self.penalty_) * along)
+
+    def _predict(self, inputs: Inputs) -> Prediction:
+        z = self.mean_ + (inputs.scaled(self.scales_) - self.shift_) @ self.weights_
+        return Prediction(z if self.target_ is None else self.target_.back(z))
+
+
+def _cross_validated(square: Array, along: Array, rest: float, n: int) -> float:
+    """The penalty of least generalised cross-validation error.
+
+    Args:
+        square: (k,) squared singular values.
+        along: (k,) the values along their directions.
+        rest: squared length of what lies along none.
+        n: labelled architectures.
+    """
+    if not len(square):
+        return 0.0
+    penalties = _PENALTIES * square.max()
+    left_out = penalties[:, None] / (penalties[:, None] + square)
+    missed = ((left_out * along) ** 2).sum(axis=1) + max(rest, 0.0)
+    free = n - 1 - len(square) + left_out.sum(axis=1)
+    return float(penalties[np.argmin(missed / free**2)])
 
 
 @predictors.add(

@@ -1,0 +1,110 @@
+"""Support vector regression; it needs the extra ``trees``, which brings scikit-learn."""
+
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from foretell.errors import MissingExtraError, PredictorError
+from foretell.features import Inputs
+from foretell.kernels import squared_distances
+from foretell.predictors._base import Prediction, Predictor, predictors
+from foretell.predictors._folds import folds
+from foretell.predictors._targets import NormalTarget
+from foretell.types import Array
+
+__all__ = ["SVR"]
+
+_FOLDS = 3
+_TOLERANCE = 1e-4
+
+
+@predictors.add(
+    "svr",
+    family="kernel",
+    extra="trees",
+    reference="Drucker et al., Support Vector Regression Machines, NeurIPS 1997; "
+    "Schoelkopf et al., New Support Vector Algorithms, Neural Computation 2000",
+)
+class SVR(Predictor):
+    """Support vector regression with a Gaussian kernel, its tube as wide as a share asks for.
+
+    The kernel is exp(-gamma d^2 / m), d the distance of two architectures in scaled columns and m
+    the median of d^2 between labelled ones.
+
+    Args:
+        cost: of what lies outside the tube (C).
+        gamma: how fast the kernel falls.
+        nu: share of the labelled architectures outside the tube, at most.
+        trials: so many random choices of the three are tried as well, and the one of the least
+            squared error in three folds is kept.
+        normal_target: whether to turn values into normal quantiles.
+        seed: of trials and folds.
+    """
+
+    def __init__(
+        self,
+        cost: float = 10.0,
+        gamma: float = 0.3,
+        nu: float = 0.5,
+        trials: int = 0,
+        normal_target: bool = True,
+        seed: int = 0,
+    ) -> None:
+        """Store the options."""
+        self.cost, self.gamma, self.nu = cost, gamma, nu
+        self.trials, self.normal_target, self.seed = trials, normal_target, seed
+
+    def _fit(self, inputs: Inputs, y: Array) -> None:
+        if not (self.cost > 0 and self.gamma > 0 and 0 < self.nu <= 1):
+            raise PredictorError(
+                f"Expected cost and gamma above 0 and nu in (0, 1], but got {self.cost}, "
+                f"{self.gamma} and {self.nu}."
+            )
+        self.target_ = NormalTarget.of(y) if self.normal_target else None
+        z = y if self.target_ is None else self.target_.forward(y)
+        self.mean_, self.std_ = float(z.mean()), float(z.std()) or 1.0
+        t = (z - self.mean_) / self.std_
+        self.scales_, self.rows_ = inputs.scales, inputs.scaled()
+        square = squared_distances(self.rows_, self.rows_)
+        apart = square[square > 1e-9]
+        self.typical_ = float(np.median(apart)) if len(apart) else 1.0
+        self.chosen_ = (self.cost, self.gamma, self.nu)
+        if self.trials:
+            rng = np.random.default_rng(self.seed)
+            self.chosen_ = self._search(square / self.typical_, t, rng)
+        self.machine_ = _machine(square / self.typical_, t, self.chosen_)
+
+    def _predict(self, inputs: Inputs) -> Prediction:
+        square = squared_distances(inputs.scaled(self.scales_), self.rows_) / self.typical_
+        z = self.mean_ + self.std_ * self.machine_.predict(np.exp(-self.chosen_[1] * square))
+        return Prediction(z if self.target_ is None else self.target_.back(z))
+
+    def _search(self, square: Array, t: Array, rng: Generator) -> tuple[float, float, float]:
+        """The best of the given cost, gamma and nu and random ones, by cross-validation."""
+        tried = [(self.cost, self.gamma, self.nu)]
+        for _ in range(self.trials):
+            cost, gamma = 10 ** rng.uniform(-1, 2), 10 ** rng.uniform(-2, 0)
+            tried.append((float(cost), float(gamma), float(rng.uniform(0.1, 0.9))))
+        parts = list(folds(len(t), _FOLDS, rng))
+
+        def error(choice: tuple[float, float, float]) -> float:
+            missed = 0.0
+            for fit, out in parts:
+                machine = _machine(square[np.ix_(fit, fit)], t[fit], choice)
+                found = machine.predict(np.exp(-choice[1] * square[np.ix_(out, fit)]))
+                missed += float(((found - t[out]) ** 2).sum())
+            return missed
+
+        return min(tried, key=error)
+
+
+def _machine(square: Array, t: Array, choice: tuple[float, float, float]) -> Any:
+    """A fitted machine on squared distances (n, n)."""
+    try:
+        from sklearn.svm import NuSVR
+    except ImportError as error:
+        raise MissingExtraError("scikit-learn", "trees", "The predictor svr") from error
+    cost, gamma, nu = choice
+    machine = NuSVR(kernel="precomputed", C=cost, nu=nu, tol=_TOLERANCE)
+    return machine.fit(np.exp(-gamma * square), t)
