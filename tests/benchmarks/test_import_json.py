@@ -48,9 +48,48 @@ def test_suite_zero_in_the_official_layout(tmp_path):
 
 def test_other_spaces_keep_their_own_names(tmp_path):
     content = {"class_object": {"(0, 3, 0, 1, 2, 1)": {"val_accuracy": 0.5}}}
-    table = read_benchmark("suite-zero", write(tmp_path / "zc_transbench101_micro.json", content))
+    table = read_benchmark("suite-zero", write(tmp_path / "zc_another.json", content))
     assert (table.space, table.genes, table.texts) == ("", None, ["(0, 3, 0, 1, 2, 1)"])
     assert table.metrics["class_object/val_accuracy"].scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "nets", "texts"),
+    [
+        (
+            "zc_transbench101_micro.json",
+            "transnas_micro",
+            ["(0, 3, 0, 1, 2, 1)", "(3, 3, 3, 3, 2, 1)"],
+            ["64-41414-0_30_121", "64-41414-3_33_321"],
+        ),
+        (
+            "zc_transbench101_macro.json",
+            "transnas_macro",
+            ["(3, 4, 1, 1, 1, 1)", "(1, 2, 3, 4)"],
+            ["64-341111-basic", "64-1234-basic"],
+        ),
+    ],
+)
+def test_transnas_tuples_in_their_spaces(tmp_path, name, space, nets, texts):
+    content = {"class_object": {net: {"val_accuracy": 0.5} for net in nets}}
+    table = read_benchmark("suite-zero", write(tmp_path / name, content))
+    assert (table.space, table.texts) == (space, texts)
+    found = [get_space(space).parse(text).genes for text in texts]
+    np.testing.assert_array_equal(table.genes, found)
+
+
+@pytest.mark.parametrize(
+    ("nets", "words"),
+    [
+        (["(9, 4, 1, 1, 1, 1)"], "no architecture"),
+        (["(1, 1, 1, 1)"], "double the channels"),
+        (["(1, 2, 3, 4)", "(1, 2, 3, 4, 0, 0)"], "two names"),
+    ],
+)
+def test_what_transnas_tuples_may_not_be(tmp_path, nets, words):
+    content = {"class_object": {net: {"val_accuracy": 0.5} for net in nets}}
+    with pytest.raises(TableFormatError, match=words):
+        read_benchmark("suite-zero", write(tmp_path / "zc_transbench101_macro.json", content))
 
 
 def test_every_tuple_means_the_published_cell(validation_data):

@@ -162,6 +162,7 @@ def test_transnas_in_the_official_layout(tmp_path, zipped):
     path = save(tmp_path / "transnas-bench_v10141024.pth", transnas_content(), zipped)
     table = read_benchmark("transnas", path)
     assert table.texts == ["64-1234-basic", "64-41414-1_02_333"]
+    assert (table.space, table.genes) == ("", None)  # both spaces
     assert "1 'macro', 1 'micro'" in table.facts["source"]
     accuracy = table.metrics["class_object/val_accuracy"]
     assert (accuracy.epochs, accuracy.scale, accuracy.split) == ((1, 2, 3), 0.01, "val")
@@ -174,6 +175,26 @@ def test_transnas_in_the_official_layout(tmp_path, zipped):
     assert table.metrics["class_object/time_elapsed"].unit == "seconds"
     assert table.values["class_object/flops"][:, 0, 0].tolist() == [3.5, 3.5]
     assert table.metrics["class_object/params"].kind == "cost"
+
+
+@pytest.mark.parametrize(
+    ("kept", "genes"), [("macro", [1, 2, 3, 4, 0, 0]), ("micro", [1, 0, 2, 3, 3, 3])]
+)
+def test_transnas_with_one_space_alone(tmp_path, kept, genes):
+    content = transnas_content()
+    content["data"] = {kept: content["data"][kept]}
+    table = read_benchmark("transnas", save(tmp_path / "a.pth", content, True))
+    assert table.space == f"transnas_{kept}"
+    assert table.genes.tolist() == [genes]
+    assert table.texts == list(content["data"][kept])
+
+
+def test_transnas_with_unknown_names_has_no_space(tmp_path):
+    content = transnas_content()
+    net = content["data"]["macro"].pop("64-1234-basic")
+    content["data"] = {"macro": {"64-9999-basic": net}}
+    table = read_benchmark("transnas", save(tmp_path / "a.pth", content, True))
+    assert (table.space, table.genes) == ("", None)
 
 
 def without(*path, put=None):

@@ -15,8 +15,8 @@ from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file, read_json
 from foretell.benchmarks.importers._names import FAILED, accuracy_scale, dataset_name, proxy_name
 from foretell.benchmarks.importers._sheet import Sheet, number
-from foretell.errors import TableFormatError
-from foretell.spaces import get_space
+from foretell.errors import ArchError, TableFormatError
+from foretell.spaces import Space, get_space
 from foretell.spaces.nb201 import NB201
 
 __all__ = ["nb201_genes", "suite_zero"]
@@ -24,6 +24,12 @@ __all__ = ["nb201_genes", "suite_zero"]
 _REFERENCE = "Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS 2022"
 _OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _TUPLE = re.compile(r"\((?:[0-4], ){5}[0-4]\)", re.ASCII)
+_SPACES = {
+    "nasbench201": "nb201",
+    "transbench101_micro": "transnas_micro",
+    "transbench101_macro": "transnas_macro",
+}
+"""Part of a file's name -> the space of its networks."""
 
 
 @importers.add(
@@ -34,7 +40,7 @@ _TUPLE = re.compile(r"\((?:[0-4], ){5}[0-4]\)", re.ASCII)
     space="",
 )
 def suite_zero(path: Path, progress: Progress) -> TableData:
-    """A file of scores; that of NAS-Bench-201 in the space nb201, others by their own names.
+    """A file of scores; in the space that the file's name says, others by their own names.
 
     Raises:
         TableFormatError: the file is damaged, or holds something else.
@@ -113,9 +119,21 @@ def nb201_genes(text: str) -> tuple[int, ...]:
 
 
 def _texts(path: Path, names: list[str]) -> tuple[list[str], NDArray[np.int64] | None, str]:
-    if "nasbench201" not in path.name:
+    found = next((space for part, space in _SPACES.items() if part in path.name), "")
+    if not found:
         return names, None, ""
-    genes = [nb201_genes(name) for name in names]
-    space = get_space("nb201")
-    texts = [space.format(Arch("nb201", g)) for g in genes]
-    return texts, np.array(genes, dtype=np.int64), "nb201"
+    space = get_space(found)
+    archs = [_arch(space, name, path.name) for name in names]
+    if len(set(archs)) < len(archs):
+        raise TableFormatError(f"{path.name} holds a network under two names: damaged.")
+    genes = np.array([a.genes for a in archs], dtype=np.int64)
+    return [space.format(a) for a in archs], genes, found
+
+
+def _arch(space: Space, name: str, what: str) -> Arch:
+    if space.name == "nb201":  # NASLib numbers its operations and edges otherwise
+        return Arch(space.name, nb201_genes(name))
+    try:
+        return space.parse(name)
+    except ArchError as error:
+        raise TableFormatError(f"{what}: {error}") from error

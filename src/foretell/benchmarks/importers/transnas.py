@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foretell.benchmarks._base import Metric, Split, TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file
 from foretell.benchmarks.importers._sheet import Sheet, number, numbers, same, shown
 from foretell.benchmarks.importers._torch_file import read_torch
-from foretell.errors import TableFormatError
+from foretell.errors import ArchError, TableFormatError
+from foretell.spaces import get_space
 
 __all__ = ["transnas"]
 
@@ -39,6 +43,8 @@ _INFO = {
 def transnas(path: Path, progress: Progress) -> TableData:
     """The official file; both spaces, each network by its official name.
 
+    A table belongs to one space: only a file with the networks of one alone has a space here.
+
     Raises:
         TableFormatError: the file is damaged, or holds something else.
         UnsafePickleError: it asks for code; nothing was run.
@@ -67,13 +73,28 @@ def transnas(path: Path, progress: Progress) -> TableData:
         progress(row + 1, len(networks))
     metrics, values = sheet.finish(len(networks))
     counts = ", ".join(f"{len(space)} {shown(name)}" for name, space in spaces.items())
+    home, genes = _space(list(networks))
     return TableData(
         "transnas",
         list(networks),
         metrics,
         values,
-        facts={"source": f"{path.name}: {counts}", "reference": _REFERENCE},
+        home,
+        genes,
+        {"source": f"{path.name}: {counts}", "reference": _REFERENCE},
     )
+
+
+def _space(names: list[str]) -> tuple[str, NDArray[np.int64] | None]:
+    """The one space that all networks are of, and their genes; none if there is no such space."""
+    for space in map(get_space, ("transnas_micro", "transnas_macro")):
+        try:
+            archs = [space.parse(name) for name in names]
+        except ArchError:
+            continue
+        if [space.format(a) for a in archs] == names:
+            return space.name, np.array([a.genes for a in archs], dtype=np.int64)
+    return "", None
 
 
 def _are_texts(found: Any) -> bool:
