@@ -62,8 +62,13 @@ class Conformal:
             raise UsageError(f"Expected a level between 0 and 1, but got {level}.")
         self.make, self.level, self.seed = make, level, seed
 
-    def fit(self, inputs: Inputs, y: Array) -> "Conformal":
+    def fit(self, inputs: Inputs, y: Array, *, fitted: Predictor | None = None) -> "Conformal":
         """Fit the predictor, and learn how wide intervals have to be.
+
+        Args:
+            inputs: of the labelled architectures.
+            y: (n,) their values.
+            fitted: the predictor, if it was fitted on the same before.
 
         Raises:
             PredictorError: there are too few values for the level, or the predictor refuses them.
@@ -76,7 +81,7 @@ class Conformal:
                 f"{self.level:.0%} intervals need {need} measured architectures or more, but "
                 f"there are {n}: measure more, or ask for a lower level."
             )
-        self.predictor_ = self.make().fit(inputs, y)
+        self.predictor_ = self.make().fit(inputs, y) if fitted is None else fitted
         out = self.predictor_.held_out()
         if out is None:
             out = held_out(self.make, inputs, y, _FOLDS, np.random.default_rng(self.seed))
@@ -85,9 +90,30 @@ class Conformal:
         if out.std is not None:
             self.floor_ = max(float(np.median(out.std)) / 10, 1e-12)
             errors = errors / np.maximum(out.std, self.floor_)
+        self.errors_ = errors
         self.width_ = float(np.sort(errors)[place - 1])
         self.held_out_ = out
         return self
+
+    def held_out(self) -> Intervals:
+        """Intervals for the fitted architectures, each as wide as the others' errors ask for.
+
+        Of all of them together they hold the level by construction; of a part, such as the best
+        third, they may not, which is what they are good to look at for.
+
+        Raises:
+            PredictorError: nothing was fitted.
+        """
+        self._fitted()
+        n, order = len(self.errors_), np.argsort(self.errors_, kind="stable")
+        place = math.ceil(n * self.level) - 1  # among the n - 1 others
+        widths = np.append(self.errors_[order], np.inf)
+        half = np.empty(n)
+        half[order] = np.where(np.arange(n) <= place, widths[place + 1], widths[place])
+        out = self.held_out_
+        if out.std is not None:
+            half = half * np.maximum(out.std, self.floor_)
+        return Intervals(out.mean, out.mean - half, out.mean + half, self.level)
 
     def predict(self, inputs: Inputs) -> Intervals:
         """Predictions and intervals.
@@ -95,10 +121,13 @@ class Conformal:
         Raises:
             PredictorError: nothing was fitted, or the columns are others.
         """
-        if not hasattr(self, "width_"):
-            raise PredictorError("Conformal has learned nothing yet: call fit first.")
+        self._fitted()
         found: Prediction = self.predictor_.predict(inputs)
         half = np.full(len(found.mean), self.width_)
         if self.scaled_ and found.std is not None:
             half = self.width_ * np.maximum(found.std, self.floor_)
         return Intervals(found.mean, found.mean - half, found.mean + half, self.level)
+
+    def _fitted(self) -> None:
+        if not hasattr(self, "width_"):
+            raise PredictorError("Conformal has learned nothing yet: call fit first.")
