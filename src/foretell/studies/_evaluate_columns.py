@@ -96,7 +96,7 @@ def choose(metrics: Mapping[str, Metric], wanted: Sequence[str], what: str) -> l
 
 
 def read_targets(
-    benchmark: Benchmark, rows: IntArray, wanted: Sequence[str] | None
+    benchmark: Benchmark, rows: IntArray, wanted: Sequence[str] | None, *, costs: bool = False
 ) -> list[Target]:
     """The truths, after the last epoch, as means over the runs that were made.
 
@@ -105,6 +105,7 @@ def read_targets(
         rows: of the architectures.
         wanted: keys or patterns; by default what is not of the training images and better when
             higher.
+        costs: whether what is better when lower, such as a latency, can be asked for as well.
 
     Raises:
         UnknownNameError: a key stands for nothing.
@@ -114,7 +115,12 @@ def read_targets(
     if wanted is None:
         keys = [k for k, m in quality.items() if m.split != "train" and m.higher_is_better]
     else:
-        keys = choose(quality, wanted, "target")
+        more = {
+            k: m
+            for k, m in benchmark.metrics.items()
+            if costs and m.kind == "cost" and m.higher_is_better is not None
+        }
+        keys = choose({**quality, **more}, wanted, "target")
     found = [_target(benchmark, k, rows) for k in keys]
     if not found:
         raise BenchmarkError(
