@@ -91,9 +91,20 @@ class Space(ABC):
         """The searched part of the network as a labelled DAG."""
 
     @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Number of choices of each gene; empty where architectures differ in length."""
+        return ()
+
+    @property
     def size(self) -> int | None:
         """How many architectures there are; None if that is unknown or infinite."""
         return None
+
+    def genes(self, archs: Sequence[Arch]) -> IntArray:
+        """The genes as an array, (n, genes), where all have as many."""
+        return np.array([a.genes for a in archs], dtype=np.int64).reshape(
+            len(archs), len(self.cardinalities)
+        )
 
     def enumerate(self) -> Iterator[Arch]:
         """Every architecture, once.
@@ -116,6 +127,10 @@ class Space(ABC):
             if old != new
         ]
         return ", ".join(changes)
+
+    def gene_name(self, index: int) -> str:
+        """What a gene decides, in words, such as "edge 0->1"."""
+        return f"gene {index}"
 
     def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
         """Each gene from one parent or the other, with equal chance."""
@@ -245,9 +260,3 @@ class ProductSpace(Space):
                 f"for the space {self.name!r}."
             )
         return arch
-
-    def genes(self, archs: Sequence[Arch]) -> IntArray:
-        """The genes as an array, (n, decisions)."""
-        return np.array([a.genes for a in archs], dtype=np.int64).reshape(
-            len(archs), len(self.cardinalities)
-        )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from foretell.graph import Graph, Node
 from foretell.spaces._cells import EDGES
 
-__all__ = ["edge_cell", "edge_edit"]
+__all__ = ["edge_cell", "edge_edit", "edge_name"]
 
 _INPUT, _SUM, _OUTPUT = Node("input"), Node("sum"), Node("output")
 
@@ -38,3 +38,9 @@ def edge_edit(before: Sequence[str], after: Sequence[str]) -> str:
         if old != new
     ]
     return ", ".join(changes)
+
+
+def edge_name(index: int) -> str:
+    """Which edge a gene stands for, such as "edge 0->1"."""
+    source, target = EDGES[index]
+    return f"edge {source}->{target}"

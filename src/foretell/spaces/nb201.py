@@ -14,7 +14,7 @@ from foretell.errors import ArchError
 from foretell.graph import Graph, Node
 from foretell.spaces._base import CostTable, ProductSpace, Skeleton
 from foretell.spaces._cells import EDGES, OPS, CellCosts, live_edges
-from foretell.spaces._edge_cell import edge_cell, edge_edit
+from foretell.spaces._edge_cell import edge_cell, edge_edit, edge_name
 
 __all__ = ["NB201"]
 
@@ -96,6 +96,10 @@ class NB201(ProductSpace):
     def edit(self, before: Arch, after: Arch) -> str:
         """Which edges carry another operation."""
         return edge_edit([OPS[g] for g in before.genes], [OPS[g] for g in after.genes])
+
+    def gene_name(self, index: int) -> str:
+        """The edge whose operation a gene is."""
+        return edge_name(index)
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Whether the cell's input reaches its output, (n,)."""

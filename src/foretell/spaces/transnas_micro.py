@@ -13,7 +13,7 @@ from foretell.arch import Arch
 from foretell.graph import Graph, Node
 from foretell.spaces._base import ProductSpace
 from foretell.spaces._cells import EDGES
-from foretell.spaces._edge_cell import edge_cell, edge_edit
+from foretell.spaces._edge_cell import edge_cell, edge_edit, edge_name
 
 __all__ = ["TransNASMicro"]
 
@@ -88,6 +88,10 @@ class TransNASMicro(ProductSpace):
     def edit(self, before: Arch, after: Arch) -> str:
         """Which edges carry another operation."""
         return edge_edit([self.ops[g] for g in before.genes], [self.ops[g] for g in after.genes])
+
+    def gene_name(self, index: int) -> str:
+        """The edge whose operation a gene is."""
+        return edge_name(index)
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Whether the cell's input reaches its output, (n,)."""

@@ -1,25 +1,27 @@
 """Learning from what was measured, and ranking what was not."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foretell.arch import Arch
 from foretell.errors import PredictorError, UsageError
-from foretell.features import Inputs, Known, represent
+from foretell.features import Known, represent
 from foretell.metrics import Correlation, kendall
-from foretell.predictors import Auto, Conformal, Predictor, held_out, predictors
+from foretell.predictors import Auto, Candidate, Predictor, predictors
 from foretell.rng import stream
 from foretell.search import draw_pool
-from foretell.spaces import CostTable, ProductSpace, Skeleton, Space
+from foretell.spaces import CostTable, Skeleton, Space
+from foretell.studies._fitted import Fitted, fit
 from foretell.types import Array
 
 if TYPE_CHECKING:
     from foretell.data import Task
 
-__all__ = ["PredictConfig", "Ranking", "predict_values"]
+__all__ = ["HeldOut", "PredictConfig", "Ranking", "predict_values"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class PredictConfig:
         level: share of values that intervals should hold; 0 for none.
         higher_is_better: whether the best has the highest value.
         seed: of folds, models, weights and batches.
+        target: what was measured, such as "accuracy"; for reports.
+        bounds: between which all values lie, such as (0, 1) for an accuracy or (0, inf) for a
+            latency: no prediction and no interval goes beyond; None if nothing is known.
     """
 
     predictor: str = "auto"
@@ -42,6 +47,29 @@ class PredictConfig:
     level: float = 0.9
     higher_is_better: bool = True
     seed: int = 0
+    target: str = ""
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The measured architectures, each predicted by models that had not seen it.
+
+    Args:
+        archs: (n,) that were measured.
+        values: (n,) what was measured.
+        mean: (n,) predicted values.
+        low: (n,) lower ends of intervals as wide as the errors of the others ask for; NaN without.
+        high: (n,) upper ends.
+        std: (n,) how uncertain the predictor says it is; None where it does not.
+    """
+
+    archs: tuple[Arch, ...]
+    values: Array
+    mean: Array
+    low: Array
+    high: Array
+    std: Array | None
 
 
 @dataclass(frozen=True)
@@ -61,6 +89,10 @@ class Ranking:
         held_out: Kendall's tau of predictions and values of measured architectures, each by a model
             that had not seen it.
         baseline: the same for the number of parameters, which needs no model.
+        learned: the measured architectures and their held-out predictions.
+        candidates: what ``auto`` tried; empty for other predictors.
+        config: what was asked for.
+        fitted: what further architectures can be shown to; see ``explain_ranking``.
     """
 
     archs: tuple[Arch, ...]
@@ -74,6 +106,10 @@ class Ranking:
     why: str
     held_out: Correlation
     baseline: Correlation
+    learned: HeldOut
+    candidates: tuple[Candidate, ...]
+    config: PredictConfig
+    fitted: Fitted = field(repr=False)
 
 
 def predict_values(
@@ -105,7 +141,7 @@ def predict_values(
     Raises:
         PredictorError: there are too few values, one is not finite, or the same architecture has
             two.
-        UsageError: proxies without a task, or a pool of nothing new.
+        UsageError: proxies without a task, a pool of nothing new, or a value out of bounds.
         UnknownNameError: no such predictor, representation or proxy.
     """
     config = config or PredictConfig()
@@ -116,6 +152,7 @@ def predict_values(
         raise PredictorError(
             f"{len(archs) - len(set(archs))} architectures have two values: keep one, or the mean."
         )
+    bounds = _bounds(config, y)
     if config.proxies and task is None:
         raise UsageError("Proxies need images: give data as well.")
     maker = predictors[config.predictor]
@@ -130,34 +167,81 @@ def predict_values(
         skeleton = (
             space.skeleton() if task is None else space.skeleton(task.input_shape, task.classes)
         )
-    known = _known(space, [*archs, *drawn], skeleton, config, task, on_progress)
+    describe = partial(
+        _known, space, skeleton=skeleton, config=config, task=task, on_progress=on_progress
+    )
+    known = describe([*archs, *drawn])
     text = config.inputs or _default_inputs(space, config)
     inputs = represent(text, known)
-    learn, ask = np.arange(len(archs)), np.arange(len(archs), len(inputs))
-    make = _seeded(maker, config.seed)
-    mean, low, high, why, out = _predict(make, inputs.take(learn), y, inputs.take(ask), config)
-    order = np.argsort(-mean if config.higher_is_better else mean, kind="stable")
+    learn = np.arange(len(archs))
+    model, conformal, out = fit(
+        _seeded(maker, config.seed), inputs.take(learn), y, config.level, config.seed
+    )
+    fitted = Fitted(
+        known=known,
+        text=text,
+        inputs=inputs,
+        y=y,
+        predictor=model,
+        conformal=conformal,
+        level=config.level,
+        seed=config.seed,
+        held_out=out,
+        describe=describe,
+        bounds=bounds,
+    )
+    found = fitted.predict(inputs.take(np.arange(len(archs), len(inputs))))
+    order = np.argsort(-found.mean if config.higher_is_better else found.mean, kind="stable")
+    ends = None if conformal is None else conformal.held_out()
+    none = np.full(len(archs), np.nan)
     assert known.costs is not None
     return Ranking(
         archs=tuple(drawn[i] for i in order.tolist()),
-        mean=mean[order],
-        low=low[order],
-        high=high[order],
+        mean=fitted.clip(found.mean[order]),
+        low=fitted.clip(found.low[order]),
+        high=fitted.clip(found.high[order]),
         level=config.level,
         measured=len(archs),
         inputs=text,
         predictor=config.predictor,
-        why=why,
-        held_out=kendall(out, y),
+        why=model.why() if isinstance(model, Auto) else "",
+        held_out=kendall(out.mean, y),
         baseline=kendall(known.costs.params[learn].astype(np.float64), y),
+        learned=HeldOut(
+            archs=tuple(archs),
+            values=y,
+            mean=fitted.clip(out.mean),
+            low=fitted.clip(none if ends is None else ends.low),
+            high=fitted.clip(none if ends is None else ends.high),
+            std=out.std,
+        ),
+        candidates=model.candidates_ if isinstance(model, Auto) else (),
+        config=config,
+        fitted=fitted,
     )
+
+
+def _bounds(config: PredictConfig, y: Array) -> tuple[float, float]:
+    """The bounds that were asked for, if the values keep them."""
+    if config.bounds is None:
+        return -np.inf, np.inf
+    low, high = config.bounds
+    if not low < high:
+        raise UsageError(f"Expected bounds with the lower one first, but got {low:g} and {high:g}.")
+    outside = (y < low) | (y > high)
+    if outside.any():
+        raise UsageError(
+            f"{int(outside.sum())} of {len(y)} measured values lie outside the bounds {low:g} to "
+            f"{high:g}, first: {y[outside][0]:g}. Give the unit's own bounds, or none."
+        )
+    return low, high
 
 
 def _default_inputs(space: Space, config: PredictConfig) -> str:
     names = ["graf", "costs"]
     if config.proxies:
         names.append("scores")
-    if isinstance(space, ProductSpace):
+    if space.cardinalities:
         names.append("onehot")
     return "+".join(names)
 
@@ -200,24 +284,3 @@ def _seeded(maker: type[Predictor], seed: int) -> Callable[[], Predictor]:
     if "seed" in inspect.signature(maker).parameters:
         return lambda: maker(seed=seed)  # type: ignore[call-arg]
     return maker
-
-
-def _predict(
-    make: Callable[[], Predictor], learn: Inputs, y: Array, ask: Inputs, config: PredictConfig
-) -> tuple[Array, Array, Array, str, Array]:
-    """Predictions, ends of intervals, what was chosen, and held-out predictions."""
-    if config.level:
-        conformal = Conformal(make, level=config.level, seed=config.seed).fit(learn, y)
-        found = conformal.predict(ask)
-        mean, low, high = found.mean, found.low, found.high
-        model, out = conformal.predictor_, conformal.held_out_.mean
-    else:
-        model = make().fit(learn, y)
-        mean = model.predict(ask).mean
-        low = high = np.full(len(mean), np.nan)
-        known = model.held_out()
-        if known is None:
-            known = held_out(make, learn, y, 10, np.random.default_rng(config.seed))
-        out = known.mean
-    why = model.why() if isinstance(model, Auto) else ""
-    return mean, low, high, why, out
