@@ -7,7 +7,7 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.errors import ArchError
 from foretell.features._base import FeatureTable
-from foretell.spaces import ProductSpace, Space
+from foretell.spaces import Space
 
 __all__ = ["categorical", "onehot", "path_encoding"]
 
@@ -18,9 +18,9 @@ def categorical(space: Space, archs: Sequence[Arch]) -> FeatureTable:
     Raises:
         ArchError: the space's architectures differ in length.
     """
-    product = _product(space)
+    _check(space)
     return FeatureTable(
-        tuple(f"gene_{i}" for i in range(len(product.cardinalities))), product.genes(archs)
+        tuple(f"gene_{i}" for i in range(len(space.cardinalities))), space.genes(archs)
     )
 
 
@@ -30,8 +30,8 @@ def onehot(space: Space, archs: Sequence[Arch]) -> FeatureTable:
     Raises:
         ArchError: the space's architectures differ in length.
     """
-    product = _product(space)
-    genes, counts = product.genes(archs), product.cardinalities
+    _check(space)
+    genes, counts = space.genes(archs), space.cardinalities
     columns = [genes[:, i] == choice for i, count in enumerate(counts) for choice in range(count)]
     names = [f"gene_{i}_is_{c}" for i, count in enumerate(counts) for c in range(count)]
     return FeatureTable(tuple(names), np.stack(columns, axis=1).astype(np.float64))
@@ -72,9 +72,8 @@ def path_encoding(space: Space, archs: Sequence[Arch], *, longest: int = 4) -> F
     return FeatureTable(names, values)
 
 
-def _product(space: Space) -> ProductSpace:
-    if not isinstance(space, ProductSpace):
+def _check(space: Space) -> None:
+    if not space.cardinalities:
         raise ArchError(
             f"The architectures of {space.name!r} differ in length: use 'graf' or 'path' instead."
         )
-    return space

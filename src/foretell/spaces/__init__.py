@@ -3,15 +3,19 @@
 from foretell.spaces._base import CostTable, ProductSpace, Skeleton, Space
 from foretell.spaces._registry import get_space, spaces
 from foretell.spaces.custom import CustomSpace
+from foretell.spaces.darts import Darts
+from foretell.spaces.nb101 import NB101
 from foretell.spaces.nb201 import NB201
 from foretell.spaces.size import SizeSpace
 from foretell.spaces.transnas_macro import TransNASMacro
 from foretell.spaces.transnas_micro import TransNASMicro
 
 __all__ = [
+    "NB101",
     "NB201",
     "CostTable",
     "CustomSpace",
+    "Darts",
     "ProductSpace",
     "SizeSpace",
     "Skeleton",
@@ -42,6 +46,16 @@ for _space, _line, _reference in (
         TransNASMacro(),
         "where four to six modules widen and lower the resolution; 3,256 architectures",
         "Duan et al., TransNAS-Bench-101, CVPR 2021, section 3",
+    ),
+    (
+        NB101(),
+        "cells of up to seven vertices with three operations; 423,624 architectures",
+        "Ying et al., NAS-Bench-101, ICML 2019",
+    ),
+    (
+        Darts(),
+        "a normal and a reduction cell with seven operations; about 10^18 architectures",
+        "Liu et al., DARTS, ICLR 2019; Zela et al., NAS-Bench-301, ICLR 2022",
     ),
 ):
     spaces.register(

@@ -1,0 +1,279 @@
+"""The cells of DARTS and NAS-Bench-301: a normal one and one that halves the resolution."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from math import comb
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from foretell.arch import Arch
+from foretell.errors import ArchError
+from foretell.graph import Graph, Node
+from foretell.spaces._base import Space
+from foretell.types import IntArray
+
+__all__ = ["Darts"]
+
+_OPS = (
+    "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
+    "dil_conv_5x5", "none",
+)  # fmt: skip
+_NONE, _SKIP = 7, 2
+_CELLS = ("normal", "reduce")
+_NODES = range(2, 6)
+_GENES = 4
+"""Of each node: source and operation of its first edge, and of its second."""
+
+_EDGES = r"\[((?:\('\w+', ?\d\)(?:, ?)?){8})\]"
+_CONCAT = r"(?:range\(2, ?6\)|\[2, ?3, ?4, ?5\])"
+_GENOTYPE = re.compile(
+    rf"Genotype\(normal={_EDGES}, ?normal_concat={_CONCAT}, ?"
+    rf"reduce={_EDGES}, ?reduce_concat={_CONCAT}\)",
+    re.ASCII,
+)
+_PAIR = re.compile(r"\('(\w+)', ?(\d)\)", re.ASCII)
+_HALF = r"\((?:\(\d, ?\d\)(?:, ?|(?=\)))){8}\)"
+_TUPLE = re.compile(rf"\({_HALF}, ?{_HALF}\)", re.ASCII)
+_Edges = list[tuple[int, int]]
+"""(source, operation) of the eight edges of a cell."""
+
+
+def _node(op: str, **attrs: object) -> Node:
+    return Node(op, MappingProxyType(attrs))
+
+
+def _operation(op: str, stride: int) -> Node:
+    if op == "none":
+        return _node("zero")
+    if op == "skip_connect":
+        if stride == 1:
+            return _node("skip")
+        return _node("factorized_reduce", kind="pointwise", kernel=1, stride=2, weights=True)
+    if "pool" in op:
+        return _node(op, kernel=3, stride=stride, weights=False)
+    more = {"repeats": 2} if op.startswith("sep") else {"dilation": 2}
+    return _node(op, kernel=int(op[-1]), stride=stride, weights=True, **more)
+
+
+_OPERATIONS = {stride: tuple(_operation(op, stride) for op in _OPS) for stride in (1, 2)}
+_INPUT, _SUM, _CONCATENATION, _END = map(_node, ("input", "sum", "concat", "output"))
+_INPUTS = tuple(
+    _node(f"{which}_conv_1x1", kernel=1, stride=1, weights=True)
+    for which in ("earlier", "previous")
+)
+
+
+@dataclass(frozen=True)
+class Darts(Space):
+    """A normal and a reduction cell; each of four nodes adds two operations on earlier values.
+
+    Genes are, for each node of the normal cell and then of the reduction cell, source and operation
+    of two edges. Sources 0 and 1 are the outputs of the cell before the last and of the last one,
+    2 to 5 the nodes; a node's two sources differ, and the smaller one comes first. Operations are
+    places in ``ops``.
+
+    Genotypes of some published tables hold ``none``, or take one source twice. Those are read, and
+    have graphs; but ``size``, ``sample`` and ``enumerate`` are about the published space, and an
+    edit does not lead out of it.
+
+    The graph is a normal cell and a reduction cell behind it, as a stage of the network that ends
+    with a reduction has them. The input is both the last output and the one before it, as behind
+    the stem; cells take in the two through 1x1 convolutions of their own, "previous_conv_1x1" and
+    "earlier_conv_1x1". A skip of stride 2 is a "factorized_reduce" with weights.
+
+    Reference: Liu et al., DARTS, ICLR 2019; Zela et al., NAS-Bench-301, ICLR 2022.
+    """
+
+    name: str = "darts"
+
+    ops: ClassVar[tuple[str, ...]] = _OPS
+    """Names of the operations; the last, ``none``, is not in the published space."""
+    published_features: ClassVar[str] = "foretell.features.graf_published:darts"
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """As many sources as there are before a node, and eight operations, ``none`` included."""
+        return tuple(n for _ in _CELLS for k in _NODES for n in (k, len(_OPS)) * 2)
+
+    @property
+    def size(self) -> int:
+        """Pairs of sources and of operations at each node, to the square: about 10^18."""
+        return int(np.prod([comb(k, 2) * _NONE**2 for k in _NODES], dtype=object)) ** 2
+
+    def enumerate(self) -> Iterator[Arch]:
+        """Every architecture of the published space; the last gene runs fastest."""
+        nodes = [
+            [(s, a, t, b) for s, t in combinations(range(k), 2) for a, b in _pairs()]
+            for k in _NODES
+        ]
+        for normal in product(*nodes):
+            for reduce in product(*nodes):
+                yield Arch(self.name, tuple(g for node in (*normal, *reduce) for g in node))
+
+    def sample(self, rng: Generator) -> Arch:
+        """One architecture of the published space, uniformly."""
+        genes: list[int] = []
+        for k in (*_NODES, *_NODES):
+            first, second = sorted(rng.choice(k, size=2, replace=False).tolist())
+            a, b = rng.integers(_NONE, size=2).tolist()
+            genes += (first, a, second, b)
+        return Arch(self.name, tuple(genes))
+
+    def neighbors(self, arch: Arch) -> list[Arch]:
+        """One edge with another operation, or from another source."""
+        self.check(arch)
+        found: dict[tuple[int, ...], None] = {}
+        for place in range(0, len(arch.genes), _GENES):
+            s, a, t, b = arch.genes[place : place + _GENES]
+            nodes = [(s, c, t, b) for c in range(_NONE)] + [(s, a, t, c) for c in range(_NONE)]
+            for u in range(2 + place // _GENES % len(_NODES)):
+                nodes += [(u, a, t, b), (s, a, u, b)] if u not in (s, t) else []
+            for node in nodes:
+                genes = (*arch.genes[:place], *_sorted(node), *arch.genes[place + _GENES :])
+                found[genes] = None
+        found.pop(arch.genes, None)
+        return [Arch(self.name, genes) for genes in found]
+
+    def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
+        """Each node with both of its edges from one parent or the other."""
+        mask = np.repeat(rng.random(len(first.genes) // _GENES) < 0.5, _GENES).tolist()
+        pairs = zip(first.genes, second.genes, mask, strict=True)
+        return Arch(self.name, tuple(a if m else b for a, b, m in pairs))
+
+    def check(self, arch: Arch) -> Arch:
+        """The same architecture, if every edge comes from an earlier value, in order.
+
+        Raises:
+            ArchError: the genes do not fit.
+        """
+        super().check(arch)
+        genes, counts = arch.genes, self.cardinalities
+        if len(genes) != len(counts) or any(
+            not 0 <= g < c for g, c in zip(genes, counts, strict=True)
+        ):
+            raise ArchError(
+                f"Expected {len(counts)} genes for the space {self.name!r}, of each node source, "
+                f"operation, source, operation, with sources before the node and operations below "
+                f"{len(_OPS)}, but got {list(genes)}."
+            )
+        for place in range(0, len(genes), _GENES):
+            node = genes[place : place + _GENES]
+            if _sorted(node) != node:
+                raise ArchError(
+                    f"Expected the edges of each node by rising source, but got {list(node)} from "
+                    f"gene {place} of {list(genes)}: write {list(_sorted(node))}."
+                )
+        return arch
+
+    def format(self, arch: Arch) -> str:
+        """The official text."""
+        parts = []
+        for name, edges in zip(_CELLS, self.cells([arch])[0].tolist(), strict=True):
+            words = ", ".join(f"('{_OPS[op]}', {source})" for source, op in edges)
+            parts.append(f"{name}=[{words}], {name}_concat=range(2, 6)")
+        return f"Genotype({', '.join(parts)})"
+
+    def parse(self, text: str) -> Arch:
+        """The architecture of a genotype, of a tuple, of dotted genes, or of an ``Arch`` as JSON.
+
+        A genotype is the official text, with ``range(2, 6)`` or ``[2, 3, 4, 5]``. A tuple is that
+        of NAS-Bench-Suite-Zero: (source, operation) of eight edges of each cell, operations by
+        their places in ``ops``. A node's two edges may come in any order.
+
+        Raises:
+            ArchError: the text is none of them, an operation is unknown, or a source is not before
+                its node.
+        """
+        word = text.strip().removeprefix(f"{self.name}:")
+        if found := _GENOTYPE.fullmatch(word):
+            names = [_PAIR.findall(group) for group in found.groups()]
+            if unknown := [op for edges in names for op, _ in edges if op not in _OPS]:
+                raise ArchError(f"Unknown operation {unknown[0]!r}: known are {', '.join(_OPS)}.")
+            cells = [[(int(source), _OPS.index(op)) for op, source in edges] for edges in names]
+        elif _TUPLE.fullmatch(word):
+            cells = [list(edges) for edges in ast.literal_eval(word)]
+        elif "(" in word:
+            raise ArchError(
+                f"{word[:200]!r} is no architecture of {self.name!r}: expected two cells of eight "
+                f"edges and the nodes 2 to 5 as their outputs, such as {self.example()!r}."
+            )
+        else:
+            return super().parse(text)
+        flat = [g for edges in cells for edge in edges for g in edge]
+        nodes = [_sorted(tuple(flat[i : i + _GENES])) for i in range(0, len(flat), _GENES)]
+        return self.check(Arch(self.name, tuple(g for node in nodes for g in node)))
+
+    def edit(self, before: Arch, after: Arch) -> str:
+        """Which edges changed, node by node."""
+        words = []
+        for place in range(0, len(before.genes), _GENES):
+            cell, k = divmod(place // _GENES, len(_NODES))
+            old, new = (_edges(a.genes[place : place + _GENES]) for a in (before, after))
+            gone = [e for e in old if e not in new] or old[:1] * (old != new)
+            come = [e for e in new if e not in old] or new[:1] * (old != new)
+            words += [
+                f"{_OPS[op]} from {source} instead of {_OPS[was]} from {place_was} in node {k + 2} "
+                f"of the {_CELLS[cell]} cell"
+                for (source, op), (place_was, was) in zip(come, gone, strict=True)
+            ]
+        return ", ".join(words)
+
+    def graph(self, arch: Arch) -> Graph:
+        """A normal cell and a reduction cell behind it."""
+        cells = self.cells([self.check(arch)])[0].tolist()
+        nodes, edges = [_INPUT], []
+        outputs = [0, 0]
+        for cell, links in enumerate(cells):
+            values = [len(nodes), len(nodes) + 1]
+            edges += list(zip(outputs, values, strict=True))
+            nodes += _INPUTS
+            for k in _NODES:
+                joined = len(nodes) + 2
+                for source, op in links[2 * (k - 2) : 2 * (k - 1)]:
+                    edges += [(values[source], len(nodes)), (len(nodes), joined)]
+                    nodes.append(_OPERATIONS[2 if cell and source < 2 else 1][op])
+                nodes.append(_SUM)
+                values.append(joined)
+            edges += [(v, len(nodes)) for v in values[2:]]
+            outputs = [outputs[1], len(nodes)]
+            nodes.append(_CONCATENATION)
+        return Graph((*nodes, _END), (*edges, (outputs[1], len(nodes))))
+
+    def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
+        """Whether the input reaches the output; only ``none`` can prevent that, (n,)."""
+        cells = self.cells(archs)
+        reached = np.zeros((len(cells), 6), dtype=bool)
+        inputs = np.ones((len(cells), 2), dtype=bool)
+        rows = np.arange(len(cells))
+        for cell in range(len(_CELLS)):
+            reached[:, :2] = inputs
+            for k in _NODES:
+                links = cells[:, cell, 2 * (k - 2) : 2 * (k - 1)]
+                passes = reached[rows[:, None], links[:, :, 0]] & (links[:, :, 1] != _NONE)
+                reached[:, k] = passes.any(axis=1)
+            inputs = np.stack([inputs[:, 1], reached[:, 2:].any(axis=1)], axis=1)
+        return np.asarray(inputs[:, 1])
+
+    def cells(self, archs: Sequence[Arch]) -> IntArray:
+        """(source, operation) of every edge, (n, 2 cells, 8 edges, 2)."""
+        return self.genes(archs).reshape(len(archs), len(_CELLS), 8, 2)
+
+
+def _pairs() -> Iterator[tuple[int, ...]]:
+    return product(range(_NONE), repeat=2)
+
+
+def _edges(node: tuple[int, ...]) -> _Edges:
+    return [(node[0], node[1]), (node[2], node[3])]
+
+
+def _sorted(node: tuple[int, ...]) -> tuple[int, ...]:
+    """The two edges of a node, the smaller source first."""
+    return tuple(g for edge in sorted(_edges(node)) for g in edge)
