@@ -1,7 +1,7 @@
 """What each family of columns adds to each prediction: TreeSHAP, summed by family."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,6 +77,10 @@ class Contributions:
     def size(self) -> Array:
         """Mean absolute contribution of each family, (families,)."""
         return np.asarray(np.abs(self.values).mean(axis=0))
+
+    def take(self, rows: IntArray) -> "Contributions":
+        """Those of some architectures, in the order of ``rows``."""
+        return replace(self, values=self.values[rows], predicted=self.predicted[rows])
 
     def order(self) -> IntArray:
         """Places of the families, the largest mean contribution first."""

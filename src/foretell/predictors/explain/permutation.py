@@ -1,6 +1,6 @@
 """How much worse predictions get when the columns of a family tell of other architectures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,11 @@ class Importance:
     def std(self) -> Array:
         """Standard deviation of the drop over repeats, (families,)."""
         return np.asarray(self.drops.std(axis=0))
+
+    def only(self, names: Sequence[str]) -> "Importance":
+        """That of some families."""
+        places = [self.families.index(name) for name in names]
+        return Importance(tuple(names), self.drops[:, places], self.kendall)
 
     def order(self) -> IntArray:
         """Places of the families, the largest drop first."""
