@@ -17,7 +17,10 @@ _LAZY = {
     "Task": "foretell.data",
     "load_task": "foretell.data",
     "SearchConfig": "foretell.studies",
+    "PredictConfig": "foretell.studies.predict_study",
+    "explain": "foretell.api",
     "find": "foretell.api",
+    "predict": "foretell.api",
     "score": "foretell.api",
 }
 

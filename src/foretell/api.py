@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from foretell.proxies import Scores
+    from foretell.studies.explain_study import Explanation
+    from foretell.studies.predict_study import PredictConfig, Ranking
 
-__all__ = ["ScoreRun", "SearchResult", "cost", "find", "score"]
+__all__ = ["ScoreRun", "SearchResult", "cost", "explain", "find", "predict", "score"]
 
 
 @dataclass(frozen=True)
@@ -295,6 +297,82 @@ def cost(
             rows.append((label, int(found.params), int(found.flops), int(found.memory)))
     names = ("arch", "params", "flops", "memory")
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def predict(
+    measured: Path | str | Mapping[Arch, float],
+    *,
+    space: str | Space = "nb201",
+    pool: int | Path | str | Sequence[Arch] = 1000,
+    config: "PredictConfig | None" = None,
+    column: str | None = None,
+    data: str | Task | None = None,
+    preset: str | None = None,
+    on_progress: OnProgress = silent,
+) -> "Ranking":
+    """Rank architectures by what training them would give, from some that were trained.
+
+    Args:
+        measured: a table with a column ``arch`` and one of values, or architectures -> values.
+        space: of the architectures.
+        pool: how many to draw and rank, a file of them, or the architectures themselves.
+        config: how; by default the predictor ``auto``.
+        column: of the table.
+        data: images for ``config.proxies``.
+        preset: skeleton preset of the space.
+        on_progress: told how far the proxies are.
+
+    Returns:
+        The best first, with intervals and held-out predictions of the measured ones.
+
+    Raises:
+        ForetellError: a file, a name or a value is at fault; see ``predict_values``.
+    """
+    from dataclasses import replace
+
+    from foretell.studies.predict_study import PredictConfig, predict_values
+    from foretell.tables import read_archs, read_values
+
+    config = config or PredictConfig()
+    place = get_space(space) if isinstance(space, str) else space
+    if isinstance(measured, Mapping):
+        archs, values = list(measured), list(measured.values())
+    else:
+        archs, found, name = read_values(measured, place, column)
+        values = found.tolist()
+        config = replace(config, target=config.target or name)
+    task = load_task(data, seed=config.seed) if isinstance(data, str) else data
+    skeleton = place.skeleton(preset=preset)
+    if task is not None:
+        skeleton = place.skeleton(task.input_shape, task.classes, preset)
+    return predict_values(
+        place,
+        archs,
+        values,
+        read_archs(pool, place) if isinstance(pool, Path | str) else pool,
+        config,
+        skeleton=skeleton,
+        task=task,
+        on_progress=on_progress,
+    )
+
+
+def explain(
+    ranking: "Ranking", archs: int | Sequence[Arch] = 1, *, on_progress: OnProgress = silent
+) -> "Explanation":
+    """Why architectures are predicted so, and which edits would change that.
+
+    Args:
+        ranking: what ``predict`` gave.
+        archs: which, or how many of the best.
+        on_progress: told how far it is.
+
+    Raises:
+        ForetellError: see ``foretell.studies.explain_study.explain_ranking``.
+    """
+    from foretell.studies.explain_study import explain_ranking
+
+    return explain_ranking(ranking, archs, on_progress=on_progress)
 
 
 _NO_ONNX = "model.onnx needs the extra onnx: pip install 'foretell[onnx]'"

@@ -138,8 +138,8 @@ def read_archs(path: Path | str, space: Space) -> list[Arch]:
 
 def read_values(
     path: Path | str, space: Space, column: str | None = None
-) -> tuple[list[Arch], Array]:
-    """Measured architectures and their values.
+) -> tuple[list[Arch], Array, str]:
+    """Measured architectures, their values, and what was measured.
 
     Args:
         path: .csv, .json (one object per line) or .parquet with a column ``arch`` and others.
@@ -147,7 +147,7 @@ def read_values(
         column: where the values stand; by default in the only other column of numbers.
 
     Returns:
-        Architectures and (n,) values; rows without a value are left out.
+        Architectures, (n,) values and the column's name; rows without a value are left out.
 
     Raises:
         DataError: the file cannot be read, has no such columns, or a value is no number.
@@ -180,7 +180,7 @@ def read_values(
         except ArchError as error:
             raise ArchError(f"Row {number} of {path.name}: {error}") from error
         values.append(value)
-    return archs, np.array(values, dtype=np.float64)
+    return archs, np.array(values, dtype=np.float64), name
 
 
 def _only_numbers(rows: Sequence[Mapping[str, object]], path: Path) -> str:

@@ -14,7 +14,9 @@ _LABELS = {
     "train": "train trials",
     "final": "train the winner",
     "attack": "attack it",
+    "explain": "explain",
     "export": "write results",
+    "fit": "fit predictors",
 }
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from foretell.spaces import Space
+    from foretell.studies.explain_study import Explanation
     from foretell.studies.predict_study import Ranking
 
 __all__ = ["predict_command"]
@@ -29,9 +30,18 @@ __all__ = ["predict_command"]
 @click.option("--data", help="Images for --proxies, such as digits or cifar10:PATH.")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--level", default=0.9, show_default=True, help="Of the intervals; 0 for none.")
+@click.option("--bounds", metavar="LOW,HIGH", help="No value lies beyond, such as 0,1 or 0,inf.")
 @click.option("--seed", default=0, show_default=True, help="Of sample, folds and models.")
 @click.option("--top", default=10, show_default=True, help="Rows to print.")
 @click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
+@click.option(
+    "--explain", is_flag=False, flag_value=1, type=int, metavar="[N]",
+    help="Say why the N best are predicted so, and what would change it [1].",
+)  # fmt: skip
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FOLDER",
+    help="Write report.html, predictions.csv and what explains them.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def predict_command(
@@ -47,9 +57,12 @@ def predict_command(
     data: str | None,
     preset: str | None,
     level: float,
+    bounds: str | None,
     seed: int,
     top: int,
     out: Path | None,
+    explain: int | None,
+    report: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -57,12 +70,12 @@ def predict_command(
 
     MEASURED is a .csv, .json or .parquet with a column arch and a column of values.
     """
+    from foretell import api
     from foretell.cli._progress import progress
-    from foretell.data import load_task
     from foretell.errors import UsageError
     from foretell.spaces import get_space
-    from foretell.studies.predict_study import PredictConfig, predict_values
-    from foretell.tables import check_table_path, read_archs, read_values, write_table
+    from foretell.studies.predict_study import PredictConfig
+    from foretell.tables import check_table_path, write_table
 
     if out is not None:
         check_table_path(out)
@@ -72,12 +85,9 @@ def predict_command(
         raise UsageError(f"--sample must be at least 1, but is {sample}.")
     if not 0 <= level < 1:
         raise UsageError(f"--level must be from 0 to below 1, but is {level}.")
+    if explain is not None and explain < 1:
+        raise UsageError(f"--explain must be at least 1, but is {explain}.")
     where = get_space(space)
-    archs, values = read_values(measured, where, column)
-    task = None if data is None else load_task(data, seed=seed)
-    skeleton = where.skeleton(preset=preset)
-    if task is not None:
-        skeleton = where.skeleton(task.input_shape, task.classes, preset)
     config = PredictConfig(
         predictor=predictor,
         inputs=inputs,
@@ -85,23 +95,52 @@ def predict_command(
         level=level,
         higher_is_better=not lower_is_better,
         seed=seed,
+        bounds=_bounds(bounds),
     )
-    with progress(quiet or as_json or not config.proxies) as tell:
-        found = predict_values(
-            where,
-            archs,
-            values,
-            (sample or 1000) if pool is None else read_archs(pool, where),
-            config,
-            skeleton=skeleton,
-            task=task,
+    wanted = explain or (None if report is None else 1)
+    with progress(quiet or as_json or not (config.proxies or wanted)) as tell:
+        found = api.predict(
+            measured,
+            space=where,
+            pool=(sample or 1000) if pool is None else pool,
+            config=config,
+            column=column,
+            data=data,
+            preset=preset,
             on_progress=tell,
         )
+        why = None if wanted is None else api.explain(found, wanted, on_progress=tell)
     table = _columns(found, where)
     if out is not None:
         write_table(out, table)
         click.echo(f"Wrote {len(found.archs)} rows to {out}.", err=True)
-    _show(found, table, top, as_json)
+    if report is not None and why is not None:
+        _write(found, why, report)
+    _show(found, why if explain else None, table, top, as_json)
+
+
+def _bounds(text: str | None) -> tuple[float, float] | None:
+    from foretell.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--bounds should be two numbers such as 0,1 or 0,inf, but is {text!r}."
+        ) from error
+    return low, high
+
+
+def _write(found: "Ranking", why: "Explanation", folder: Path) -> None:
+    from foretell.cli._given import given_command
+    from foretell.report.prediction import write_prediction
+
+    files, left_out = write_prediction(found, why, folder, given_command())
+    click.echo(f"Wrote {', '.join(f.name for f in files)} to {folder}.", err=True)
+    for sentence in left_out:
+        click.echo(f"Without report.html: {sentence}", err=True)
 
 
 def _columns(found: "Ranking", space: "Space") -> "dict[str, Sequence[object]]":
@@ -114,7 +153,13 @@ def _columns(found: "Ranking", space: "Space") -> "dict[str, Sequence[object]]":
     return columns
 
 
-def _show(found: "Ranking", table: "dict[str, Sequence[object]]", top: int, as_json: bool) -> None:
+def _show(
+    found: "Ranking",
+    why: "Explanation | None",
+    table: "dict[str, Sequence[object]]",
+    top: int,
+    as_json: bool,
+) -> None:
     import json
 
     from foretell.cli._tables import show
@@ -130,9 +175,9 @@ def _show(found: "Ranking", table: "dict[str, Sequence[object]]", top: int, as_j
         "why": found.why,
     }
     if as_json:
-        rows = zip(*table.values(), strict=True)
-        ranked = [dict(zip(table, map(plain, row), strict=True)) for row in rows]
-        click.echo(json.dumps({**facts, "ranking": ranked}))
+        ranked = _rows(table)
+        more = {} if why is None else {"explanation": _plain(why)}
+        click.echo(json.dumps({**facts, "ranking": ranked, **more}))
         return
     best = {name: values[:top] for name, values in table.items()}
     show(best, False, title=f"The best of {len(found.archs)} by {found.predictor}, {found.inputs}")
@@ -144,3 +189,28 @@ def _show(found: "Ranking", table: "dict[str, Sequence[object]]", top: int, as_j
     )
     if found.why:
         click.echo(f"Chosen: {found.why}")
+    if why is not None:
+        from rich.console import Console
+
+        from foretell.report.prediction_terminal import explanation_summary
+
+        Console().print(explanation_summary(found, why))
+
+
+def _plain(why: "Explanation") -> "dict[str, object]":
+    fidelity = None if why.contributions is None else why.contributions.fidelity
+    return {
+        "families": _rows(why.by_family()),
+        "reasons": _rows(why.reasons()),
+        "edits": _rows(why.edits()),
+        "fidelity": None if fidelity is None else fidelity.sentence(),
+        "refitted": why.refitted,
+        "left_out": why.left_out,
+    }
+
+
+def _rows(columns: "Mapping[str, Sequence[object]]") -> "list[dict[str, object]]":
+    from foretell.tables import plain
+
+    lines = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, map(plain, line), strict=True)) for line in lines]

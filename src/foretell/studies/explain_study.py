@@ -18,6 +18,7 @@ from foretell.predictors.explain import (
     tables,
 )
 from foretell.rng import stream
+from foretell.spaces import Space
 from foretell.studies._fitted import Fitted
 from foretell.studies.predict_study import Ranking
 from foretell.types import Array
@@ -81,7 +82,8 @@ class Explanation:
     """What can be said about a ranking beside its numbers.
 
     Args:
-        explained: the architectures that were asked for.
+        space: of the architectures.
+        explained: those that were asked for.
         contributions: of each family to the prediction of every architecture of the ranking, in its
             order; None where they could not be computed.
         importance: the drop of Kendall's tau on held-out architectures, by family; None where too
@@ -92,12 +94,50 @@ class Explanation:
         left_out: what could not be said, and why.
     """
 
+    space: Space
     explained: tuple[Explained, ...]
     contributions: Contributions | None
     importance: Importance | None
     tables: Importance | None
     refitted: bool
     left_out: tuple[str, ...]
+
+    def by_family(self) -> dict[str, Sequence[object]]:
+        """A table with a row for each family: mean absolute contribution, drop of tau, its std."""
+        shares, drops = self.contributions, self.importance
+        known = drops or shares
+        names = known.families if known is not None else ()
+        none = [math.nan] * len(names)
+        return {
+            "family": names,
+            "contribution": none if shares is None else shares.size.tolist(),
+            "drop_of_tau": none if drops is None else drops.mean.tolist(),
+            "std": none if drops is None else drops.std.tolist(),
+        }
+
+    def reasons(self) -> dict[str, Sequence[object]]:
+        """A table with a row for each explained architecture and family: what it adds."""
+        names = () if self.contributions is None else self.contributions.families
+        return {
+            "arch": [self.space.format(e.arch) for e in self.explained for _ in names],
+            "family": [name for _ in self.explained for name in names],
+            "adds": [float(v) for e in self.explained for v in e.families],
+        }
+
+    def edits(self) -> dict[str, Sequence[object]]:
+        """A table with a row for each neighbor of each explained architecture."""
+        rows = [(e.arch, edit) for e in self.explained for edit in e.edits]
+        return {
+            "of": [self.space.format(arch) for arch, _ in rows],
+            "edit": [edit.words for _, edit in rows],
+            "arch": [self.space.format(edit.arch) for _, edit in rows],
+            "change": [edit.change for _, edit in rows],
+            "predicted": [edit.mean for _, edit in rows],
+            "low": [edit.low for _, edit in rows],
+            "high": [edit.high for _, edit in rows],
+            "same_function": [edit.same for _, edit in rows],
+            "measured": [edit.measured for _, edit in rows],
+        }
 
 
 def explain_ranking(
@@ -165,6 +205,7 @@ def explain_ranking(
     tell("explain", 3, 3)
     rows = np.array([place[a] for a in ranking.archs])
     return Explanation(
+        space=space,
         explained=explained,
         contributions=None if shares is None else shares.take(rows),
         importance=importance,
