@@ -20,7 +20,7 @@ COMMANDS = {
     "score": "Score architectures or any nn.Module by zero-cost proxies, untrained.",
     "predict": "Rank architectures by what training would give, from some that were trained.",
     "benchmark": "List, import, download and build tables of trained networks.",
-    "evaluate": "Judge proxies by a table of trained networks.",
+    "evaluate": "Judge proxies and predictors by a table of trained networks.",
     "cost": "Count parameters, multiply-adds and peak memory, without running anything.",
     "list": "List spaces, proxies, searchers and whatever else has names.",
     "report": "Write a finished or running search's report again.",

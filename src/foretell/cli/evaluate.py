@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from foretell.studies.evaluate_predictors import PredictorEvaluation
     from foretell.studies.evaluate_proxies import ProxyEvaluation
 
 __all__ = ["evaluate_command"]
@@ -93,7 +96,7 @@ def proxies_command(
             time=time,
             on_done=lambda done, total: tell("score", done, total),
         )
-    _write(found, out, _command(bench))
+    _write(found, out, _command("proxies", bench))
     if as_json:
         click.echo(_json(found))
         return
@@ -110,24 +113,27 @@ def _write(found: "ProxyEvaluation", out: Path | None, command: str) -> None:
         return
     from foretell.report.evaluation import write_evaluation
 
-    files, left_out = write_evaluation(found, out, command)
+    _wrote(out, *write_evaluation(found, out, command))
+
+
+def _wrote(out: Path, files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
     click.echo(f"Wrote {', '.join(f.name for f in files)} to {out}.", err=True)
     for sentence in left_out:
         click.echo(f"Without report.html: {sentence}", err=True)
 
 
-def _command(bench: str) -> str:
+def _command(name: str, bench: str) -> str:
     """The command line as it was typed, with the options that were given."""
     import shlex
 
     context = click.get_current_context()
-    words = ["foretell", "evaluate", "proxies", bench]
+    words = ["foretell", "evaluate", name, bench]
     for option in context.command.params:
-        name = option.name or ""
-        given = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+        key = option.name or ""
+        given = context.get_parameter_source(key) == click.core.ParameterSource.COMMANDLINE
         if not isinstance(option, click.Option) or not given:
             continue
-        value = context.params[name]
+        value = context.params[key]
         for one in value if isinstance(value, tuple) else (value,):
             words += [option.opts[0]] if option.is_flag else [option.opts[0], str(one)]
     return shlex.join(words)
@@ -136,19 +142,165 @@ def _command(bench: str) -> str:
 def _json(found: "ProxyEvaluation") -> str:
     import json
 
-    from foretell.tables import plain
-
-    def rows(columns: object) -> list[dict[str, object]]:
-        assert isinstance(columns, dict)
-        lines = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, map(plain, line), strict=True)) for line in lines]
-
     names = ("benchmark", "space", "n", "total", "kind", "samples", "level", "seed", "intervals",
              "skeleton", "data", "populations", "notes")  # fmt: skip
     return json.dumps(
         {
             **{name: getattr(found, name) for name in names},
-            "correlations": rows(found.correlations()),
-            "choices": rows(found.favourites()),
+            "correlations": _rows(found.correlations()),
+            "choices": _rows(found.favourites()),
+        }
+    )
+
+
+def _rows(columns: "Mapping[str, Sequence[object]]") -> list[dict[str, object]]:
+    from foretell.tables import plain
+
+    lines = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, map(plain, line), strict=True)) for line in lines]
+
+
+@evaluate_command.command("predictors")
+@click.argument("bench", metavar="BENCH")
+@click.option(
+    "--predictor", "predictors", multiple=True, metavar="NAME",
+    help="Again for more [default: gp, random_forest, bayes_linear].",
+)  # fmt: skip
+@click.option(
+    "--inputs", multiple=True, metavar="A+B+...",
+    help="Representations for every --predictor, again for more [default: graf, costs, the "
+    "table's scores and onehot].",
+)  # fmt: skip
+@click.option(
+    "--pair", "pairs", multiple=True, metavar="NAME:A+B",
+    help="One more predictor, with inputs of its own.",
+)  # fmt: skip
+@click.option(
+    "--target", "targets", multiple=True, metavar="KEY",
+    help="What to predict, or a pattern [default: the first accuracy].",
+)  # fmt: skip
+@click.option("--proxy", "proxies", multiple=True, metavar="NAME", help="In the scores [all].")
+@click.option("--sizes", default="32,128", show_default=True, help="Of the train sets.")
+@click.option("--seeds", default="5", show_default=True, help="How many, or 42-51, or 1,4,9.")
+@click.option("--test", type=int, help="Networks to predict [default: all others].")
+@click.option("--split", default="own", show_default=True, help="own, or sklearn as published.")
+@click.option(
+    "--population", default="all", show_default=True,
+    help="alive, 'no unreachable op' or deduplicated.",
+)  # fmt: skip
+@click.option("--order", default="", metavar="KEY", help="Sort the table by this before the split.")
+@click.option("--n", type=int, help="Draw from this many networks [default: all].")
+@click.option("--level", default=0.0, help="Of conformal intervals, such as 0.9 [default: none].")
+@click.option("--no-baselines", is_flag=True, help="Without params, flops and the best proxy.")
+@click.option(
+    "--workers", default=1, show_default=True, help="Processes of one thread each; 0 fits here."
+)
+@click.option("--timeout", type=float, help="Seconds that one fit may take; needs --workers.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for report.html and CSVs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def predictors_command(
+    bench: str,
+    predictors: tuple[str, ...],
+    inputs: tuple[str, ...],
+    pairs: tuple[str, ...],
+    targets: tuple[str, ...],
+    proxies: tuple[str, ...],
+    sizes: str,
+    seeds: str,
+    test: int | None,
+    split: str,
+    population: str,
+    order: str,
+    n: int | None,
+    level: float,
+    no_baselines: bool,
+    workers: int,
+    timeout: float | None,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Learn from some networks of BENCH, a table's name or file, and predict the others.
+
+    Every predictor with every inputs, train size, target and seed, all on the same splits. With
+    --out, finished fits are kept: run it again to go on, or with more predictors, sizes or seeds.
+    """
+    from foretell.benchmarks import open_benchmark
+    from foretell.cli._progress import progress
+    from foretell.studies.evaluate_predictors import PredictorsConfig, evaluate_predictors
+
+    config = PredictorsConfig(
+        predictors=predictors,
+        inputs=inputs,
+        pairs=pairs,
+        targets=targets,
+        proxies=proxies,
+        sizes=_numbers(sizes, "--sizes"),
+        seeds=tuple(range(int(seeds))) if seeds.isdecimal() else _numbers(seeds, "--seeds"),
+        test=test,
+        split=split,
+        population=population,
+        order=order,
+        n=n,
+        level=level,
+        baselines=not no_baselines,
+    )
+    with progress(quiet or as_json) as tell:
+        found = evaluate_predictors(
+            open_benchmark(bench),
+            config,
+            out=out,
+            workers=workers,
+            timeout=timeout,
+            on_progress=tell,
+        )
+    if out is not None:
+        from foretell.report.predictors import write_predictors
+
+        _wrote(out, *write_predictors(found, out, _command("predictors", bench)))
+    if as_json:
+        click.echo(_predictors_json(found))
+        return
+    from rich.console import Console
+
+    from foretell.report.predictors_terminal import predictors_summary
+
+    Console().print(predictors_summary(found))
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    """Numbers with commas between, and ranges such as 42-51 with both ends.
+
+    Raises:
+        UsageError: something else stands there.
+    """
+    import re
+
+    from foretell.errors import UsageError
+
+    found: list[int] = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if ends is None:
+            raise UsageError(f"{option} should be numbers such as 32,128 or 42-51: {text!r}.")
+        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    return tuple(found)
+
+
+def _predictors_json(found: "PredictorEvaluation") -> str:
+    import json
+    from dataclasses import asdict
+
+    names = ("benchmark", "space", "n", "total", "population", "order", "split", "test", "level",
+             "confidence", "sizes", "seeds", "proxies", "fits", "reused", "notes")  # fmt: skip
+    failures = [{**asdict(f), "method": found.methods[f.method].name} for f in found.failures]
+    return json.dumps(
+        {
+            **{name: getattr(found, name) for name in names},
+            "inputs_seconds": dict(found.inputs_seconds),
+            "cells": _rows(found.cells()),
+            "fits_each": _rows(found.each()),
+            "failures": failures,
         }
     )
