@@ -1,7 +1,8 @@
 """Features: rows of numbers that say what an architecture looks like."""
 
 from foretell.features._base import FeatureTable, Inputs
-from foretell.features.encodings import categorical, onehot, path_encoding
+from foretell.features.adjacency import adjacency
+from foretell.features.encodings import categorical, onehot
 from foretell.features.graf import graf
 from foretell.features.graf_compat import (
     graf_darts,
@@ -10,6 +11,7 @@ from foretell.features.graf_compat import (
     graf_transnas_macro,
     graf_transnas_micro,
 )
+from foretell.features.paths import path_encoding
 from foretell.features.representations import (
     Known,
     Representation,
@@ -17,12 +19,15 @@ from foretell.features.representations import (
     representations,
 )
 from foretell.features.scores import cost_features, score_features
+from foretell.features.unrolled import unrolled
+from foretell.features.wl import wl
 
 __all__ = [
     "FeatureTable",
     "Inputs",
     "Known",
     "Representation",
+    "adjacency",
     "categorical",
     "cost_features",
     "graf",
@@ -36,4 +41,6 @@ __all__ = [
     "represent",
     "representations",
     "score_features",
+    "unrolled",
+    "wl",
 ]

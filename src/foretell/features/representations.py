@@ -8,9 +8,14 @@ from typing import TypeAlias, cast
 from foretell.arch import Arch
 from foretell.errors import ArchError, UsageError
 from foretell.features._base import FeatureTable, Inputs
-from foretell.features.encodings import categorical, onehot, path_encoding
+from foretell.features.adjacency import adjacency
+from foretell.features.encodings import categorical, onehot
 from foretell.features.graf import graf
+from foretell.features.paths import path_encoding
 from foretell.features.scores import cost_features, score_features
+from foretell.features.unrolled import unrolled
+from foretell.features.wl import wl
+from foretell.graph import Graph
 from foretell.registry import Registry, resolve
 from foretell.spaces import CostTable, Space
 from foretell.types import Array
@@ -43,6 +48,9 @@ Published: TypeAlias = Callable[[Space, Sequence[Arch]], FeatureTable]
 
 representations: Registry[Representation] = Registry("representation")
 
+_MOST = 1000
+"""Columns of one table, where there is no end of them: those that most architectures have."""
+
 
 def represent(text: str, known: Known) -> Inputs:
     """Several representations side by side.
@@ -67,7 +75,7 @@ def represent(text: str, known: Known) -> Inputs:
 @representations.add("graf")
 def _graf(known: Known) -> FeatureTable:
     """What paths through the canonical graph go through; for any space."""
-    return graf([known.space.graph(a) for a in known.archs])
+    return graf(_graphs(known))
 
 
 @representations.add("graf_compat", reference="Kadlecova et al., ICML 2024")
@@ -109,7 +117,43 @@ def _categorical(known: Known) -> FeatureTable:
     return categorical(known.space, known.archs)
 
 
+@representations.add(
+    "adjacency",
+    identity=True,
+    reference="White et al., A Study on Encodings for NAS, NeurIPS 2020, section 3",
+)
+def _adjacency(known: Known) -> FeatureTable:
+    """Which nodes are joined, and the operation of each."""
+    return adjacency(known.space, known.archs)
+
+
 @representations.add("path", identity=True, reference="White et al., BANANAS, AAAI 2021, section 4")
 def _path(known: Known) -> FeatureTable:
     """A column for each sequence of operations from input to output."""
-    return path_encoding(known.space, known.archs)
+    return path_encoding(_graphs(known), most=_MOST)
+
+
+@representations.add(
+    "truncated_path",
+    identity=True,
+    reference="White et al., A Study on Encodings for NAS, NeurIPS 2020, section 3",
+)
+def _truncated_path(known: Known) -> FeatureTable:
+    """The 40 sequences of operations that most architectures have."""
+    return path_encoding(_graphs(known), most=40)
+
+
+@representations.add("unrolled", identity=True)
+def _unrolled(known: Known) -> FeatureTable:
+    """How often each expression occurs in the output, written out from the input."""
+    return unrolled(_graphs(known), _MOST)
+
+
+@representations.add("wl", identity=True, reference="Ru et al., NAS-BOWL, ICLR 2021")
+def _wl(known: Known) -> FeatureTable:
+    """Weisfeiler-Lehman labels of up to two rounds."""
+    return wl(_graphs(known), rounds=2, most=_MOST)
+
+
+def _graphs(known: Known) -> list[Graph]:
+    return [known.space.graph(a) for a in known.archs]

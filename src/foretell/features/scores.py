@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from foretell.features._base import FeatureTable
+from foretell.features._forms import column_names
 from foretell.metrics import normal_scores
 from foretell.spaces import CostTable
 from foretell.types import Array
@@ -30,7 +31,7 @@ def score_features(scores: Mapping[str, Sequence[float] | Array]) -> FeatureTabl
         if (lost := np.isnan(values)).any():
             names.append(f"{name}_missing")
             columns.append(lost.astype(np.float64))
-    return FeatureTable(tuple(names), np.stack(columns, axis=1))
+    return FeatureTable(column_names(names), np.stack(columns, axis=1))
 
 
 def cost_features(costs: CostTable) -> FeatureTable:

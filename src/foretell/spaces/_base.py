@@ -204,6 +204,15 @@ class Space(ABC):
         """Closed-form costs, vectorised; None where the space has no closed form."""
         return None
 
+    def adjacency(self, archs: Sequence[Arch]) -> tuple[IntArray, NDArray[np.str_]] | None:
+        """The benchmark's own matrices, of the same size for all; None: those of the graphs.
+
+        Returns:
+            Adjacency matrices (n, v, v) and operations (n, v), "" where there is no vertex; the
+            input is the first and the output the last.
+        """
+        return None
+
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Whether input reaches output, (n,)."""
         return np.array([self.graph(a).alive for a in archs], dtype=bool)

@@ -47,6 +47,7 @@ _NODES = (
     _node(_OPS[1], kernel=3, stride=1, weights=True),
     _node(_OPS[2], kernel=3, stride=1, weights=False),
 )
+_PROJECTED_POOL = _node(_OPS[2], kernel=3, stride=1, weights=True)
 _INPUT, _CONCAT, _END = _node("input"), _node("concat"), _node("output")
 
 
@@ -61,7 +62,8 @@ class NB101(Space):
     and ``parse`` take any order, and leave out what is on no path, as the benchmark does.
 
     The graph leaves out what follows from the rest: the 1x1 projection of the input on each edge
-    that leaves it, and how the channels are shared among the vertices that lead to the output.
+    that leaves it, and how the channels are shared among the vertices that lead to the output. But
+    a pooling that takes in the input counts as one with weights, which are those of its projection.
 
     An edit adds or removes an edge, changes an operation, or puts in or takes out a vertex with
     one edge in and one out, with or without an edge past it.
@@ -317,6 +319,9 @@ class NB101(Space):
         linked, names = self.matrix(self.check(arch))
         last = len(names) - 1
         nodes = [_INPUT, *(_NODES[_OPS.index(n)] for n in names[1:-1])]
+        for v in range(1, last):
+            if linked[0, v] and names[v] == _OPS[2]:
+                nodes[v] = _PROJECTED_POOL
         leads = np.flatnonzero(linked[1:, last]) + 1
         edges = [(u, v) for u, v in np.argwhere(linked).tolist() if v < last]
         if len(leads) > 1:
@@ -327,6 +332,14 @@ class NB101(Space):
         if linked[0, last]:
             edges.append((0, len(nodes)))
         return Graph((*nodes, _END), tuple(edges))
+
+    def adjacency(self, archs: Sequence[Arch]) -> tuple[IntArray, NDArray[np.str_]]:
+        """Matrices (n, 7, 7) and operations (n, 7), without the graph's concatenation."""
+        linked, codes = self.matrices(archs)
+        ops = np.full((len(archs), VERTICES), "input", dtype="<U24")
+        ops[:, 1:-1] = np.array(["", *_OPS])[codes]
+        ops[:, -1] = "output"
+        return linked.astype(np.int64), ops
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Always: cells are whole."""

@@ -62,6 +62,11 @@ class TransNASMacro(Space):
     published_features: ClassVar[str] = "foretell.features.graf_published:transnas_macro"
 
     @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """None or one of four modules, at each of six places."""
+        return (1 + len(self.modules),) * _LONGEST
+
+    @property
     def size(self) -> int:
         """3,256."""
         return len(_codes())
@@ -150,6 +155,10 @@ class TransNASMacro(Space):
         if becomes:
             return f"{where}: {becomes} instead of {was}" if was else f"{where} added: {becomes}"
         return f"{where} removed: {was}" if was else ""
+
+    def gene_name(self, index: int) -> str:
+        """Which module, counted from 1."""
+        return f"module {index + 1}"
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Always: there is one path, and nothing on it is zero."""

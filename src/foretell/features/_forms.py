@@ -1,0 +1,84 @@
+"""Canonical graphs without repeats, tables of what was counted in them, and names of columns."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from foretell.features._base import FeatureTable
+from foretell.graph import Graph
+from foretell.types import IntArray
+
+__all__ = ["column_names", "count_table", "distinct_forms", "shortened"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.+*>()=~-]")
+_LONGEST = 100
+
+
+def distinct_forms(graphs: Iterable[Graph]) -> tuple[list[Graph], IntArray]:
+    """The canonical forms of some graphs, each once, and which of them each graph has, (n,)."""
+    places: dict[object, int] = {}
+    forms: list[Graph] = []
+    rows = []
+    for graph in graphs:
+        form = graph.canonical()
+        place = places.setdefault((tuple(n.op for n in form.nodes), form.edges), len(forms))
+        if place == len(forms):
+            forms.append(form)
+        rows.append(place)
+    return forms, np.array(rows, dtype=np.int64)
+
+
+def count_table(
+    texts: Sequence[str],
+    counts: Sequence[Mapping[int, int]],
+    rows: IntArray,
+    most: int | None = None,
+) -> FeatureTable:
+    """A table of counts; the first columns are those that most rows have.
+
+    Args:
+        texts: what could be counted, the names of the columns.
+        counts: of each form: place in ``texts`` -> how often, > 0.
+        rows: (n,) form of each row.
+        most: how many columns are kept; by default all.
+    """
+    often = np.zeros(len(texts), dtype=np.int64)
+    for found, times in zip(counts, np.bincount(rows, minlength=len(counts)), strict=True):
+        often[list(found)] += times
+    kept = np.argsort(-often, kind="stable")[:most].tolist()
+    place = {number: i for i, number in enumerate(kept)}
+    values = np.zeros((len(counts), len(kept)))
+    for row, found in zip(values, counts, strict=True):
+        for number, value in found.items():
+            if number in place:
+                row[place[number]] = value
+    return FeatureTable(column_names(texts[i] for i in kept), values[rows])
+
+
+def shortened(text: str) -> str:
+    """A text of at most 100 characters; what is cut off is told apart by eight digits."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - 9]}~{_digits(text)}"
+
+
+def column_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """One name for each of some distinct texts, of letters and signs that are safe everywhere.
+
+    >>> column_names(["path_conv>skip", "act=[1, 2]"])
+    ('path_conv>skip', 'act=_1__2_')
+    """
+    texts = list(texts)
+    names = [_UNSAFE.sub("_", text) for text in texts]
+    often = Counter(names)
+    return tuple(
+        name if often[name] == 1 else f"{name}~{_digits(text)}"
+        for name, text in zip(names, texts, strict=True)
+    )
+
+
+def _digits(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
