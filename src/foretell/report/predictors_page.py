@@ -131,7 +131,7 @@ def _cell(found: PredictorEvaluation, metric: str, target: int, method: int, siz
         return {"value": seconds(spread.mean), "std": ""}
     if metric in ("mae", "rmse", "regret_at_10", "width"):
         share = found.targets[target].unit == "fraction"
-        scale, digits = (100.0, 2) if share else (1.0, 4)
+        scale, digits = (100.0, 2) if share else (1.0, 3)
         show = (lambda v: f"{scale * v:.{digits}f} %") if share else (lambda v: f"{v:.{digits}g}")
         value = show(spread.mean) if math.isfinite(spread.mean) else DASH
         return {"value": value, "std": ""}

@@ -105,12 +105,22 @@ def time_plot(found: PredictorEvaluation, target: int) -> Figure:
         )  # fmt: skip
     return figure(
         data,
-        axis("CPU seconds of a fit", type="log", nticks=8),
+        axis("CPU seconds of a fit", type="log", **_ticks([x for t in data for x in t["x"]])),
         axis("Kendall's tau-b", nticks=8),
         height=430,
         shapes=lines,
         annotations=notes,
     )
+
+
+def _ticks(values: list[float]) -> Figure:
+    """Places on a logarithmic axis of seconds: 1, and 3 where there is room for it."""
+    if not values:
+        return {}
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    steps = (1, 3) if high - low <= 3 else (1,)
+    places = [float(f"{k}e{e}") for e in range(low, high + 1) for k in steps]
+    return {"tickvals": places, "ticktext": [f"{v:g}" for v in places]}
 
 
 def _name(named: Names, method: int) -> str:
