@@ -48,7 +48,7 @@ def count_table(
     often = np.zeros(len(texts), dtype=np.int64)
     for found, times in zip(counts, np.bincount(rows, minlength=len(counts)), strict=True):
         often[list(found)] += times
-    kept = np.argsort(-often, kind="stable")[:most].tolist()
+    kept = [i for i in np.argsort(-often, kind="stable")[:most].tolist() if often[i]]
     place = {number: i for i, number in enumerate(kept)}
     values = np.zeros((len(counts), len(kept)))
     for row, found in zip(values, counts, strict=True):
