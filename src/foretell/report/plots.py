@@ -70,7 +70,7 @@ def jsonable(value: Json) -> Json:
     return value
 
 
-def _wrap(text: str, width: int = 38) -> str:
+def wrap(text: str, width: int = 38) -> str:
     """A long text in lines, escaped, broken where an architecture's text has a joint."""
     pieces = re.findall(r"[^+,;:\s|]+[+,;:\s|]*|[+,;:\s|]+", text)
     lines = [""]
@@ -91,7 +91,7 @@ def _tip(trial: TrialRow, *extra: str) -> str:
     costs = [f"{amount(trial.params)} params", f"{amount(trial.flops)} multiply-adds"]
     taken = [duration(trial.seconds)] if math.isfinite(trial.seconds) else []
     return "<br>".join(
-        [f"Trial {trial.number}", *facts, ", ".join(costs + taken), _wrap(trial.arch)]
+        [f"Trial {trial.number}", *facts, ", ".join(costs + taken), wrap(trial.arch)]
     )
 
 
@@ -218,7 +218,7 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
             "line": {"width": 2.2, "color": "@bad"},
         }
         text = [
-            _tip(t, f"<b>{escape(t.error or t.state, quote=False)}</b>", _wrap(t.message))
+            _tip(t, f"<b>{escape(t.error or t.state, quote=False)}</b>", wrap(t.message))
             for t in _pick(info.trials, ~done)
         ]
         where = np.full((~done).sum(), edge)

@@ -45,9 +45,12 @@ class Unit:
         """
         if not math.isfinite(value):
             return DASH
-        text = self._number(abs(value))
-        zero = not float(text)
-        return f"{'' if zero else '+' if value > 0 else '−'}{text}{self.of_change}"
+        zero = not float(self._number(abs(value)))
+        return f"{'' if zero else '+' if value > 0 else '−'}{self.size(abs(value))}"
+
+    def size(self, value: float) -> str:
+        """A distance, such as an error or a width."""
+        return self._number(value) + self.of_change if math.isfinite(value) else DASH
 
     def between(self, low: float, high: float) -> str:
         """An interval; empty without one."""

@@ -10,7 +10,7 @@ from foretell.types import IntArray
 
 __all__ = ["families", "tables"]
 
-_GRAF = re.compile(r"_(total|max|min|mean|spread)$")
+_GRAF = re.compile(r"_(total|max|min|mean|spread|depth|first|last)$")
 _COMPAT = re.compile(r"op_count|min_path_len|max_op_on_path|node_degree|count_ops|pos_state")
 _GENE = re.compile(r"gene_(\d+)")
 
