@@ -1,7 +1,8 @@
 """A labelled DAG: operations on nodes, values on edges.
 
-Every node applies its operation to the sum of the values that come in; ``concat`` takes them side
-by side instead. Two operations of the same name have weights of their own.
+Every node applies its operation to the sum of the values that come in; ``concat`` and operations
+whose attribute ``apart`` is True take them side by side instead. Two operations of the same name
+have weights of their own.
 """
 
 import hashlib
@@ -22,6 +23,8 @@ CONCAT = frozenset({"concat"})
 
 Edges = tuple[tuple[int, int, int], ...]
 """(from, to, how often), sorted."""
+Parts = tuple[tuple[str, ...], Edges, tuple[Mapping[str, Any], ...]]
+"""Operations, edges and attributes of nodes."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Node:
             up to its weights.
         attrs: channels, kernel, stride, params, flops and whatever else is known. ``weights``:
             False says that the operation has none, so that two of them on the same values are one.
+            ``apart``: True says that the values which come in are told apart.
     """
 
     op: str
@@ -150,7 +154,12 @@ class Graph:
         return "+".join(terms[-1]) or "#"
 
     @cached_property
-    def _canonical(self) -> tuple[tuple[str, ...], Edges, tuple[Mapping[str, Any], ...]]:
+    def contracted(self) -> Parts:
+        """Operations, edges and attributes of the smallest form, in the order of this graph.
+
+        What ``canonical`` gives but for the order, whose search can take exponential time on large
+        graphs of equal parts; this takes linear time.
+        """
         kept, incoming = self._contracted()
         place = {v: i for i, v in enumerate(kept)}
         last = len(self.nodes) - 1
@@ -158,12 +167,17 @@ class Graph:
             "sum" if self.nodes[v].op in IDENTITY and v != last else self.nodes[v].op for v in kept
         )
         edges = tuple(sorted((place[u], place[v], n) for v in kept for u, n in incoming[v].items()))
+        return ops, edges, tuple(self.nodes[v].attrs for v in kept)
+
+    @cached_property
+    def _canonical(self) -> Parts:
+        ops, edges, attrs = self.contracted
         order = _order(ops, edges)
         rank = {v: i for i, v in enumerate(order)}
         return (
             tuple(ops[v] for v in order),
             tuple(sorted((rank[u], rank[v], n) for u, v, n in edges)),
-            tuple(self.nodes[kept[v]].attrs for v in order),
+            tuple(attrs[v] for v in order),
         )
 
     def _contracted(self) -> tuple[list[int], dict[int, dict[int, int]]]:
@@ -183,9 +197,10 @@ class Graph:
                 continue
             node = self.nodes[v]
             total: dict[int, int] = {}
+            apart = node.attrs.get("apart") is True
             for u in incoming[v]:
                 parts = value[u]
-                if node.op in CONCAT and (len(parts) > 1 or max(parts.values()) > 1):
+                if (apart or node.op in CONCAT) and (len(parts) > 1 or max(parts.values()) > 1):
                     parts = {u: 1}  # a sum that stands beside others stays a node
                     kept.setdefault(u, value[u])
                 for w, times in parts.items():
@@ -193,7 +208,7 @@ class Graph:
             if node.op in IDENTITY and v != last:
                 value[v] = total
                 continue
-            if node.attrs.get("weights") is False:
+            if node.attrs.get("weights") is False and not apart:
                 same = known.setdefault((node.op, frozenset(total.items())), v)
                 if same != v:
                     value[v] = {same: 1}

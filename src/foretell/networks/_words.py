@@ -1,0 +1,104 @@
+"""The words by which operations are known, whoever names them.
+
+torch.export, torch.fx and ONNX name operations in their own ways. Names are brought to one form
+(lower case, no underscores, no ending such as "2d"), so that one vocabulary serves them all.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = [
+    "NO_DATA",
+    "PICKS",
+    "POOLS",
+    "PRODUCTS",
+    "REDUCTIONS",
+    "SIDE_BY_SIDE",
+    "VIEWS",
+    "is_cheap",
+    "plain_word",
+]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SAME_WORD: Mapping[str, str] = MappingProxyType(
+    {
+        "convolution": "conv",
+        "addmm": "linear",
+        "gemm": "linear",
+        "mm": "matmul",
+        "bmm": "matmul",
+        "baddbmm": "matmul",
+        "averagepool": "avgpool",
+        "globalaveragepool": "mean",
+        "globalmaxpool": "amax",
+        "reducemean": "mean",
+        "reducemax": "amax",
+        "sum": "reducesum",
+        "max": "amax",
+        "adaptivemaxpool": "amax",
+        "adaptiveavgpool": "mean",
+        "maxpoolwithindices": "maxpool",
+        "cat": "concat",
+        "concatenate": "concat",
+        "iadd": "add",
+        "imul": "mul",
+        "truediv": "div",
+        "multiply": "mul",
+        "scaleddotproductattention": "attention",
+        "multiheadattention": "attention",
+        "nativelayernorm": "layernorm",
+        "nativebatchnorm": "batchnorm",
+        "nativegroupnorm": "groupnorm",
+        "hardtanh": "clamp",
+        "relu6": "clamp",
+        "clip": "clamp",
+        "swish": "silu",
+    }
+)
+VIEWS = _words(
+    "view reshape flatten unflatten transpose permute swapaxes swapdims movedim squeeze unsqueeze "
+    "expand expandas broadcastto contiguous clone detach alias to type float half double typeas "
+    "dropout alphadropout featuredropout featurealphadropout identity t numpyt viewas reshapeas "
+    "roll flip pad constantpad zeropad reflectionpad replicationpad circularpad pixelshuffle "
+    "pixelunshuffle channelshuffle repeat repeatinterleave tile lift liftfresh cast castlike "
+    "depthtospace spacetodepth unfold topy checkpoint asstrided stochasticdepth copy"
+)
+"""They move or copy numbers, and the next operation may as well read what they read."""
+PICKS = _words(
+    "getitem select slice narrow chunk split splitwithsizes unsafesplit unsafechunk unbind index "
+    "indexselect gather tensorsplit hsplit vsplit takealongdim gatherelements gathernd"
+)
+"""Views of a part, so that two of them are not the same value."""
+NO_DATA = _words(
+    "size shape dim numel len emptylike zeroslike oneslike fulllike newzeros newones newempty "
+    "newfull randlike randnlike getattr device dtype symsize constantofshape"
+)
+"""They read a shape and no number."""
+PRODUCTS = _words("linear matmul einsum conv convtranspose bilinear")
+SIDE_BY_SIDE = _words("mul div sub where maskedfill")
+"""With one value and constants only, these and ``add`` change nothing that a graph shows."""
+POOLS = _words("maxpool avgpool lppool fractionalmaxpool")
+REDUCTIONS = _words("mean amax reducesum")
+_CHEAP = _words("add concat relu clamp gelu silu sigmoid softmax batchnorm layernorm groupnorm")
+
+
+def plain_word(name: str) -> str:
+    """The form that names of operations share.
+
+    >>> plain_word("max_pool2d"), plain_word("MaxPool"), plain_word("relu_"), plain_word("GELU")
+    ('maxpool', 'maxpool', 'relu', 'gelu')
+    """
+    word = re.sub(r"alization$", "", name.lower().replace("_", ""))
+    if word not in _SAME_WORD:
+        word = re.sub(r"(?<=[a-z])[123]d$", "", word)
+    return _SAME_WORD.get(word, word)
+
+
+def is_cheap(word: str) -> bool:
+    """Whether an operation has no multiply-adds for sure."""
+    return word in VIEWS | PICKS | NO_DATA | SIDE_BY_SIDE | POOLS | REDUCTIONS | _CHEAP

@@ -1,0 +1,362 @@
+"""The graph of any module: torch.export reads it, and torch.fx where that fails.
+
+Nothing is computed: the module is copied with parameters and buffers that have a shape and no
+content, and the copy is traced in eval mode for one image.
+"""
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.node import map_arg
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.flop_counter import flop_registry
+
+from foretell.errors import NetworkError, UsageError
+from foretell.graph import Graph
+from foretell.networks._steps import Step, assemble
+from foretell.networks._words import is_cheap, plain_word
+
+__all__ = ["trace"]
+
+_ORDER: Mapping[str, tuple[str, ...]] = {
+    "conv": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
+    "convtranspose": (
+        *("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
+    ),
+    "maxpool": ("input", "kernel_size", "stride", "padding", "dilation"),
+    "avgpool": ("input", "kernel_size", "stride", "padding"),
+    "lppool": ("input", "norm_type", "kernel_size", "stride"),
+}
+"""Positional arguments of functions that have no schema to ask."""
+
+
+def trace(
+    module: nn.Module,
+    input_shape: Sequence[int] | Sequence[Sequence[int]],
+    *,
+    dtype: torch.dtype | None = None,
+) -> Graph:
+    """The operations of a module and how values flow between them.
+
+    A node is a convolution, product, attention, pooling, normalisation, activation, sum, product
+    of two values, concatenation, or whatever else computes; views, dropout, scaling by a number and
+    picking a part are left out. A matrix product, softmax and matrix product in a row are one
+    attention.
+
+    Each node says ``kind`` (a coarse class, see ``foretell.features``), ``kernel``, ``stride``,
+    ``params`` (elements of its parameters, frozen ones included; a shared parameter counts where it
+    is used first), ``flops`` (multiply-adds of one image), ``out_channels``, ``resolution`` (side
+    length of its output; the root of the number of positions where that is no square), ``weights``
+    and ``apart`` (True where the values that come in are not summed, or are parts of values).
+
+    Args:
+        module: takes one tensor, or one for each shape, with a batch as the first dimension; its
+            weights, mode and the random state are left as they are.
+        input_shape: without the batch, such as (3, 32, 32); or several shapes.
+        dtype: of the inputs; by default that of the first parameter.
+
+    Returns:
+        A graph whose first node stands for all inputs and whose last for all outputs.
+
+    Raises:
+        NetworkError: neither torch.export nor torch.fx can trace it; both reasons are named.
+        UsageError: the shape is none.
+    """
+    shapes = _shapes(input_shape)
+    if any(is_lazy(p) for p in module.parameters()):
+        raise NetworkError(
+            f"The module {type(module).__name__} has lazy parameters without a shape: run it once "
+            f"on an image before it is traced."
+        )
+    reasons = []
+    for name, read in (("torch.export", _exported), ("torch.fx", _symbolic)):
+        try:
+            with _quiet():
+                mode = FakeTensorMode(allow_non_fake_inputs=True)
+                return read(_fake_copy(module, mode), _fake_inputs(module, shapes, dtype, mode))
+        except NetworkError:
+            raise
+        except Exception as error:  # whatever a user's forward pass or the tracer raises
+            text = (str(error).strip().splitlines() or [""])[0][:200]
+            reasons.append(f"{name} raised {type(error).__name__}: {text}")
+    raise NetworkError(
+        f"The module {type(module).__name__} cannot be traced for inputs of shape "
+        f"{', '.join(str(s) for s in shapes)}. {'; '.join(reasons)}. Take what depends on values "
+        f"out of its forward pass, or give its graph by hand."
+    )
+
+
+def _shapes(given: Any) -> list[tuple[int, ...]]:
+    try:
+        several = [given] if all(isinstance(d, int) for d in given) else given
+        shapes = [tuple(int(d) for d in s) for s in several]
+    except (TypeError, ValueError):
+        shapes = []
+    if isinstance(given, str) or not shapes or any(not s or min(s) < 1 for s in shapes):
+        raise UsageError(
+            f"Expected the shape of an input without the batch, such as (3, 32, 32), or several, "
+            f"but got {given!r}."
+        )
+    return shapes
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log lines and warnings, plain attention, and the random state left as it was."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    level, state = logger.level, torch.get_rng_state()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        logger.setLevel(logging.CRITICAL)
+        torch.backends.mha.set_fastpath_enabled(False)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.set_rng_state(state)
+
+
+def _fake_copy(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
+    """A copy in eval mode whose parameters and buffers have no content."""
+    memo: dict[int, Any] = {}
+    with mode:
+        for p in module.parameters():
+            empty = torch.empty(p.shape, dtype=p.dtype)
+            memo[id(p)] = nn.Parameter(empty, requires_grad=p.requires_grad)
+        for b in module.buffers():
+            memo[id(b)] = torch.empty(b.shape, dtype=b.dtype)
+    return copy.deepcopy(module, memo).eval()
+
+
+def _fake_inputs(
+    module: nn.Module,
+    shapes: Sequence[tuple[int, ...]],
+    dtype: torch.dtype | None,
+    mode: FakeTensorMode,
+) -> tuple[Tensor, ...]:
+    if dtype is None:
+        floats = (p.dtype for p in module.parameters() if p.is_floating_point())
+        dtype = next(floats, torch.float32)
+    with mode:
+        return tuple(torch.empty((1, *s), dtype=dtype) for s in shapes)
+
+
+def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> Graph:
+    program = torch.export.export(module, inputs, strict=False)
+    signature = program.graph_signature
+    reader = _Reader(module, program.graph_module)
+    for name, path in signature.inputs_to_parameters.items():
+        reader.name_parameter(name, path)
+    return reader.graph(signature.user_inputs)
+
+
+def _symbolic(module: nn.Module, inputs: tuple[Tensor, ...]) -> Graph:
+    traced = fx.symbolic_trace(module)
+    _Measured(traced).run(*inputs)
+    holders = [n.name for n in traced.graph.nodes if n.op == "placeholder"]
+    return _Reader(module, traced).graph(holders[: len(inputs)])
+
+
+class _Reader:
+    """Writes a traced module's nodes down as steps.
+
+    Args:
+        module: what was traced.
+        traced: holds the nodes; each has its value, or values, in ``meta["val"]``.
+    """
+
+    def __init__(self, module: nn.Module, traced: fx.GraphModule) -> None:
+        self.traced = traced
+        self.steps: list[Step] = []
+        self.inputs: dict[str, tuple[int, ...]] = {}
+        named = list(module.named_parameters(remove_duplicate=False))
+        first = {id(p): path for path, p in reversed(named)}
+        self.keys = {path: f"parameter {first[id(p)]}" for path, p in named}
+        self.sizes = {self.keys[path]: p.numel() for path, p in named}
+
+    def name_parameter(self, name: str, path: str) -> None:
+        self.steps.append(Step(name, "alias", (self.keys[path],)))
+
+    def graph(self, inputs: Sequence[object]) -> Graph:
+        outputs: list[str] = []
+        for node in self.traced.graph.nodes:
+            if node.op == "placeholder" and node.name in inputs:
+                self.inputs[node.name] = _shape(node.meta.get("val"))
+            elif node.op == "output":
+                outputs = _names(node.args)
+            elif node.op == "get_attr" and str(node.target) in self.keys:
+                self.name_parameter(node.name, str(node.target))
+            elif node.op in ("call_function", "call_method", "call_module"):
+                self._call(node)
+        return assemble(self.steps, self.inputs, outputs, self.sizes)
+
+    def _call(self, node: fx.Node) -> None:
+        called = self.traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+        name = _called_name(node, called)
+        word = plain_word(name)
+        if word.startswith("assert"):
+            return
+        if any(isinstance(self._attribute(a), fx.GraphModule) for a in node.all_input_nodes):
+            raise ValueError(f"the control flow {name} is not read")
+        inputs = _names((node.args, node.kwargs))
+        if called is not None:
+            held = called.named_parameters(prefix=str(node.target), remove_duplicate=False)
+            inputs += [self.keys[path] for path, _ in held]
+        kernel, stride, dilation, groups = _window(node, called, word)
+        in_place = name.endswith("_") and not name.endswith("__") and bool(inputs)
+        self.steps.append(
+            Step(
+                name=node.name,
+                word=word,
+                inputs=tuple(inputs),
+                shape=_shape(node.meta.get("val")),
+                kernel=kernel,
+                stride=stride,
+                dilation=dilation,
+                groups=groups,
+                flops=0 if is_cheap(word) else _flops(node),
+                details=_details(node, called),
+                writes=inputs[0] if in_place or getattr(called, "inplace", False) else "",
+                channels=_heads_together(node, word),
+            )
+        )
+
+    def _attribute(self, node: fx.Node) -> object:
+        if node.op != "get_attr":
+            return None
+        found: object = self.traced
+        for part in str(node.target).split("."):
+            found = getattr(found, part, None)
+        return found
+
+
+class _Measured(fx.Interpreter):
+    """Runs nodes on tensors without content, and writes down values and multiply-adds."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        counter = _Counter()
+        with counter:
+            value = super().run_node(n)
+        n.meta["val"], n.meta["flops"] = value, counter.flops // 2
+        return value
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up what PyTorch's own formulas say, two for each multiply-add."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def _flops(node: fx.Node) -> int:
+    """Multiply-adds of one call, on tensors without content."""
+    if "flops" in node.meta:
+        return int(node.meta["flops"])
+
+    def empty(value: object) -> object:
+        return torch.empty_like(value, device="meta") if isinstance(value, Tensor) else value
+
+    def given(other: fx.Node) -> Any:
+        return tree_map(empty, other.meta.get("val"))
+
+    target: Callable[..., object] = node.target  # type: ignore[assignment]
+    counter = _Counter()
+    try:
+        with counter:
+            target(*map_arg(node.args, given), **map_arg(node.kwargs, given))
+    except Exception:  # it names a device, or looks at values: none of PyTorch's products does
+        return 0
+    return counter.flops // 2
+
+
+def _called_name(node: fx.Node, called: nn.Module | None) -> str:
+    if called is not None:
+        return type(called).__name__
+    if isinstance(node.target, torch._ops.OpOverload):
+        return str(node.target._schema.name.split("::")[-1])
+    return str(node.target if node.op == "call_method" else getattr(node.target, "__name__", "?"))
+
+
+def _argument(node: fx.Node, called: nn.Module | None, word: str, name: str) -> object:
+    """What a call was given under a name; None where that is unknown."""
+    if called is not None:
+        return getattr(called, name, None)
+    if name in node.kwargs:
+        return node.kwargs[name]
+    if isinstance(node.target, torch._ops.OpOverload):
+        schema = node.target._schema.arguments
+        order: Sequence[str] = [a.name for a in schema]
+        default = next((a.default_value for a in schema if a.name == name), None)
+    else:
+        order, default = _ORDER.get(word, ()), None
+    if name in order and order.index(name) < len(node.args):
+        return node.args[order.index(name)]
+    return default
+
+
+def _window(node: fx.Node, called: nn.Module | None, word: str) -> tuple[int, int, int, int]:
+    """Kernel, stride, dilation and groups."""
+
+    def number(name: str, default: int) -> int:
+        value = _argument(node, called, word, name)
+        sides = value if isinstance(value, Sequence) else [value]
+        return max([v for v in sides if isinstance(v, int)], default=default)
+
+    kernel = number("kernel_size", 1)
+    weight = _argument(node, called, word, "weight")
+    if word.startswith("conv"):
+        value = weight.meta.get("val") if isinstance(weight, fx.Node) else weight
+        kernel = max(_shape(value)[2:], default=1)
+    default = kernel if word in ("maxpool", "avgpool", "lppool") else 1
+    return kernel, number("stride", default), number("dilation", 1), number("groups", 1)
+
+
+def _heads_together(node: fx.Node, word: str) -> int:
+    """Channels of an attention's output: those of all heads."""
+    shape = _shape(node.meta.get("val"))
+    return shape[-1] * (shape[-3] if len(shape) > 3 else 1) if word == "attention" and shape else 0
+
+
+def _details(node: fx.Node, called: nn.Module | None) -> str:
+    if called is not None:
+        return called.extra_repr()
+    given = [a for a in (*node.args, *node.kwargs.values()) if not isinstance(a, fx.Node)]
+    return " ".join(map(str, given))
+
+
+def _names(tree: Any) -> list[str]:
+    """Names of the nodes in arguments, as often as they stand there."""
+    found: list[str] = []
+
+    def see(node: fx.Node) -> fx.Node:
+        found.append(node.name)
+        return node
+
+    map_arg(tree, see)
+    return found
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    """The shape of a value, or of the first of several."""
+    first = next((t for t in tree_leaves(value) if isinstance(t, Tensor)), None)
+    return () if first is None else tuple(int(d) for d in first.shape)
