@@ -6,9 +6,10 @@ from typing import Self
 import numpy as np
 
 from foretell.metrics import normal_scores
+from foretell.predictors._base import Prediction
 from foretell.types import Array
 
-__all__ = ["NormalTarget"]
+__all__ = ["NormalTarget", "UnitTarget"]
 
 
 _BEYOND = 4.0
@@ -56,3 +57,45 @@ class NormalTarget:
     def spread(self, z: Array, std: Array) -> Array:
         """Standard deviations of values from those of quantiles: half of what lies between."""
         return (self.back(z + std) - self.back(z - std)) / 2
+
+
+@dataclass(frozen=True)
+class UnitTarget:
+    """Values of mean 0 and variance 1, if wanted after a turn into normal quantiles.
+
+    Args:
+        normal: the turn into normal quantiles, if it is wanted.
+        mean: of what is scaled.
+        std: of what is scaled; 1 where that does not vary.
+    """
+
+    normal: NormalTarget | None
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, y: Array, normal: bool) -> Self:
+        """For measured values, (n,)."""
+        target = NormalTarget.of(y) if normal else None
+        z = y if target is None else target.forward(y)
+        spread = float(z.std())
+        return cls(target, float(z.mean()), spread if spread > 1e-12 * np.abs(z).max() else 1.0)
+
+    def forward(self, y: Array) -> Array:
+        """Values to what is learned."""
+        z = y if self.normal is None else self.normal.forward(y)
+        return (z - self.mean) / self.std
+
+    def prediction(self, t: Array, std: Array | None = None) -> Prediction:
+        """What was learned, to predicted values.
+
+        Args:
+            t: (n,) means.
+            std: (n,) standard deviations, if there are any.
+        """
+        z = self.mean + self.std * t
+        wide = None if std is None else self.std * std
+        if self.normal is None:
+            return Prediction(z, wide)
+        spread = None if wide is None else self.normal.spread(z, wide)
+        return Prediction(self.normal.back(z), spread)
