@@ -129,6 +129,11 @@ def training(budget, base, params=1000, points=None):
 
 HASHES = [f"{i:032x}" for i in range(3)]
 CELL101 = ("0110001100010000", "input,conv1x1-bn-relu,conv3x3-bn-relu,output")
+CELLS101 = [
+    CELL101,
+    ("0110000100010000", "input,maxpool3x3,conv3x3-bn-relu,output"),
+    ("0100001000010000", "input,conv3x3-bn-relu,conv3x3-bn-relu,output"),
+]
 
 
 def nb101_record(name=HASHES[0], budget=108, cell=CELL101, content=None, base=0.5):

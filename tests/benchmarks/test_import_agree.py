@@ -109,3 +109,5 @@ def test_cells_of_nb101(validation_data):
     )
     found = dict(zip(table.texts, table.values["vertices"][:, 0, 0].tolist(), strict=True))
     assert {h: known[h] for h in found} == found
+    assert (table.space, table.genes.shape) == ("nb101", (91, 26))
+    assert len(np.unique(table.genes, axis=0)) == 91

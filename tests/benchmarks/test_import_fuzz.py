@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from import_writers import (
     CELLS,
+    CELLS101,
     HASHES,
     hw_nas_content,
     nb101_record,
@@ -158,7 +159,7 @@ def build(importer, folder):
         shutil.copytree(build_sizes(folder), path)
         return path, sorted(path.iterdir()), True
     if importer == "nb101":
-        records = [nb101_record(HASHES[i], b) for i in range(3) for b in (4, 108)]
+        records = [nb101_record(HASHES[i], b, CELLS101[i]) for i in range(3) for b in (4, 108)]
         write_tfrecord(path, records)
         sure = True
     elif importer in ("nb201", "transnas", "nb201-old", "transnas-old"):

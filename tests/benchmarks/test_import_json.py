@@ -10,6 +10,7 @@ from import_writers import CELLS, hw_nas_content, suite_zero_content, write_robu
 from foretell.arch import Arch
 from foretell.benchmarks.importers import read_benchmark
 from foretell.benchmarks.importers.suite_zero import nb201_genes
+from foretell.benchmarks.table import from_data
 from foretell.errors import ArchError, MissingDataError, TableFormatError
 from foretell.spaces import get_space
 
@@ -90,6 +91,40 @@ def test_what_transnas_tuples_may_not_be(tmp_path, nets, words):
     content = {"class_object": {net: {"val_accuracy": 0.5} for net in nets}}
     with pytest.raises(TableFormatError, match=words):
         read_benchmark("suite-zero", write(tmp_path / "zc_transbench101_macro.json", content))
+
+
+def test_cells_of_nb101_and_darts_in_their_spaces(tmp_path, validation_data):
+    duckdb = pytest.importorskip("duckdb")
+    genotypes = duckdb.sql(f"SELECT arch FROM '{validation_data}/nasbench301.parquet' LIMIT 9")
+    for name, space, nets in (
+        ("zc_nasbench301.json", "darts", [row[0] for row in genotypes.fetchall()]),
+        (
+            "zc_nasbench101.json",
+            "nb101",
+            ["(0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 4, 1)", "(0, 1, 0, 0, 0, 1)"],
+        ),
+    ):
+        content = {"cifar10": {net: {"val_accuracy": i / 10} for i, net in enumerate(nets)}}
+        table = from_data(read_benchmark("suite-zero", write(tmp_path / name, content)))
+        assert table.space == space
+        found = table.query(nets, "cifar10/val_accuracy")
+        np.testing.assert_allclose(found, np.arange(len(nets)) / 10)
+        np.testing.assert_allclose(table.query(table.archs(), "cifar10/val_accuracy"), found)
+
+
+def test_a_cell_with_several_names_keeps_the_first(tmp_path):
+    nets = {
+        "(0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 4, 1)": {"val_accuracy": 0.5},
+        "(0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 4, 2, 1)": {"val_accuracy": 0.75},
+        "(0, 1, 0, 0, 0, 1)": {"val_accuracy": 0.25},
+    }
+    content, path = {"cifar10": nets}, tmp_path / "zc_nasbench101.json"
+    table = read_benchmark("suite-zero", write(path, content))
+    assert table.values["cifar10/val_accuracy"].ravel().tolist() == [0.5, 0.25]
+    assert table.facts["left out"] == "1 further names of networks that are here"
+    nets["(0, 1, 0, 0)"] = {"val_accuracy": 0.25}
+    with pytest.raises(TableFormatError, match="no architecture"):
+        read_benchmark("suite-zero", write(path, content))
 
 
 def test_every_tuple_means_the_published_cell(validation_data):

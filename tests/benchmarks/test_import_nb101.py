@@ -1,6 +1,7 @@
 """NAS-Bench-101's TFRecord family: framing, checksums, messages, and the real sample."""
 
 import struct
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from import_writers import (
     CELL101,
+    CELLS101,
     HASHES,
     bitwise_crc32c,
     double,
@@ -23,7 +25,9 @@ from import_writers import write_tfrecord as write
 from foretell.benchmarks.importers import read_benchmark
 from foretell.benchmarks.importers._protobuf import fields
 from foretell.benchmarks.importers._tfrecord import _crc32c_of_all, crc32c, masked, read_records
-from foretell.errors import TableFormatError
+from foretell.benchmarks.table import from_data
+from foretell.errors import ArchError, OutOfTableError, TableFormatError
+from foretell.spaces import get_space
 
 
 def quiet(done, total):
@@ -158,22 +162,26 @@ def test_the_real_sample_value_for_value(validation_data):
 
 
 def test_a_file_in_the_official_layout(tmp_path):
-    cells = [CELL101, CELL101, ("0110" * 4, "input,maxpool3x3,conv3x3-bn-relu,output")]
     runs = [(i, b) for i in range(3) for b in (4, 108) for _ in range(3)]
-    records = [record(HASHES[i], b, cells[i], base=i / 10) for i, b in runs]
+    records = [record(HASHES[i], b, CELLS101[i], base=i / 10) for i, b in runs]
     table = read_benchmark("nb101", write(tmp_path / "nasbench_full.tfrecord", records))
     assert table.texts == HASHES
-    assert (table.name, table.space, table.genes) == ("nb101", "", None)
+    assert (table.name, table.space) == ("nb101", "nb101")
+    space = get_space("nb101")
+    archs = [space.parse(":".join(cell)) for cell in CELLS101]
+    assert [tuple(genes) for genes in table.genes] == [a.genes for a in archs]
     metric = table.metrics["cifar10/val_accuracy"]
     assert (metric.seeds, metric.epochs) == ((0, 1, 2), (0, 54, 108))
     assert table.metrics["cifar10/test_accuracy_hp4"].epochs == (0, 2, 4)
     np.testing.assert_allclose(table.values[metric.key][1, 2], [0.1, 0.127, 0.154])
-    assert table.values["operations"][:, 0, 0].tolist() == [1, 1, 2 * 3 + 1]
+    assert table.values["operations"][:, 0, 0].tolist() == [1, 2 * 3 + 1, 3 + 1]
     assert "cifar10/energy" not in table.metrics
 
 
 def test_growing_past_the_first_guess(tmp_path):
-    records = [record(f"{i:032x}", base=i / 10_000) for i in range(1100)]
+    space = get_space("nb101")
+    cells = [space.format(a).split(":") for a in islice(space.enumerate(), 1100)]
+    records = [record(f"{i:032x}", cell=cells[i], base=i / 10_000) for i in range(1100)]
     table = read_benchmark("nb101", write(tmp_path / "a.tfrecord", records))
     assert len(table.texts) == 1100
     np.testing.assert_allclose(
@@ -194,6 +202,9 @@ def test_growing_past_the_first_guess(tmp_path):
         (record(cell=("010", CELL101[1])), "no training"),
         (record(cell=("0100000000000002", CELL101[1])), "no training"),
         (record(cell=(CELL101[0], "input,output")), "no training"),
+        (record(cell=("0110" * 4, CELL101[1])), "edges that lead back"),
+        (record(cell=("0110000100000000", CELL101[1])), "vertices on no path"),
+        (record(cell=("0010001100010000", CELL101[1])), "vertices on no path"),
         (record(cell=(CELL101[0], CELL101[1].replace("3x3", "5x5"))), "no training"),
         (record(cell=(CELL101[0], CELL101[1].replace("input", "output"))), "no training"),
         (record(content=b"\xff"), "no training"),
@@ -220,8 +231,29 @@ def test_two_cells_of_one_name(tmp_path):
         read_benchmark("nb101", write(tmp_path / "a", [record(), record(cell=other)]))
 
 
+def test_two_names_of_one_cell(tmp_path):
+    turned = (CELLS101[1][0], "input,conv3x3-bn-relu,maxpool3x3,output")
+    records = [record(HASHES[i], cell=cell) for i, cell in enumerate((*CELLS101[:2], turned))]
+    with pytest.raises(TableFormatError, match=f"{HASHES[1]} and {HASHES[2]} are the same cell"):
+        read_benchmark("nb101", write(tmp_path / "a", records))
+
+
+def test_cells_are_found_by_hash_and_by_text_in_any_order(tmp_path):
+    records = [record(HASHES[i], 108, CELLS101[i], base=i / 10) for i in range(3)]
+    table = from_data(read_benchmark("nb101", write(tmp_path / "a", records)))
+    turned = f"{CELLS101[1][0]}:input,conv3x3-bn-relu,maxpool3x3,output"
+    for asked in (HASHES[1], ":".join(CELLS101[1]), turned, get_space("nb101").parse(turned)):
+        assert table.rows_of([asked]).tolist() == [1]
+        np.testing.assert_allclose(table.query([asked], "cifar10/val_accuracy"), [0.154])
+    with pytest.raises(OutOfTableError, match="first: 0100"):
+        table.query([f"{CELLS101[2][0]}:input,maxpool3x3,maxpool3x3,output"], "cifar10/params")
+    with pytest.raises(ArchError):
+        table.query(["f" * 32], "cifar10/val_accuracy")
+
+
 def test_a_file_that_is_not_whole(tmp_path):
-    whole = [record(HASHES[i], b) for i in (0, 1) for b in (4, 108) for _ in range(2)]
+    runs = [(i, b) for i in (0, 1) for b in (4, 108) for _ in range(2)]
+    whole = [record(HASHES[i], b, CELLS101[i]) for i, b in runs]
     for left in range(1, 8):
         path = write(tmp_path / "a", whole[:left])
         if left == 4:  # one whole cell: nothing tells that there was another

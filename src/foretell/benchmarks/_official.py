@@ -67,7 +67,7 @@ OFFICIAL = (
         "nb101",
         "NAS-Bench-101: accuracy and time of three runs on CIFAR-10",
         "Ying et al., NAS-Bench-101, ICML 2019",
-        "",
+        "nb101",
         423_624,
         (
             Link(

@@ -1,7 +1,6 @@
 """The cells of DARTS and NAS-Bench-301: a normal one and one that halves the resolution."""
 
-import ast
-import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -17,32 +16,16 @@ from foretell.arch import Arch
 from foretell.errors import ArchError
 from foretell.graph import Graph, Node
 from foretell.spaces._base import Space
+from foretell.spaces._genotype import CELLS, OPS, read, write
 from foretell.types import IntArray
 
 __all__ = ["Darts"]
 
-_OPS = (
-    "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
-    "dil_conv_5x5", "none",
-)  # fmt: skip
-_NONE, _SKIP = 7, 2
-_CELLS = ("normal", "reduce")
+_NONE = OPS.index("none")
 _NODES = range(2, 6)
 _GENES = 4
 """Of each node: source and operation of its first edge, and of its second."""
-
-_EDGES = r"\[((?:\('\w+', ?\d\)(?:, ?)?){8})\]"
-_CONCAT = r"(?:range\(2, ?6\)|\[2, ?3, ?4, ?5\])"
-_GENOTYPE = re.compile(
-    rf"Genotype\(normal={_EDGES}, ?normal_concat={_CONCAT}, ?"
-    rf"reduce={_EDGES}, ?reduce_concat={_CONCAT}\)",
-    re.ASCII,
-)
-_PAIR = re.compile(r"\('(\w+)', ?(\d)\)", re.ASCII)
-_HALF = r"\((?:\(\d, ?\d\)(?:, ?|(?=\)))){8}\)"
-_TUPLE = re.compile(rf"\({_HALF}, ?{_HALF}\)", re.ASCII)
-_Edges = list[tuple[int, int]]
-"""(source, operation) of the eight edges of a cell."""
+_SOURCES = ("c_{k-2}", "c_{k-1}", *(f"node {k}" for k in _NODES))
 
 
 def _node(op: str, **attrs: object) -> Node:
@@ -62,7 +45,7 @@ def _operation(op: str, stride: int) -> Node:
     return _node(op, kernel=int(op[-1]), stride=stride, weights=True, **more)
 
 
-_OPERATIONS = {stride: tuple(_operation(op, stride) for op in _OPS) for stride in (1, 2)}
+_OPERATIONS = {stride: tuple(_operation(op, stride) for op in OPS) for stride in (1, 2)}
 _INPUT, _SUM, _CONCATENATION, _END = map(_node, ("input", "sum", "concat", "output"))
 _INPUTS = tuple(
     _node(f"{which}_conv_1x1", kernel=1, stride=1, weights=True)
@@ -93,14 +76,14 @@ class Darts(Space):
 
     name: str = "darts"
 
-    ops: ClassVar[tuple[str, ...]] = _OPS
+    ops: ClassVar[tuple[str, ...]] = OPS
     """Names of the operations; the last, ``none``, is not in the published space."""
     published_features: ClassVar[str] = "foretell.features.graf_published:darts"
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
         """As many sources as there are before a node, and eight operations, ``none`` included."""
-        return tuple(n for _ in _CELLS for k in _NODES for n in (k, len(_OPS)) * 2)
+        return tuple(n for _ in CELLS for k in _NODES for n in (k, len(OPS)) * 2)
 
     @property
     def size(self) -> int:
@@ -161,7 +144,7 @@ class Darts(Space):
             raise ArchError(
                 f"Expected {len(counts)} genes for the space {self.name!r}, of each node source, "
                 f"operation, source, operation, with sources before the node and operations below "
-                f"{len(_OPS)}, but got {list(genes)}."
+                f"{len(OPS)}, but got {list(genes)}."
             )
         for place in range(0, len(genes), _GENES):
             node = genes[place : place + _GENES]
@@ -174,11 +157,7 @@ class Darts(Space):
 
     def format(self, arch: Arch) -> str:
         """The official text."""
-        parts = []
-        for name, edges in zip(_CELLS, self.cells([arch])[0].tolist(), strict=True):
-            words = ", ".join(f"('{_OPS[op]}', {source})" for source, op in edges)
-            parts.append(f"{name}=[{words}], {name}_concat=range(2, 6)")
-        return f"Genotype({', '.join(parts)})"
+        return write(self.cells([arch])[0].tolist())
 
     def parse(self, text: str) -> Arch:
         """The architecture of a genotype, of a tuple, of dotted genes, or of an ``Arch`` as JSON.
@@ -192,37 +171,37 @@ class Darts(Space):
                 its node.
         """
         word = text.strip().removeprefix(f"{self.name}:")
-        if found := _GENOTYPE.fullmatch(word):
-            names = [_PAIR.findall(group) for group in found.groups()]
-            if unknown := [op for edges in names for op, _ in edges if op not in _OPS]:
-                raise ArchError(f"Unknown operation {unknown[0]!r}: known are {', '.join(_OPS)}.")
-            cells = [[(int(source), _OPS.index(op)) for op, source in edges] for edges in names]
-        elif _TUPLE.fullmatch(word):
-            cells = [list(edges) for edges in ast.literal_eval(word)]
-        elif "(" in word:
+        cells = read(word)
+        if cells is None:
+            if "(" not in word:
+                return super().parse(text)
             raise ArchError(
                 f"{word[:200]!r} is no architecture of {self.name!r}: expected two cells of eight "
-                f"edges and the nodes 2 to 5 as their outputs, such as {self.example()!r}."
+                f"edges with the nodes 2 to 5 as their outputs, such as {self.example()!r}."
             )
-        else:
-            return super().parse(text)
         flat = [g for edges in cells for edge in edges for g in edge]
         nodes = [_sorted(tuple(flat[i : i + _GENES])) for i in range(0, len(flat), _GENES)]
         return self.check(Arch(self.name, tuple(g for node in nodes for g in node)))
 
     def edit(self, before: Arch, after: Arch) -> str:
-        """Which edges changed, node by node."""
+        """Which operations or sources changed, node by node."""
         words = []
         for place in range(0, len(before.genes), _GENES):
             cell, k = divmod(place // _GENES, len(_NODES))
-            old, new = (_edges(a.genes[place : place + _GENES]) for a in (before, after))
-            gone = [e for e in old if e not in new] or old[:1] * (old != new)
-            come = [e for e in new if e not in old] or new[:1] * (old != new)
-            words += [
-                f"{_OPS[op]} from {source} instead of {_OPS[was]} from {place_was} in node {k + 2} "
-                f"of the {_CELLS[cell]} cell"
-                for (source, op), (place_was, was) in zip(come, gone, strict=True)
-            ]
+            old, new = (Counter(_edges(a.genes[place : place + _GENES])) for a in (before, after))
+            where = f"in node {k + 2} of the {CELLS[cell]} cell"
+            pairs = zip((old - new).elements(), (new - old).elements(), strict=True)
+            for (source, was), (now_source, now) in pairs:
+                if source == now_source:
+                    text = f"{OPS[now]} instead of {OPS[was]} from {_SOURCES[source]}"
+                elif was == now:
+                    text = f"{OPS[now]} from {_SOURCES[now_source]} instead of {_SOURCES[source]}"
+                else:
+                    text = (
+                        f"{OPS[now]} from {_SOURCES[now_source]} instead of {OPS[was]} from "
+                        f"{_SOURCES[source]}"
+                    )
+                words.append(f"{text} {where}")
         return ", ".join(words)
 
     def graph(self, arch: Arch) -> Graph:
@@ -252,7 +231,7 @@ class Darts(Space):
         reached = np.zeros((len(cells), 6), dtype=bool)
         inputs = np.ones((len(cells), 2), dtype=bool)
         rows = np.arange(len(cells))
-        for cell in range(len(_CELLS)):
+        for cell in range(len(CELLS)):
             reached[:, :2] = inputs
             for k in _NODES:
                 links = cells[:, cell, 2 * (k - 2) : 2 * (k - 1)]
@@ -263,14 +242,14 @@ class Darts(Space):
 
     def cells(self, archs: Sequence[Arch]) -> IntArray:
         """(source, operation) of every edge, (n, 2 cells, 8 edges, 2)."""
-        return self.genes(archs).reshape(len(archs), len(_CELLS), 8, 2)
+        return self.genes(archs).reshape(len(archs), len(CELLS), 8, 2)
 
 
 def _pairs() -> Iterator[tuple[int, ...]]:
     return product(range(_NONE), repeat=2)
 
 
-def _edges(node: tuple[int, ...]) -> _Edges:
+def _edges(node: tuple[int, ...]) -> list[tuple[int, int]]:
     return [(node[0], node[1]), (node[2], node[3])]
 
 

@@ -16,12 +16,14 @@ from foretell.benchmarks.importers._protobuf import fields
 from foretell.benchmarks.importers._sheet import Sheet, shown
 from foretell.benchmarks.importers._tfrecord import read_records
 from foretell.errors import TableFormatError
+from foretell.spaces.nb101 import NB101
+from foretell.types import IntArray
 
 __all__ = ["nb101"]
 
 _REFERENCE = "Ying et al., NAS-Bench-101, ICML 2019"
 _HASH = re.compile(r"[0-9a-f]{32}")
-_OPERATIONS = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")
+_OPERATIONS = NB101.ops
 _BUDGETS = (4, 12, 36, 108)
 _DATASET = "cifar10"
 _CURVES = {
@@ -49,7 +51,7 @@ class _Cells:
     summary="NAS-Bench-101: 423,624 cells, CIFAR-10, 3 runs of 4, 12, 36 and 108 epochs; EC-NAS",
     reference=_REFERENCE,
     reads="nasbench_only108.tfrecord, nasbench_full.tfrecord, or an energy_*.tfrecord of EC-NAS",
-    space="",
+    space="nb101",
 )
 def nb101(path: Path, progress: Progress) -> TableData:
     """A TFRecord file of NAS-Bench-101 or of EC-NAS.
@@ -73,7 +75,9 @@ def nb101(path: Path, progress: Progress) -> TableData:
         list(cells.rows),
         metrics,
         values,
-        facts={
+        "nb101",
+        _genes(cells, path.name),
+        {
             "source": f"{path.name}, {count} records",
             "licence": "Apache-2.0",
             "reference": _REFERENCE,
@@ -100,7 +104,9 @@ def _put(sheet: Sheet, cells: _Cells, record: bytes, what: str) -> None:
         content = list(fields(base64.b64decode(packed, validate=False)))
         if not _HASH.fullmatch(name) or type(budget) is not int or budget not in _BUDGETS:
             raise ValueError(f"{shown(name)} trained for {shown(budget)} epochs")
-        _check_cell(adjacency, operations)
+        row = cells.rows.get(name)
+        if row is None or cells.specs[row] != (adjacency, operations):
+            _check_cell(adjacency, operations)
         points = [list(fields(v)) for n, v in content if n == 1 and isinstance(v, bytes)]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise TableFormatError(
@@ -133,6 +139,30 @@ def _put(sheet: Sheet, cells: _Cells, record: bytes, what: str) -> None:
         sheet.put(metric, row, seconds[:1], seed=seed)
 
 
+def _genes(cells: _Cells, what: str) -> IntArray:
+    """Genes of the space nb101, (n, 26)."""
+    n = len(cells.specs)
+    linked, ops = np.zeros((n, 7, 7), dtype=bool), np.zeros((n, 5), dtype=np.int64)
+    for row, (adjacency, operations) in enumerate(cells.specs):
+        v = math.isqrt(len(adjacency))
+        places = [*range(v - 1), 6]
+        bits = np.frombuffer(adjacency.encode(), dtype=np.uint8) == ord("1")
+        linked[row][np.ix_(places, places)] = bits.reshape(v, v)
+        names = operations.split(",")[1:-1]
+        ops[row, : len(names)] = [_OPERATIONS.index(name) + 1 for name in names]
+    genes = NB101().genes_of(linked, ops)
+    _, first, place = np.unique(genes, axis=0, return_index=True, return_inverse=True)
+    if len(first) < n:
+        names = list(cells.rows)
+        earlier = first[place.ravel()]
+        odd = int(np.flatnonzero(earlier != np.arange(n))[0])
+        raise TableFormatError(
+            f"{what}: {names[earlier[odd]]} and {names[odd]} are the same cell: use the official "
+            f"file."
+        )
+    return genes
+
+
 def _check_cell(adjacency: Any, operations: Any) -> None:
     vertices = math.isqrt(len(adjacency))
     words = operations.split(",")
@@ -142,6 +172,11 @@ def _check_cell(adjacency: Any, operations: Any) -> None:
         raise ValueError("an adjacency that does not fit the operations")
     if words[0] != "input" or words[-1] != "output" or set(words[1:-1]) - set(_OPERATIONS):
         raise ValueError(f"the operations {operations[:80]!r}")
+    linked = np.array([c == "1" for c in adjacency]).reshape(vertices, vertices)
+    if np.tril(linked).any():
+        raise ValueError("edges that lead back")
+    if not linked[:-1].any(axis=1).all() or not linked[:, 1:].any(axis=0).all() or linked.sum() > 9:
+        raise ValueError("vertices on no path, or more than 9 edges")
 
 
 def _put_curves(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foretell.arch import Arch
 from foretell.benchmarks._base import Metric, TableData
@@ -26,10 +25,14 @@ _OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool
 _TUPLE = re.compile(r"\((?:[0-4], ){5}[0-4]\)", re.ASCII)
 _SPACES = {
     "nasbench201": "nb201",
+    "nasbench101": "nb101",
+    "nasbench301": "darts",
     "transbench101_micro": "transnas_micro",
     "transbench101_macro": "transnas_macro",
 }
 """Part of a file's name -> the space of its networks."""
+_ANY_ORDER = ("nb101", "darts")
+"""Spaces in which a network has several names, by the order of its vertices or edges."""
 
 
 @importers.add(
@@ -70,15 +73,27 @@ def suite_zero(path: Path, progress: Progress) -> TableData:
     for key, metric in metrics.items():
         if metric.name == "val_accuracy":
             metrics[key] = replace(metric, scale=accuracy_scale(values[key]))
-    texts, genes, space = _texts(path, list(rows))
+    facts = {"source": path.name, "licence": "Apache-2.0", "reference": _REFERENCE}
+    found = next((space for part, space in _SPACES.items() if part in path.name), "")
+    if not found:
+        return TableData(path.stem, list(rows), metrics, values, facts=facts)
+    space = get_space(found)
+    archs = [_arch(space, name, path.name) for name in rows]
+    first = {arch: row for row, arch in reversed(list(enumerate(archs)))}
+    kept = sorted(first.values())
+    if len(kept) < len(archs):
+        if found not in _ANY_ORDER:
+            raise TableFormatError(f"{path.name} holds a network under two names: damaged.")
+        facts["left out"] = f"{len(archs) - len(kept)} further names of networks that are here"
+        values = {key: block[kept] for key, block in values.items()}
     return TableData(
         path.stem,
-        texts,
+        [space.format(archs[row]) for row in kept],
         metrics,
         values,
-        space,
-        genes,
-        {"source": path.name, "licence": "Apache-2.0", "reference": _REFERENCE},
+        found,
+        np.array([archs[row].genes for row in kept], dtype=np.int64),
+        facts,
     )
 
 
@@ -116,18 +131,6 @@ def nb201_genes(text: str) -> tuple[int, ...]:
         NB201.ops.index(_OPERATIONS[i]) for i in ast.literal_eval(text)
     )
     return first, second, third, fourth, fifth, sixth
-
-
-def _texts(path: Path, names: list[str]) -> tuple[list[str], NDArray[np.int64] | None, str]:
-    found = next((space for part, space in _SPACES.items() if part in path.name), "")
-    if not found:
-        return names, None, ""
-    space = get_space(found)
-    archs = [_arch(space, name, path.name) for name in names]
-    if len(set(archs)) < len(archs):
-        raise TableFormatError(f"{path.name} holds a network under two names: damaged.")
-    genes = np.array([a.genes for a in archs], dtype=np.int64)
-    return [space.format(a) for a in archs], genes, found
 
 
 def _arch(space: Space, name: str, what: str) -> Arch:
