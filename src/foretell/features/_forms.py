@@ -1,34 +1,35 @@
-"""Canonical graphs without repeats, tables of what was counted in them, and names of columns."""
+"""Smallest forms of graphs, tables of what was counted in them, and names of columns."""
 
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from foretell.features._base import FeatureTable
-from foretell.graph import Graph
+from foretell.graph import Edges, Graph
 from foretell.types import IntArray
 
-__all__ = ["column_names", "count_table", "distinct_forms", "shortened"]
+__all__ = ["Form", "column_names", "count_table", "distinct_forms", "shortened"]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+*>()=~-]")
 _LONGEST = 100
 
 
-def distinct_forms(graphs: Iterable[Graph]) -> tuple[list[Graph], IntArray]:
-    """The canonical forms of some graphs, each once, and which of them each graph has, (n,)."""
-    places: dict[object, int] = {}
-    forms: list[Graph] = []
-    rows = []
-    for graph in graphs:
-        form = graph.canonical()
-        place = places.setdefault((tuple(n.op for n in form.nodes), form.edges), len(forms))
-        if place == len(forms):
-            forms.append(form)
-        rows.append(place)
-    return forms, np.array(rows, dtype=np.int64)
+Form: TypeAlias = tuple[tuple[str, ...], Edges]
+"""Operations, and edges as (from, to, how often), from lower to higher places."""
+
+
+def distinct_forms(graphs: Iterable[Graph]) -> tuple[list[Form], IntArray]:
+    """The smallest forms of some graphs, each once, and which of them each graph has, (n,).
+
+    Isomorphic ones may stay apart: no order is sought, which can take long on large graphs.
+    """
+    places: dict[Form, int] = {}
+    rows = [places.setdefault(g.contracted[:2], len(places)) for g in graphs]
+    return list(places), np.array(rows, dtype=np.int64)
 
 
 def count_table(
@@ -59,10 +60,10 @@ def count_table(
 
 
 def shortened(text: str) -> str:
-    """A text of at most 100 characters; what is cut off is told apart by eight digits."""
+    """A text of at most 100 characters; what is cut off is told apart by ten digits."""
     if len(text) <= _LONGEST:
         return text
-    return f"{text[: _LONGEST - 9]}~{_digits(text)}"
+    return f"{text[: _LONGEST - 11]}~{_digits(text)}"
 
 
 def column_names(texts: Iterable[str]) -> tuple[str, ...]:
@@ -81,4 +82,4 @@ def column_names(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _digits(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from foretell.features._base import FeatureTable
-from foretell.features._forms import count_table, distinct_forms, shortened
+from foretell.features._forms import Form, count_table, distinct_forms, shortened
 from foretell.graph import Graph
 
 __all__ = ["path_encoding"]
@@ -16,7 +16,7 @@ def path_encoding(
 ) -> FeatureTable:
     """A column for each sequence of operations that leads from input to output in some graph.
 
-    Graphs are canonical, so that skips do not appear and a direct edge is the empty sequence.
+    Graphs are in their smallest form: skips do not appear, a direct edge is the empty sequence.
 
     Args:
         graphs: of any origin; the columns are the sequences that occur among these, in order of
@@ -28,7 +28,7 @@ def path_encoding(
         (n, sequences) of 0 and 1.
 
     Reference: White et al., BANANAS, AAAI 2021, section 4; truncated: White et al., A Study on
-    Encodings for Neural Architecture Search, NeurIPS 2020, section 3. Differs: canonical graphs;
+    Encodings for Neural Architecture Search, NeurIPS 2020, section 3. Differs: smallest forms;
     sequences that no graph has are no columns; which are probable is counted among the graphs at
     hand, not derived from a space's sampling.
     """
@@ -42,13 +42,13 @@ def path_encoding(
     return count_table(texts, counts, rows, most)
 
 
-def _paths(form: Graph, longest: int) -> set[_Path]:
-    """The sequences of operations of a canonical graph."""
-    ends: list[set[_Path]] = [set() for _ in form.nodes]
+def _paths(form: Form, longest: int) -> set[_Path]:
+    """The sequences of operations of a smallest form."""
+    ops, edges = form
+    ends: list[set[_Path]] = [set() for _ in ops]
     ends[0] = {()}
-    last = len(form.nodes) - 1
-    for source, target in sorted(set(form.edges), key=lambda e: e[1]):
-        op = form.nodes[target].op
-        own = () if target == last or op in ("sum", "concat") else (op,)
+    last = len(ops) - 1
+    for source, target, _ in sorted(edges, key=lambda e: e[1]):
+        own = () if target == last or ops[target] in ("sum", "concat") else (ops[target],)
         ends[target] |= {p + own for p in ends[source] if len(p) + len(own) <= longest}
     return ends[last]

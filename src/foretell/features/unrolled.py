@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from foretell.features._base import FeatureTable
-from foretell.features._forms import count_table, distinct_forms, shortened
+from foretell.features._forms import Form, count_table, distinct_forms, shortened
 from foretell.graph import Graph
 
 __all__ = ["unrolled"]
@@ -22,7 +22,7 @@ def unrolled(graphs: Sequence[Graph], most: int | None = None) -> FeatureTable:
     no column: it would say which graph it is.
 
     Args:
-        graphs: of any origin; they need not be canonical.
+        graphs: of any origin; dead parts and skips do not count.
         most: how many expressions are kept, those that most graphs have; by default all.
 
     Returns:
@@ -36,26 +36,26 @@ def unrolled(graphs: Sequence[Graph], most: int | None = None) -> FeatureTable:
     return count_table([f"term_{text}" for text in texts], counts, rows, most)
 
 
-def _count(form: Graph, known: dict[_Expression, int], texts: list[str]) -> dict[int, int]:
+def _count(form: Form, known: dict[_Expression, int], texts: list[str]) -> dict[int, int]:
     """How often each expression occurs, by its number; new ones get numbers and texts."""
-    last = len(form.nodes) - 1
-    incoming: list[Counter[int]] = [Counter() for _ in form.nodes]
+    ops, edges = form
+    last = len(ops) - 1
     uses = [0] * last + [1]  # paths to the output
-    for source, target in sorted(form.edges, key=lambda e: -e[0]):
-        uses[source] += uses[target]
+    for source, target, times in sorted(edges, key=lambda e: -e[0]):
+        uses[source] += times * uses[target]
+    incoming: list[list[tuple[int, int]]] = [[] for _ in ops]
+    for source, target, times in edges:
+        incoming[target].append((source, times))
     number = [0] * last
-    for source, target in sorted(form.edges, key=lambda e: e[1]):
-        incoming[target][source] += 1
+    found: Counter[int] = Counter()
     for v in range(last):
         terms: Counter[int] = Counter()
-        for source, times in incoming[v].items():
+        for source, times in incoming[v]:
             terms[number[source]] += times
-        key = form.nodes[v].op, tuple(sorted(terms.items()))
+        key = ops[v], tuple(sorted(terms.items()))
         number[v] = known.setdefault(key, len(texts))
         if number[v] == len(texts):
             texts.append(_text(key, texts))
-    found: Counter[int] = Counter()
-    for v in range(last):
         if uses[v]:
             found[number[v]] += uses[v]
     return found

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from foretell.errors import UsageError
 from foretell.features._base import FeatureTable
-from foretell.features._forms import count_table, distinct_forms, shortened
+from foretell.features._forms import Form, count_table, distinct_forms, shortened
 from foretell.graph import Graph
 
 __all__ = ["wl"]
@@ -15,14 +15,14 @@ _Key = tuple[int, tuple[int, ...], tuple[int, ...]]
 
 
 def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> FeatureTable:
-    """How often each Weisfeiler-Lehman label occurs in each canonical graph.
+    """How often each Weisfeiler-Lehman label occurs in the smallest form of each graph.
 
     In round 0 the label of a node is its operation; in each further round it is its last label
     with those of the nodes that lead to it and of those it leads to, twice where two edges do. The
     scalar product of two rows is the Weisfeiler-Lehman subtree kernel of the two graphs.
 
     Args:
-        graphs: of any origin; they need not be canonical.
+        graphs: of any origin; dead parts and skips do not count.
         rounds: of refinement, >= 0.
         most: how many labels are kept, those that most of these graphs have; by default all.
 
@@ -34,7 +34,7 @@ def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> Fea
         UsageError: ``rounds`` is negative.
 
     Reference: Shervashidze et al., JMLR 2011; on cells: Ru et al., Interpretable NAS via Bayesian
-    Optimisation with Weisfeiler-Lehman Kernels, ICLR 2021. Differs: canonical graphs; nodes that
+    Optimisation with Weisfeiler-Lehman Kernels, ICLR 2021. Differs: smallest forms; nodes that
     lead to a node are told apart from those it leads to.
     """
     if rounds < 0:
@@ -42,7 +42,7 @@ def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> Fea
     forms, rows = distinct_forms(graphs)
     links = [_neighbours(form) for form in forms]
     ops: dict[str, int] = {}
-    labels = [[ops.setdefault(n.op, len(ops)) for n in form.nodes] for form in forms]
+    labels = [[ops.setdefault(op, len(ops)) for op in form[0]] for form in forms]
     counts = [Counter(own) for own in labels]
     texts = list(ops)
     names = [f"wl0_{text}" for text in texts]
@@ -59,13 +59,14 @@ def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> Fea
     return count_table(names, counts, rows, most)
 
 
-def _neighbours(form: Graph) -> tuple[list[list[int]], list[list[int]]]:
+def _neighbours(form: Form) -> tuple[list[list[int]], list[list[int]]]:
     """Nodes that lead to each node, and that each leads to, with repeats."""
-    before: list[list[int]] = [[] for _ in form.nodes]
-    after: list[list[int]] = [[] for _ in form.nodes]
-    for source, target in form.edges:
-        before[target].append(source)
-        after[source].append(target)
+    ops, edges = form
+    before: list[list[int]] = [[] for _ in ops]
+    after: list[list[int]] = [[] for _ in ops]
+    for source, target, times in edges:
+        before[target] += [source] * times
+        after[source] += [target] * times
     return before, after
 
 
