@@ -3,13 +3,21 @@
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors._folds import folds, held_out
 from foretell.predictors.auto import Auto, Candidate
+from foretell.predictors.bananas import BANANAS
+from foretell.predictors.bohamiann import BOHAMIANN
 from foretell.predictors.conformal import Conformal, Intervals
+from foretell.predictors.dngo import DNGO
 from foretell.predictors.gp import GaussianProcess
 from foretell.predictors.linear import BayesianLinear, Linear
+from foretell.predictors.mlp import MLP
 from foretell.predictors.svr import SVR
 from foretell.predictors.trees import ExtraTrees, LightGBM, RandomForest, XGBoost
 
 __all__ = [
+    "BANANAS",
+    "BOHAMIANN",
+    "DNGO",
+    "MLP",
     "SVR",
     "Auto",
     "BayesianLinear",

@@ -1,0 +1,77 @@
+"""Hamiltonian Monte Carlo on gradients of batches, whose step sizes adapt while it burns in."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foretell.types import Array
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+__all__ = ["sample"]
+
+_TINY = 1e-16
+
+
+def sample(
+    energy: Callable[["Tensor"], "Tensor"],
+    first: "Tensor",
+    *,
+    burn_in: int,
+    steps: int,
+    keep: int,
+    step_size: float,
+    friction: float,
+    noise: "Generator",
+) -> Array:
+    """Samples of exp(-energy), each parameter in units of its own gradient's size.
+
+    With g the gradient and V the running mean of its square, over a window that adapts to how
+    noisy the gradient is and is fixed after the burn-in, a step is
+
+        v <- (1 - friction) v - e^2 V^(-1/2) g + N(0, 2 e^2 friction V^(-1/2) - e^4)
+        p <- p + v
+
+    Args:
+        energy: (chains, parameters) -> (chains,) negative log density up to a constant; of a new
+            batch at each call, scaled to all data.
+        first: (chains, parameters) to start from; not changed.
+        burn_in: steps before the first sample.
+        steps: after the burn-in.
+        keep: every so many steps a sample is kept.
+        step_size: e.
+        friction: share of the momentum lost at each step.
+        noise: of the injected noise.
+
+    Returns:
+        (samples, parameters) float64, chains beside one another at each kept step.
+
+    Reference: Springenberg et al., Bayesian Optimization with Robust Bayesian Neural Networks,
+    NeurIPS 2016, section 4.
+    """
+    import torch
+
+    p = first.clone().requires_grad_()
+    v = torch.zeros_like(first)
+    window, mean, square = (torch.ones_like(first) for _ in range(3))
+    scale, spread = torch.ones_like(first), torch.ones_like(first)
+    kept = []
+    for step in range(burn_in + steps):
+        (g,) = torch.autograd.grad(energy(p).sum(), p)
+        with torch.no_grad():
+            if step < burn_in:
+                share = 1 / (window + 1)
+                window += 1 - window * mean**2 / square
+                mean += share * (g - mean)
+                square += share * (g**2 - square)
+                scale = square.clamp(min=_TINY).rsqrt()
+                variance = 2 * step_size**2 * friction * scale - step_size**4
+                spread = variance.clamp(min=_TINY).sqrt()
+            pushed = torch.randn(v.shape, generator=noise) * spread
+            v = (1 - friction) * v - step_size**2 * scale * g + pushed
+            p += v
+        if step >= burn_in and (step - burn_in + 1) % keep == 0:
+            kept.append(p.detach().numpy().astype(np.float64))
+    return np.concatenate(kept)

@@ -1,0 +1,93 @@
+"""Bayesian linear regression on what a network has learned to see."""
+
+import numpy as np
+
+from foretell.features import FeatureTable, Inputs
+from foretell.predictors._base import predictors
+from foretell.predictors._networks import Recipe, train
+from foretell.predictors._neural import Neural, check_at_least
+from foretell.predictors.linear import BayesianLinear
+from foretell.rng import stream
+from foretell.types import Array
+
+__all__ = ["DNGO", "LinearHead"]
+
+
+@predictors.add(
+    "dngo",
+    family="neural",
+    reference="Snoek et al., Scalable Bayesian Optimization Using Deep Neural Networks, ICML 2015",
+)
+class DNGO(Neural):
+    """The last hidden layer of a trained network as features of a Bayesian linear model.
+
+    The precisions of weights and noise are those of highest evidence. On features that have seen
+    the values there would be no noise left: two more networks therefore see one half of the
+    architectures each, and the evidence is that of the half they have not seen.
+
+    Args:
+        hidden: widths of the hidden layers; the last is the number of features.
+        steps: of AdamW.
+        normal_target: whether to turn values into normal quantiles.
+        seed: of halves, first weights and batches.
+
+    Differs: the precisions, there sampled and from the network's own architectures.
+    """
+
+    least = 4
+
+    def __init__(
+        self,
+        hidden: tuple[int, ...] = (64, 64),
+        steps: int = 200,
+        normal_target: bool = True,
+        seed: int = 0,
+    ) -> None:
+        """Store the options."""
+        super().__init__(normal_target)
+        self.hidden, self.steps, self.seed = hidden, steps, seed
+
+    def _learn(self, x: Array, t: Array) -> None:
+        check_at_least(1, hidden=self.hidden, steps=self.steps)
+        recipe = Recipe(self.hidden, self.steps)
+        self.network_ = train(x[None], t[None], recipe, [stream(self.seed, "network")])
+        order, half = stream(self.seed, "halves").permutation(len(t)), len(t) // 2
+        parts = np.stack([order[:half], order[-half:]])
+        streams = [stream(self.seed, "half", i) for i in range(2)]
+        halves = train(x[parts], t[parts], recipe, streams)
+        logs = []
+        for values, rows in zip(halves.features(x[parts[::-1]]), parts[::-1], strict=True):
+            names = tuple(f"unit_{i}" for i in range(values.shape[1]))
+            evidence = BayesianLinear().fit(Inputs({"unit": FeatureTable(names, values)}), t[rows])
+            logs.append(np.log([evidence.alpha_, evidence.beta_]))
+        alpha, beta = np.exp(np.mean(logs, axis=0))
+        self.head_ = LinearHead(self.network_.features(x)[0], t, alpha, beta)
+
+    def _guess(self, x: Array) -> tuple[Array, Array]:
+        return self.head_.predict(self.network_.features(x)[0])
+
+
+class LinearHead:
+    """Weights N(0, 1/alpha) on standardised features, noise N(0, 1/beta); the mean is free.
+
+    Args:
+        values: (n, d) features.
+        t: (n,) targets.
+        alpha: precision of the weights, where the features' mean square norm is 1.
+        beta: precision of the noise.
+    """
+
+    def __init__(self, values: Array, t: Array, alpha: float, beta: float) -> None:
+        """Find the posterior."""
+        table = Inputs({"unit": FeatureTable(("",) * values.shape[1], values)})
+        self.shift, self.factor = table.scales["unit"]
+        x = (values - self.shift) * self.factor
+        self.middle, self.noise = float(t.mean()), 1 / beta
+        self.covariance = np.linalg.inv(alpha * np.eye(x.shape[1]) + beta * x.T @ x)
+        self.weights = beta * self.covariance @ (x.T @ (t - self.middle))
+
+    def predict(self, values: Array) -> tuple[Array, Array]:
+        """Mean (n,) and standard deviation (n,) for features (n, d)."""
+        x = (values - self.shift) * self.factor
+        variance = ((x @ self.covariance) * x).sum(axis=1) + self.noise
+        return self.middle + x @ self.weights, np.sqrt(variance)
