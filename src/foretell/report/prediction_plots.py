@@ -92,7 +92,7 @@ def pool_plot(ranking: Ranking, unit: Unit) -> Figure:
         for i, a, b in zip((rows + 1).tolist(), low.tolist(), high.tolist(), strict=True):
             x += [i, i, None]
             y += [a, b, None]
-        name = f"{ranking.level:.0%} interval"
+        name = f"{100 * ranking.level:g} % interval"
         data.append(scatter(x, y, name, mode="lines", line=line, hoverinfo="skip"))
     space = ranking.fitted.known.space
     text = [
@@ -100,7 +100,7 @@ def pool_plot(ranking: Ranking, unit: Unit) -> Figure:
         f"{wrap(space.format(ranking.archs[i]))}"
         for i in rows.tolist()
     ]
-    marker = {"size": 4, "color": "@accent"}
+    marker = {"size": 5.5, "color": "@accent"}
     data.append(scatter(rows + 1, mean, "predicted", marker=marker, text=text))
     return figure(
         data,
@@ -135,9 +135,10 @@ def measured_plot(ranking: Ranking, unit: Unit) -> Figure:
     ]  # fmt: skip
     if (~inside).any():
         marker = {"size": 9, "color": "@muted", "symbol": "triangle-down"}
+        edge_x, edge_y = _inner(ends_x), _inner(ends_y)
         data.append(
             scatter(
-                np.clip(x[~inside], *ends_x), np.clip(y[~inside], *ends_y), "beyond the axes",
+                np.clip(x[~inside], *edge_x), np.clip(y[~inside], *edge_y), "beyond the axes",
                 marker=marker, text=[t for t, k in zip(text, inside, strict=True) if not k],
             )
         )  # fmt: skip
@@ -173,7 +174,7 @@ def calibration_plot(ranking: Ranking) -> Figure | None:
     if ranking.level:
         held = float(coverage(learned.low, learned.high, learned.values))
         star = {"size": 11, "color": "@warm", "symbol": "diamond"}
-        words = f"<b>{held:.0%}</b> of values inside the {ranking.level:.0%} intervals of this page"
+        words = f"<b>{held:.0%}</b> of values inside the {100 * ranking.level:g} % intervals"
         data.append(scatter([ranking.level], [held], "after correction", marker=star, text=[words]))
     ticks: Figure = {"tickformat": ".0%", "range": [-0.02, 1.02], "nticks": 6}
     return figure(
@@ -203,14 +204,20 @@ def strip_plot(ranking: Ranking, explanation: Explanation, unit: Unit) -> Figure
     shares = explanation.contributions
     if shares is None:
         return None
+    first = explanation.explained[0]
     order = shares.order()[:FAMILIES]
     names = [escape(shares.families[k], quote=False) for k in order]
     n = len(shares.predicted)
     rows = np.unique(np.linspace(0, n - 1, min(n, 400)).astype(np.int64))
     place = 1 - rows / max(n - 1, 1)
+    drawn = unit.factor * shares.values[np.ix_(rows, order)]
+    chosen = unit.factor * first.families[order]
+    low, high = np.quantile(drawn, [0.02, 0.98])
+    low, high = min(float(low), *chosen.tolist()), max(float(high), *chosen.tolist())
+    room = 0.05 * (high - low or 1.0)
     x, y, color, tips = [], [], [], []
     for i, k in enumerate(order.tolist()):
-        values = unit.factor * shares.values[rows, k]
+        values = np.clip(drawn[:, i], low - room / 2, high + room / 2)
         x += values.tolist()
         y += (i + _swarm(values)).tolist()
         color += place.tolist()
@@ -224,13 +231,12 @@ def strip_plot(ranking: Ranking, explanation: Explanation, unit: Unit) -> Figure
         "cmin": 0, "cmax": 1, "opacity": 0.85,
     }  # fmt: skip
     data = [scatter(x, y, "", marker=marker, text=tips)]
-    first = explanation.explained[0]
     star = {"symbol": "star", "size": 13, "color": "@ink", "line": {"width": 1, "color": "@card"}}
     data.append(
         scatter(
-            unit.factor * first.families[order], list(range(len(order))), "explained below",
+            chosen, list(range(len(order))), "explained above",
             marker=star,
-            text=[f"<b>{n}</b> {unit.change(float(first.families[k]))}<br>the one explained below"
+            text=[f"<b>{n}</b> {unit.change(float(first.families[k]))}<br>the one explained above"
                   for n, k in zip(names, order.tolist(), strict=True)],
         )
     )  # fmt: skip
@@ -238,7 +244,8 @@ def strip_plot(ranking: Ranking, explanation: Explanation, unit: Unit) -> Figure
     short = names_axis(names)["ticktext"]
     return figure(
         data,
-        axis(f"Adds to the prediction{_in(unit)}", zeroline=True, zerolinecolor="@muted", nticks=7),
+        axis(f"Adds to the prediction{_in(unit)}", zeroline=True, zerolinecolor="@muted", nticks=7,
+             range=[low - room, high + room]),
         axis("", tickvals=ticks, ticktext=short, showgrid=False,
              range=[len(names) - 0.4, -0.6]),
         height=max(240, 90 + 32 * len(names)),
@@ -338,6 +345,12 @@ def _window(values: Array) -> list[float]:
     kept = values[(values >= low - reach) & (values <= high + reach)]
     pad = 0.06 * max(float(kept.max() - kept.min()), 1e-9)
     return [float(kept.min()) - pad, float(kept.max()) + pad]
+
+
+def _inner(ends: Sequence[float]) -> tuple[float, float]:
+    """A little inside a range, so that a mark on its edge is seen whole."""
+    inset = 0.02 * (ends[1] - ends[0])
+    return ends[0] + inset, ends[1] - inset
 
 
 def _swarm(values: Array) -> Array:

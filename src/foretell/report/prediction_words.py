@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from foretell.metrics import bootstrap, coverage, mae, r2, sharpness
+from foretell.metrics import bootstrap, coverage, mae, r2
 from foretell.report.layout import place
 from foretell.report.prediction_terminal import REFITTED, edit_note
 from foretell.report.prediction_units import Unit, short, unit_of
@@ -66,7 +66,7 @@ def context(
         "notes": _notes(ranking, explanation),
         "ranked": _ranked(ranking, unit),
         "hidden": max(0, len(ranking.archs) - _ROWS),
-        "level": f"{ranking.level:.0%}" if ranking.level else "",
+        "level": _level(ranking) if ranking.level else "",
         **_trust(ranking, unit),
         "chosen": [
             {
@@ -117,16 +117,20 @@ def _hero(ranking: Ranking, unit: Unit, target: str) -> dict[str, Json]:
     )
     if ranking.level:
         tile(
-            f"{ranking.level:.0%} intervals",
-            unit.size(float(sharpness(ranking.low, ranking.high))),
-            "wide, on average over the ranking",
+            f"{_level(ranking)} intervals",
+            unit.size(float(np.median(ranking.high - ranking.low))),
+            "wide, for half of the ranking or more",
         )
     return {
         "what": f"Best predicted {short(target, 30)}",
         "number": unit.value(float(ranking.mean[0])),
-        "range": f"{ranking.level:.0%} interval {found}" if found else "without an interval",
+        "range": f"{_level(ranking)} interval {found}" if found else "without an interval",
         "tiles": tiles,
     }
+
+
+def _level(ranking: Ranking) -> str:
+    return f"{100 * ranking.level:g} %"
 
 
 def _spread(ranking: Ranking) -> str:
@@ -176,7 +180,7 @@ def _trust(ranking: Ranking, unit: Unit) -> dict[str, Json]:
         ("Kendall's tau-b", signed(ranking.held_out.value, 3)),
         ("of parameters alone", signed(ranking.baseline.value, 3)),
         ("R2", signed(float(r2(learned.mean, learned.values)), 3)),
-        ("mean absolute error", unit.size(float(mae(learned.mean, learned.values)))),
+        ("mean error", unit.size(float(mae(learned.mean, learned.values)))),
         ("measured architectures", f"{ranking.measured:,}"),
     ]
     thirds = []
@@ -200,7 +204,7 @@ def _third(name: str, rows: Array, ranking: Ranking, unit: Unit) -> Json:
     learned = ranking.learned
     low, high, truth = learned.low[rows], learned.high[rows], learned.values[rows]
     finite = np.isfinite(low) & np.isfinite(high)
-    wide = float(sharpness(low[finite], high[finite]))
+    wide = float(np.median((high - low)[finite])) if finite.any() else math.nan
     return {
         "name": name,
         "n": f"{len(rows):,}",
@@ -282,7 +286,7 @@ def _explained(
     pairs = [
         ("Architecture", space.format(found.arch), True),
         ("Predicted", unit.value(found.mean), False),
-        *([(f"{ranking.level:.0%} interval", between, False)] if between else []),
+        *([(f"{_level(ranking)} interval", between, False)] if between else []),
     ]
     costs, rows = ranking.fitted.known.costs, ranking.fitted.known.archs
     if costs is not None and found.arch in rows:
@@ -294,9 +298,10 @@ def _explained(
     same = sum(e.same for e in found.edits)
     most = max((abs(e.change) for e in found.edits), default=0.0) or 1.0
     first = found.edits[0] if found.edits else None
-    text = f"{len(found.edits):,} edits; {len(better):,} of them are predicted to be better."
+    verb = "is" if len(better) == 1 else "are"
+    text = f"{len(found.edits):,} edits; {len(better):,} of them {verb} predicted to be better."
     if better and first is not None and not first.same:
-        text += f" The best: {first.words}, {unit.change(first.change)}."
+        text += f" The best: {first.words.replace('->', '→')}, {unit.change(first.change)}."
     if same:
         text += (
             f" {same:,} {'changes' if same == 1 else 'change'} nothing about the function, so "
@@ -313,7 +318,7 @@ def _explained(
         "edits_text": text,
         "edits": [
             {
-                "words": e.words,
+                "words": e.words.replace("->", "→"),
                 "change": unit.change(e.change),
                 "size": f"{100 * abs(e.change) / most:.1f}",
                 "up": sign * e.change >= 0,

@@ -41,7 +41,7 @@ class Fidelity:
         """What to know before believing the contributions."""
         text = (
             f"Contributions are those of boosted trees that were fitted to the predictor's own "
-            f"predictions; on {self.kendall.n} rows held out they repeat them with R2 "
+            f"predictions; on {self.kendall.n:,} rows held out they repeat them with R2 "
             f"{self.r2.value:.3f} and Kendall's tau {self.kendall.value:.3f}."
         )
         if self.low:
