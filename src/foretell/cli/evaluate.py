@@ -300,7 +300,7 @@ def _predictors_json(found: "PredictorEvaluation") -> str:
             **{name: getattr(found, name) for name in names},
             "inputs_seconds": dict(found.inputs_seconds),
             "cells": _rows(found.cells()),
-            "fits_each": _rows(found.each()),
+            "each": _rows(found.each()),
             "failures": failures,
         }
     )
