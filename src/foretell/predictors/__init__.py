@@ -10,6 +10,7 @@ from foretell.predictors.dngo import DNGO
 from foretell.predictors.gp import GaussianProcess
 from foretell.predictors.linear import BayesianLinear, Linear
 from foretell.predictors.mlp import MLP
+from foretell.predictors.ngboost import NGBoost
 from foretell.predictors.svr import SVR
 from foretell.predictors.trees import ExtraTrees, LightGBM, RandomForest, XGBoost
 
@@ -28,6 +29,7 @@ __all__ = [
     "Intervals",
     "LightGBM",
     "Linear",
+    "NGBoost",
     "Prediction",
     "Predictor",
     "RandomForest",
