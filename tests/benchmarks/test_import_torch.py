@@ -9,7 +9,14 @@ from import_writers import CELLS, nb201_content, record, transnas_content, trial
 
 from foretell.benchmarks.importers import read_benchmark
 from foretell.benchmarks.importers._torch_file import read_torch
-from foretell.errors import DataError, MissingDataError, TableFormatError, UnsafePickleError
+from foretell.errors import (
+    DataError,
+    MissingDataError,
+    TableFormatError,
+    UnsafePickleError,
+    UsageError,
+)
+from foretell.spaces import get_space
 
 torch = pytest.importorskip("torch")
 
@@ -187,6 +194,31 @@ def test_transnas_with_one_space_alone(tmp_path, kept, genes):
     assert table.space == f"transnas_{kept}"
     assert table.genes.tolist() == [genes]
     assert table.texts == list(content["data"][kept])
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [("transnas_macro", "64-1234-basic"), ("transnas_micro", "64-41414-1_02_333")],
+)
+def test_one_space_of_transnas(tmp_path, space, text):
+    path = save(tmp_path / "a.pth", transnas_content(), True)
+    table = read_benchmark("transnas", path, space=space)
+    assert (table.name, table.space) == (space.replace("_", "-"), space)
+    assert table.texts == [text]
+    assert table.genes.tolist() == [list(get_space(space).parse(text).genes)]
+    assert len(table.values["class_object/val_accuracy"]) == 1
+
+
+def test_spaces_that_transnas_does_not_hold(tmp_path):
+    content = transnas_content()
+    path = save(tmp_path / "a.pth", content, True)
+    with pytest.raises(UsageError, match="transnas_micro, transnas_macro as space"):
+        read_benchmark("transnas", path, space="nb201")
+    with pytest.raises(UsageError, match="leave arch out"):
+        read_benchmark("transnas", path, arch="name")
+    content["data"].pop("macro")
+    with pytest.raises(TableFormatError, match="no network"):
+        read_benchmark("transnas", save(path, content, True), space="transnas_macro")
 
 
 def test_transnas_with_unknown_names_has_no_space(tmp_path):

@@ -110,7 +110,7 @@ def query(
     "--out", type=click.Path(path_type=Path), help="File to write [default: NAME.foretell at home]."
 )
 @click.option("--arch", help="For csv and parquet: the column that names the networks.")
-@click.option("--space", help="For csv and parquet: the space that the names belong to.")
+@click.option("--space", help="For csv, parquet and transnas: the space of the names.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def import_table(

@@ -19,8 +19,8 @@ Importer: TypeAlias = Callable[[Path, Progress], TableData]
 
 importers: Registry[Importer] = Registry("importer")
 """Name of a format -> its importer; facts: ``reads`` (which file or folder), ``space``, and
-``named``: whether the importer takes ``arch`` and ``space``, because its columns have no fixed
-names."""
+``takes``: which of ``arch`` and ``space`` the importer takes, because its columns have no fixed
+names or its file holds several spaces."""
 
 
 def quiet(done: int, total: int) -> None:
@@ -43,7 +43,7 @@ def read_benchmark(
         progress: called with (done, total) now and then.
         arch: the column that names the networks, or several with commas between; for formats
             without fixed names, by default found by its content.
-        space: that the names belong to; likewise.
+        space: that the names belong to; likewise, and for formats of several spaces.
 
     Raises:
         UnknownNameError: no importer of that name.
@@ -60,13 +60,15 @@ def read_benchmark(
             f"There is no {str(path)!r}: give {entry.facts.get('reads', 'the official file')}."
         )
     importer = entry.load()
-    if arch is not None or space is not None:
-        if not entry.facts.get("named"):
+    given = {k: v for k, v in (("arch", arch), ("space", space)) if v is not None}
+    if given:
+        takes = entry.facts.get("takes", ())
+        if not set(given) <= set(takes):
             raise UsageError(
-                f"The format {name!r} says itself which column names the networks: leave arch and "
-                f"space out."
+                f"The format {name!r} says itself what names the networks: leave "
+                f"{' and '.join(k for k in ('arch', 'space') if k not in takes)} out."
             )
-        importer = partial(importer, arch=arch, space=space)
+        importer = partial(importer, **given)
     try:
         return importer(path, progress)
     except ForetellError:

@@ -30,7 +30,7 @@ _LONGEST_CURVE = 100_000
     summary="any CSV table with a column that names the networks",
     reads="a .csv file with a header",
     space="",
-    named=True,
+    takes=("arch", "space"),
 )
 def read_csv(
     path: Path, progress: Progress, *, arch: str | None = None, space: str | None = None
@@ -126,7 +126,7 @@ def _number(text: str) -> float | None:
     summary="any Parquet table with a column that names the networks; lists are curves",
     reads="a .parquet file",
     space="",
-    named=True,
+    takes=("arch", "space"),
 )
 def read_parquet(
     path: Path, progress: Progress, *, arch: str | None = None, space: str | None = None

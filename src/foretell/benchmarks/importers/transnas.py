@@ -12,7 +12,7 @@ from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._files import only_file
 from foretell.benchmarks.importers._sheet import Sheet, number, numbers, same, shown
 from foretell.benchmarks.importers._torch_file import read_torch
-from foretell.errors import ArchError, TableFormatError
+from foretell.errors import ArchError, TableFormatError, UsageError
 from foretell.spaces import get_space
 
 __all__ = ["transnas"]
@@ -22,6 +22,7 @@ _TASKS = (
     "class_scene", "class_object", "room_layout", "jigsaw", "segmentsemantic", "normal",
     "autoencoder",
 )  # fmt: skip
+_SPACES = ("transnas_micro", "transnas_macro")
 _LONGEST = 1000
 _PARTS: dict[str, Split] = {"train": "train", "valid": "val", "test": "test"}
 _INFO = {
@@ -39,30 +40,41 @@ _INFO = {
     reference=_REFERENCE,
     reads="transnas-bench_v10141024.pth",
     space="",
+    takes=("space",),
 )
-def transnas(path: Path, progress: Progress) -> TableData:
-    """The official file; both spaces, each network by its official name.
+def transnas(path: Path, progress: Progress, *, space: str | None = None) -> TableData:
+    """The official file; each network by its official name.
 
-    A table belongs to one space: only a file with the networks of one alone has a space here.
+    A table belongs to one space. That of both spaces together has none.
+
+    Args:
+        path: of the file.
+        progress: called with (done, total).
+        space: "transnas_micro" or "transnas_macro", to take its networks alone.
 
     Raises:
+        UsageError: another space.
         TableFormatError: the file is damaged, or holds something else.
         UnsafePickleError: it asks for code; nothing was run.
     """
+    if space not in (None, *_SPACES):
+        raise UsageError(f"Expected one of {', '.join(_SPACES)} as space, but got {space!r}.")
     path = only_file(path, r"transnas-bench.*\.pth", "transnas-bench_v10141024.pth")
     found = read_torch(path)
-    spaces = found.get("data") if isinstance(found, dict) else None
-    if not isinstance(spaces, dict) or not all(isinstance(s, dict) for s in spaces.values()):
+    parts = found.get("data") if isinstance(found, dict) else None
+    if not isinstance(parts, dict) or not all(isinstance(p, dict) for p in parts.values()):
         raise TableFormatError(f"{path.name} holds no 'data' by space: use the official file.")
     known = found.get("metrics_dict")
     if not isinstance(known, dict) or not all(map(_are_texts, known.values())):
         raise TableFormatError(f"{path.name} holds no 'metrics_dict': use the official file.")
     networks: dict[str, Any] = {}
-    for space in spaces.values():
-        for name, tasks in space.items():
+    for part in parts.values():
+        for name, tasks in part.items():
             if not isinstance(name, str) or name in networks or not isinstance(tasks, dict):
                 raise TableFormatError(f"{path.name}: {shown(name)} is no network, or twice.")
             networks[name] = tasks
+    if space is not None:
+        networks = {k: tasks for k, tasks in networks.items() if _genes(space, [k]) is not None}
     if not networks:
         raise TableFormatError(f"{path.name} holds no network: use the official file.")
     sheet = Sheet(len(networks), path.name)
@@ -72,29 +84,30 @@ def transnas(path: Path, progress: Progress) -> TableData:
             _Place(sheet, row, task, known.get(task), what).put(record)
         progress(row + 1, len(networks))
     metrics, values = sheet.finish(len(networks))
-    counts = ", ".join(f"{len(space)} {shown(name)}" for name, space in spaces.items())
-    home, genes = _space(list(networks))
+    counts = ", ".join(f"{len(part)} {shown(name)}" for name, part in parts.items())
+    names = list(networks)
+    home = next((s for s in _SPACES if _genes(s, names) is not None), "")
     return TableData(
-        "transnas",
-        list(networks),
+        "transnas" if space is None else space.replace("_", "-"),
+        names,
         metrics,
         values,
         home,
-        genes,
+        _genes(home, names) if home else None,
         {"source": f"{path.name}: {counts}", "reference": _REFERENCE},
     )
 
 
-def _space(names: list[str]) -> tuple[str, NDArray[np.int64] | None]:
-    """The one space that all networks are of, and their genes; none if there is no such space."""
-    for space in map(get_space, ("transnas_micro", "transnas_macro")):
-        try:
-            archs = [space.parse(name) for name in names]
-        except ArchError:
-            continue
-        if [space.format(a) for a in archs] == names:
-            return space.name, np.array([a.genes for a in archs], dtype=np.int64)
-    return "", None
+def _genes(space: str, names: list[str]) -> NDArray[np.int64] | None:
+    """The genes of networks by their official names; None if one is not of that space."""
+    home = get_space(space)
+    try:
+        archs = [home.parse(name) for name in names]
+    except ArchError:
+        return None
+    if [home.format(a) for a in archs] != names:
+        return None
+    return np.array([a.genes for a in archs], dtype=np.int64)
 
 
 def _are_texts(found: Any) -> bool:
