@@ -25,16 +25,40 @@ _SHORTEST, _LONGEST = 4, 6
 _Code = tuple[int, ...]
 
 
-def _module(stride: int, factor: int) -> Node:
+_CHANNELS, _PIXELS = 64, 64
+"""Behind the stem, for images of 256 pixels as in most of the tasks."""
+
+
+@cache
+def _module(gene: int, channels: int, pixels: int) -> Node:
+    """Two residual blocks, with what they cost.
+
+    Args:
+        gene: 1 plain, 2 more channels, 3 stride, 4 both.
+        channels: that come in.
+        pixels: a side of what comes in.
+    """
+    factor, stride = 2 - gene % 2, 1 + (gene > 2)
+    wide, side = channels * factor, pixels // stride
+    weights = 9 * wide * (channels + 3 * wide)
+    beside = channels * wide if gene > 1 else 0  # a 1x1 convolution, and its BatchNorm
     attrs = {
-        "kind": "conv", "kernel": 3, "stride": stride, "channel_factor": factor, "weights": True,
-    }  # fmt: skip
+        "kind": "conv",
+        "kernel": 3,
+        "stride": stride,
+        "channel_factor": factor,
+        "weights": True,
+        "out_channels": wide,
+        "resolution": side,
+        "params": weights + beside + 2 * wide * (5 if beside else 4),
+        "flops": (weights + beside) * side * side,
+    }
     ending = ("_c2" if factor == 2 else "") + ("_s2" if stride == 2 else "")
     return Node(f"basic{ending}", MappingProxyType(attrs))
 
 
-_MODULES = (_module(1, 1), _module(1, 2), _module(2, 1), _module(2, 2))
-_INPUT, _OUTPUT = Node("input"), Node("output")
+_INPUT = Node("input", MappingProxyType({"out_channels": _CHANNELS, "resolution": _PIXELS}))
+_OUTPUT = Node("output")
 
 
 @dataclass(frozen=True)
@@ -46,7 +70,8 @@ class TransNASMacro(Space):
     times. An edit changes, adds or removes a module.
 
     In the graph each module is a node ("basic", "basic_c2", "basic_s2", "basic_c2_s2"); it stands
-    for two residual blocks of two 3x3 convolutions.
+    for two residual blocks of two 3x3 convolutions, whose parameters and multiply-adds (on images
+    of 256 pixels, without normalisation) it knows.
 
     Reference: Duan et al., TransNAS-Bench-101, CVPR 2021, section 3. The bounds are those that
     give the published networks, all 3,256 and no other.
@@ -138,9 +163,12 @@ class TransNASMacro(Space):
 
     def graph(self, arch: Arch) -> Graph:
         """A chain of modules."""
-        code = _code(self.check(arch))
-        nodes = (_INPUT, *(_MODULES[m - 1] for m in code), _OUTPUT)
-        return Graph(nodes, tuple((i, i + 1) for i in range(len(nodes) - 1)))
+        nodes = [_INPUT]
+        for gene in _code(self.check(arch)):
+            before = nodes[-1].attrs
+            nodes.append(_module(gene, before["out_channels"], before["resolution"]))
+        nodes.append(_OUTPUT)
+        return Graph(tuple(nodes), tuple((i, i + 1) for i in range(len(nodes) - 1)))
 
     def edit(self, before: Arch, after: Arch) -> str:
         """Which modules were changed, added or removed, counted from 1."""
