@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from foretell.arch import Arch
 from foretell.data import Task, load_task
-from foretell.errors import ArchError, MissingExtraError
+from foretell.errors import ArchError, MissingExtraError, NetworkError
 from foretell.registry import short_name
 from foretell.report import RunData
 from foretell.spaces import Space, get_space
@@ -286,6 +286,8 @@ def cost(
         label = _label(place, known)
         if isinstance(known, Arch):
             table = book([known])
+            if known in book.failures:
+                raise NetworkError(book.failures[known])
             params, flops, memory = table.params[0], table.flops[0], table.memory[0]
             rows.append((label, int(params), int(flops), int(memory)))
         else:

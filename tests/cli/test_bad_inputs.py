@@ -15,6 +15,10 @@ SMALL = (
     "--pool 8 --trials 1 --epochs 1 --final-epochs 1 --attacks= --proxies params,synflow --quiet"
 )
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+_NODES = ",".join(["('sep_conv_3x3',0)", "('max_pool_3x3',1)"] * 4)
+GENOTYPE = (  # longer than the name of a file may be
+    f"Genotype(normal=[{_NODES}],normal_concat=[2,3,4,5],reduce=[{_NODES}],reduce_concat=[2,3,4,5])"
+)
 NETS = """
 import torch
 from torch import nn
@@ -76,7 +80,9 @@ def place(tmp_path, monkeypatch):
 
 
 BAD = {
-    "unknown space": ("search --space nb102", "Unknown space 'nb102': did you mean nb201"),
+    "unknown space": ("search --space nb102", "Unknown space 'nb102': did you mean nb101"),
+    "no networks": ("search --space nb101", "with 'foretell predict'"),
+    "nothing to count": (f"cost --space darts {GENOTYPE}", "'darts' cannot be built"),
     "unknown proxy": ("score --sample 1 --proxies synfow", "did you mean synflow"),
     "unknown searcher": ("search --searcher robit", "did you mean robot"),
     "unknown data": ("search --data digit", "did you mean digits"),

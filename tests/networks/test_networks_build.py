@@ -160,7 +160,7 @@ def test_a_space_without_a_builder_says_so(tmp_path: Path) -> None:
         "class Wrong(NB201):\n    network = 'builtins:print'\n"
         "class Raises(NB201):\n    network = 'math:sqrt'\n"
     )
-    with pytest.raises(NetworkError, match="names no network builder"):
+    with pytest.raises(NetworkError, match="set the class attribute network"):
         build(Arch(f"{path}:Bare", (0,) * 6), SMALL, seed=0)
     with pytest.raises(NetworkError, match="returned a NoneType"):
         build(Arch(f"{path}:Wrong", (0,) * 6), SMALL, seed=0)

@@ -39,6 +39,18 @@ def test_a_ranking_is_in_order_and_right(cells):
     assert np.isnan(lower.low).all()
 
 
+@pytest.mark.parametrize("name", ["nb101", "darts"])
+def test_spaces_without_networks_have_no_costs(name):
+    space = get_space(name)
+    rng = np.random.default_rng(4)
+    archs = list(dict.fromkeys(space.sample(rng) for _ in range(80)))[:40]
+    y = [space.format(a).count("conv3x3") + space.format(a).count("conv_3x3") for a in archs]
+    found = predict_values(space, archs, y, 20, PredictConfig("bayes_linear"))
+    assert found.inputs == "graf+onehot"
+    assert np.isnan(found.baseline.value)
+    assert float(found.held_out) > 0.5
+
+
 def test_a_pool_is_drawn_without_what_was_measured(cells):
     space, archs, y = cells
     found = predict_values(space, archs[:30], y[:30], 50, PredictConfig("bayes_linear"))

@@ -22,7 +22,7 @@ def gather(items: Sequence[str], space: str, sample: int | None, seed: int) -> l
     place = get_space(space)
     found: list[Arch | str] = []
     for item in items:
-        if len(item) < 1024 and Path(item).expanduser().is_file():
+        if _is_file(item):
             found += read_archs(item, place)
         else:
             found.append(item)
@@ -37,3 +37,10 @@ def gather(items: Sequence[str], space: str, sample: int | None, seed: int) -> l
             f"file, my_net.py:function, or --sample 10."
         )
     return found
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).expanduser().is_file()
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return False

@@ -161,6 +161,7 @@ def _show(
     as_json: bool,
 ) -> None:
     import json
+    from math import isnan
 
     from foretell.cli._tables import show
     from foretell.tables import plain
@@ -182,10 +183,11 @@ def _show(
     best = {name: values[:top] for name, values in table.items()}
     show(best, False, title=f"The best of {len(found.archs)} by {found.predictor}, {found.inputs}")
     words = f" {found.level:.0%} intervals by cross-validation." if found.level else ""
+    size = "unknown" if isnan(found.baseline.value) else f"{found.baseline.value:.3f}"
     click.echo(
         f"\nLearned from {found.measured} architectures. Kendall's tau on them, each predicted "
         f"by a model that had not seen it: {found.held_out.value:.3f}; of parameters alone: "
-        f"{found.baseline.value:.3f}.{words}"
+        f"{size}.{words}"
     )
     if found.why:
         click.echo(f"Chosen: {found.why}")

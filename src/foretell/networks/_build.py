@@ -34,12 +34,7 @@ def build(arch: Arch, skeleton: Skeleton, *, seed: int) -> nn.Module:
     """
     space = get_space(arch.space)
     space.check(arch)
-    if not space.network:
-        raise NetworkError(
-            f"The space {space.name!r} names no network builder: set its class attribute "
-            f"network = 'module:function'."
-        )
-    builder = cast(Builder, resolve(space.network))
+    builder = cast(Builder, resolve(space.builder()))
     with _seeded(seed):
         try:
             module = builder(space, arch, skeleton)

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from foretell.arch import Arch
-from foretell.errors import ArchError, UnknownNameError
+from foretell.errors import ArchError, NetworkError, UnknownNameError
 from foretell.graph import Graph
 from foretell.types import Array, IntArray, Shape3
 
@@ -199,6 +199,20 @@ class Space(ABC):
             )
         channels, cells = self.presets[preset]
         return Skeleton((c, h, w), classes, channels, cells)
+
+    def builder(self) -> str:
+        """The ``module:function`` that builds a network.
+
+        Raises:
+            NetworkError: the space has none.
+        """
+        if not self.network:
+            raise NetworkError(
+                f"Networks of the space {self.name!r} cannot be built, only their graphs: rank "
+                f"architectures by measured values with 'foretell predict', judge a table with "
+                f"'foretell evaluate', or set the class attribute network = 'module:function'."
+            )
+        return self.network
 
     def costs(self, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable | None:
         """Closed-form costs, vectorised; None where the space has no closed form."""

@@ -30,8 +30,8 @@ class PredictConfig:
 
     Args:
         predictor: a registered name.
-        inputs: representations with "+" between; by default "graf+costs", "onehot" where genes can
-            be told apart, and "scores" if there are proxies.
+        inputs: representations with "+" between; by default "graf", "costs" where they can be
+            counted, "scores" if there are proxies, and "onehot" where genes can be told apart.
         proxies: names of proxies to compute; these need a task.
         level: share of values that intervals should hold; 0 for none.
         higher_is_better: whether the best has the highest value.
@@ -88,7 +88,7 @@ class Ranking:
         why: what ``auto`` chose and how well each candidate did; empty for other predictors.
         held_out: Kendall's tau of predictions and values of measured architectures, each by a model
             that had not seen it.
-        baseline: the same for the number of parameters, which needs no model.
+        baseline: the same for the number of parameters, which needs no model; NaN if unknown.
         learned: the measured architectures and their held-out predictions.
         candidates: what ``auto`` tried; empty for other predictors.
         config: what was asked for.
@@ -171,7 +171,7 @@ def predict_values(
         _known, space, skeleton=skeleton, config=config, task=task, on_progress=on_progress
     )
     known = describe([*archs, *drawn])
-    text = config.inputs or _default_inputs(space, config)
+    text = config.inputs or _default_inputs(known)
     inputs = represent(text, known)
     learn = np.arange(len(archs))
     model, conformal, out = fit(
@@ -194,7 +194,7 @@ def predict_values(
     order = np.argsort(-found.mean if config.higher_is_better else found.mean, kind="stable")
     ends = None if conformal is None else conformal.held_out()
     none = np.full(len(archs), np.nan)
-    assert known.costs is not None
+    size = np.zeros(len(inputs)) if known.costs is None else known.costs.params
     return Ranking(
         archs=tuple(drawn[i] for i in order.tolist()),
         mean=fitted.clip(found.mean[order]),
@@ -206,7 +206,7 @@ def predict_values(
         predictor=config.predictor,
         why=model.why() if isinstance(model, Auto) else "",
         held_out=kendall(out.mean, y),
-        baseline=kendall(known.costs.params[learn].astype(np.float64), y),
+        baseline=kendall(size[learn].astype(np.float64), y),
         learned=HeldOut(
             archs=tuple(archs),
             values=y,
@@ -237,11 +237,13 @@ def _bounds(config: PredictConfig, y: Array) -> tuple[float, float]:
     return low, high
 
 
-def _default_inputs(space: Space, config: PredictConfig) -> str:
-    names = ["graf", "costs"]
-    if config.proxies:
+def _default_inputs(known: Known) -> str:
+    names = ["graf"]
+    if known.costs is not None:
+        names.append("costs")
+    if known.scores:
         names.append("scores")
-    if space.cardinalities:
+    if known.space.cardinalities:
         names.append("onehot")
     return "+".join(names)
 
@@ -268,9 +270,10 @@ def _known(
     return replace(known, scores={name: done.column(name) for name in done.names})
 
 
-def _costs(space: Space, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable:
+def _costs(space: Space, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable | None:
+    """By closed form, else of the networks; None where there are none."""
     closed = space.costs(archs, skeleton)
-    if closed is not None:
+    if closed is not None or not space.network:
         return closed
     from foretell.cost import costs
 

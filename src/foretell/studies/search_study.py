@@ -89,6 +89,7 @@ def run_search(
 
     Raises:
         RunFolderError: the folder cannot be written, is in use, or holds another search.
+        NetworkError: the space has no networks.
         NoFeasibleArchError: nothing meets the constraints.
         SearchError: every trial failed; the first failure is named.
         ForetellError: a name, the data or the store is at fault.
@@ -98,6 +99,7 @@ def run_search(
         clock = _Clock()
         task = task_of(config)
         space = get_space(config.space)
+        space.builder()
         skeleton = skeleton_of(config, task)
         book = CostBook(space, skeleton)
         constraints = [Constraint.parse(text) for text in config.constraints]
