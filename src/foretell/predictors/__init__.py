@@ -11,6 +11,7 @@ from foretell.predictors.gp import GaussianProcess
 from foretell.predictors.linear import BayesianLinear, Linear
 from foretell.predictors.mlp import MLP
 from foretell.predictors.ngboost import NGBoost
+from foretell.predictors.sparse_gp import SparseGaussianProcess, VariationalGaussianProcess
 from foretell.predictors.svr import SVR
 from foretell.predictors.trees import ExtraTrees, LightGBM, RandomForest, XGBoost
 
@@ -33,6 +34,8 @@ __all__ = [
     "Prediction",
     "Predictor",
     "RandomForest",
+    "SparseGaussianProcess",
+    "VariationalGaussianProcess",
     "XGBoost",
     "folds",
     "held_out",

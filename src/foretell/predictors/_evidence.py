@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from foretell.kernels import matern52_slope
 from foretell.predictors._kernels import JITTER, Prior
 from foretell.types import Array, IntArray
 
-__all__ = ["exact_loss", "likeliest", "minimised"]
+__all__ = ["Loss", "exact_loss", "likeliest", "minimised", "spread_rows"]
 
 _ITERATIONS = 60
 _FEW = 200
@@ -18,7 +19,8 @@ _FEW = 200
 _ENOUGH = 1e-5
 """Relative gain below which the search stops."""
 
-Loss = Callable[[Array], tuple[float, Array]]
+Loss: TypeAlias = Callable[[Array], tuple[float, Array]]
+"""Parameters -> a negative log evidence and its gradient."""
 
 
 def likeliest(
@@ -36,7 +38,7 @@ def likeliest(
         start: parameters to begin with; by default those of the prior.
     """
     if start is None and len(t) > 2 * _FEW:
-        rows = _spread(t, _FEW)
+        rows = spread_rows(t, _FEW)
         few = np.ix_(rows, rows)
         start, _ = likeliest([d[few] for d in distances], t[rows], [f[few] for f in fixed])
     prior = Prior.of(len(distances), len(fixed))
@@ -112,7 +114,7 @@ def exact_loss(distances: Sequence[Array], t: Array, fixed: Sequence[Array] = ()
     return loss
 
 
-def _spread(t: Array, count: int) -> IntArray:
+def spread_rows(t: Array, count: int) -> IntArray:
     """Rows whose values are spread as those of all, whatever the order of the rows."""
     order = np.argsort(t, kind="stable")
     return np.sort(order[np.linspace(0, len(t) - 1, count).astype(np.int64)])

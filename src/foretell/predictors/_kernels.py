@@ -12,12 +12,14 @@ import numpy as np
 
 from foretell.features import Inputs
 from foretell.kernels import matern52, squared_distances
-from foretell.types import Array
+from foretell.types import Array, IntArray
 
 __all__ = ["JITTER", "Group", "Prior", "covariance", "groups", "total_variance"]
 
 JITTER = 1e-8
 """Added to the noise."""
+_SOME = 1000
+"""So many labelled rows, or less than twice as many, say what a typical distance is."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Group:
         other = inputs.only(self.names).scaled(self.scales)
         return np.asarray(np.sqrt(squared_distances(other, self.rows) / self.typical))
 
-    def take(self, rows: Array) -> "Group":
+    def take(self, rows: IntArray) -> "Group":
         """The group with some of its labelled rows."""
         return Group(self.names, self.scales, self.rows[rows], self.typical)
 
@@ -54,7 +56,8 @@ def groups(inputs: Inputs) -> list[Group]:
         if not names:
             continue
         group = Group(names, inputs.scales, inputs.only(names).scaled())
-        square = squared_distances(group.rows, group.rows)
+        some = group.rows[:: max(1, len(group.rows) // _SOME)]
+        square = squared_distances(some, some)
         apart = square[square > 1e-9]
         group.typical = float(np.median(apart)) if len(apart) else 1.0
         found.append(group)
