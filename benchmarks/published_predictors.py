@@ -1,6 +1,6 @@
 """Our predictors beside published ones of the same name, by train size.
 
-    OMP_NUM_THREADS=1 python benchmarks/published_predictors.py --trials 30 --minutes 20
+    OMP_NUM_THREADS=1 python benchmarks/published_predictors.py --trials 30
     python benchmarks/published_predictors.py --table
 
 The published study (White et al., NeurIPS 2021, `vary_train_size`) draws a train set and 200 test
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--first", type=int, default=100, help="seed of the first trial")
-    parser.add_argument("--minutes", type=float, default=20.0, help="begin no trial after these")
+    parser.add_argument("--minutes", type=float, default=30.0, help="begin no trial after these")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds that a fit may take")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--table", action="store_true", help="only print what is there")

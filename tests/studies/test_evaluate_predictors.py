@@ -1,7 +1,9 @@
 """The evaluation of predictors against scikit-learn, scipy and plain loops, on small tables."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -631,3 +633,22 @@ def test_a_table_without_a_space_is_refused():
     data = TableData("plain", ["x", "y"], {metric.key: metric}, {metric.key: np.ones((2, 1, 1))})
     with pytest.raises(UsageError, match="no space"):
         evaluate_predictors(from_data(data), QUICK)
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "evaluate-predictors.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(block, page.name, "exec"), {})
+    shape, best = capsys.readouterr().out.splitlines()
+    assert shape == "(1, 5, 2, 3)"
+    assert best
+
+
+def test_the_page_names_every_option():
+    from foretell.cli.evaluate import predictors_command
+
+    page = Path(__file__).resolve().parents[2] / "docs" / "evaluate-predictors.md"
+    text = page.read_text(encoding="utf-8")
+    for option in predictors_command.params:
+        name = option.opts[0]
+        assert name in text or name in ("bench", "--quiet"), name
