@@ -150,7 +150,7 @@ class ViT(nn.Module):
 
     def forward(self, x):
         x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.positions
         x = x + self.scale * self.attention(self.norm1(x))
         x = x + self.mlp(self.norm2(x))
         return self.head(x[:, 0])
@@ -167,6 +167,17 @@ class Sequences(nn.Module):
 
     def forward(self, x):
         return self.head(self.encoder(x.permute(0, 2, 1, 3).flatten(2)).mean(1))
+
+
+class Several(nn.Module):
+    """Networks beside one another."""
+
+    def __init__(self, networks):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x):
+        return tuple(network(x) for network in self.networks)
 
 
 NETS = {

@@ -123,7 +123,7 @@ def _walk(times: Array, weights: Array, order: Sequence[int]) -> tuple[Array, Ar
     paths = np.full(times.shape[:2], -np.inf)
     paths[:, order[0]] = 0
     mean, high, low = np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(weights)
-    linked = times.any(axis=0)
+    linked = np.asarray(times.any(axis=0))
     for place, target in enumerate(order):
         sources = [s for s in order[:place] if linked[s, target]]
         if not sources:
@@ -133,7 +133,7 @@ def _walk(times: Array, weights: Array, order: Sequence[int]) -> tuple[Array, Ar
         share = np.exp(through - np.where(number > -np.inf, number, 0.0)[:, None])[:, :, None]
         own = weights[:, target]
         mean[:, target] = (share * mean[:, sources]).sum(axis=1) + own
-        there = np.isfinite(through)[:, :, None]
+        there = np.isfinite(through[:, :, None])
         high[:, target] = np.where(there, high[:, sources], -_FAR).max(axis=1) + own
         low[:, target] = np.where(there, low[:, sources], _FAR).min(axis=1) + own
     return paths, mean, high, low

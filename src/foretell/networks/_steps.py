@@ -134,7 +134,8 @@ class _Assembly:
 
     def _take(self, step: Step) -> _Value:
         """The value that a step makes, with a new node if it needs one."""
-        read = [self._value(name) for name in step.inputs]
+        names = step.inputs[:1] if step.word in VIEWS else step.inputs  # then shapes and types
+        read = [self._value(name) for name in names]
         given = frozenset().union(*(v.parameters for v in read))
         data = [v for v in read if v.node is not None]
         if step.word in NO_DATA:

@@ -9,19 +9,23 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
+    "NORMS",
     "NO_DATA",
     "PICKS",
     "POOLS",
     "PRODUCTS",
+    "RECURRENT",
     "REDUCTIONS",
     "SIDE_BY_SIDE",
     "VIEWS",
     "is_cheap",
     "plain_word",
+    "words",
 ]
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """Words of a text with spaces between."""
     return frozenset(text.split())
 
 
@@ -58,9 +62,15 @@ _SAME_WORD: Mapping[str, str] = MappingProxyType(
         "relu6": "clamp",
         "clip": "clamp",
         "swish": "silu",
+        "interpolate": "resample",
+        "resize": "resample",
+        "upsample": "resample",
+        "upsamplenearest": "resample",
+        "upsamplebilinear": "resample",
+        "upsamplebicubic": "resample",
     }
 )
-VIEWS = _words(
+VIEWS = words(
     "view reshape flatten unflatten transpose permute swapaxes swapdims movedim squeeze unsqueeze "
     "expand expandas broadcastto contiguous clone detach alias to type float half double typeas "
     "dropout alphadropout featuredropout featurealphadropout identity t numpyt viewas reshapeas "
@@ -69,22 +79,24 @@ VIEWS = _words(
     "depthtospace spacetodepth unfold topy checkpoint asstrided stochasticdepth copy"
 )
 """They move or copy numbers, and the next operation may as well read what they read."""
-PICKS = _words(
+PICKS = words(
     "getitem select slice narrow chunk split splitwithsizes unsafesplit unsafechunk unbind index "
     "indexselect gather tensorsplit hsplit vsplit takealongdim gatherelements gathernd"
 )
 """Views of a part, so that two of them are not the same value."""
-NO_DATA = _words(
+NO_DATA = words(
     "size shape dim numel len emptylike zeroslike oneslike fulllike newzeros newones newempty "
     "newfull randlike randnlike getattr device dtype symsize constantofshape"
 )
 """They read a shape and no number."""
-PRODUCTS = _words("linear matmul einsum conv convtranspose bilinear")
-SIDE_BY_SIDE = _words("mul div sub where maskedfill")
+PRODUCTS = words("linear matmul einsum conv convtranspose bilinear")
+SIDE_BY_SIDE = words("mul div sub where maskedfill")
 """With one value and constants only, these and ``add`` change nothing that a graph shows."""
-POOLS = _words("maxpool avgpool lppool fractionalmaxpool")
-REDUCTIONS = _words("mean amax reducesum")
-_CHEAP = _words("add concat relu clamp gelu silu sigmoid softmax batchnorm layernorm groupnorm")
+POOLS = words("maxpool avgpool lppool fractionalmaxpool")
+REDUCTIONS = words("mean amax reducesum")
+NORMS = words("batchnorm layernorm groupnorm instancenorm rmsnorm")
+RECURRENT = words("lstm gru rnn")
+_CHEAP = words("add concat relu clamp gelu silu sigmoid softmax") | NORMS
 
 
 def plain_word(name: str) -> str:
