@@ -211,9 +211,9 @@ def lines(fits: list[dict[str, str]], options: argparse.Namespace) -> Iterator[s
                         continue
                     count = len(mine)
                     flat = f" ({len(tau) - len(known)} constant)" if len(known) < len(tau) else ""
-                    spread = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+                    spread = f" ± {known.std(ddof=1):.3f}" if len(known) > 1 else ""
                     cells.append(
-                        f"{known.mean():.3f} ± {spread:.3f}{flat} | "
+                        f"{known.mean():.3f}{spread}{flat} | "
                         f"{known.mean() - row['kendall_mean']:+.3f}"
                     )
                     seconds.append(f"{np.mean([float(f['fit_seconds']) for f in mine]):.3f}")

@@ -2,6 +2,10 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 from sklearn.model_selection import train_test_split
 
-from foretell.benchmarks import Metric, TableData, from_data
+from foretell.benchmarks import Metric, TableData, from_data, open_benchmark
 from foretell.errors import RunFolderError, UnknownNameError, UsageError
 from foretell.features import Known, represent
 from foretell.metrics import unreachable
@@ -461,7 +465,10 @@ class TestResume:
             evaluate_predictors(table, QUICK, out=tmp_path)
 
     def test_a_folder_in_use_or_that_is_a_file_is_refused(self, table, tmp_path):
-        with RunFolder(tmp_path).lock(), pytest.raises(RunFolderError, match="Another"):
+        with (
+            RunFolder(tmp_path).lock(),
+            pytest.raises(RunFolderError, match="Another run is going on"),
+        ):
             evaluate_predictors(table, QUICK, out=tmp_path)
         (tmp_path / "file").write_text("")
         with pytest.raises(RunFolderError, match="is a file"):
@@ -652,3 +659,31 @@ def test_the_page_names_every_option():
     for option in predictors_command.params:
         name = option.opts[0]
         assert name in text or name in ("bench", "--quiet"), name
+
+
+def test_a_killed_process_loses_nothing_that_was_finished(tmp_path):
+    argv = [
+        *("evaluate", "predictors", "digits-nb201", "--pair", "bayes_linear:onehot", "--n", "80"),
+        *("--target", "val_loss", "--sizes", "10", "--seeds", "400", "--out", str(tmp_path)),
+    ]
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "foretell"), *argv], stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    path = tmp_path / "fits.jsonl"
+    end = time.monotonic() + 60
+    while not (path.exists() and path.read_bytes().count(b"\n") > 6):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = path.read_bytes().count(b"\n") - 1
+    config = PredictorsConfig(
+        pairs=("bayes_linear:onehot",), targets=("val_loss",), sizes=(10,), n=80,
+        seeds=tuple(range(3)),
+    )  # fmt: skip
+    found = evaluate_predictors(open_benchmark("digits-nb201"), config, out=tmp_path)
+    assert found.reused == min(kept, found.fits)
+    assert np.isfinite(found.of("kendall")).all()
+    assert path.read_bytes().count(b"\n") - 1 == max(kept, found.fits)

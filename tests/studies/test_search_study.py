@@ -113,7 +113,7 @@ def test_two_searches_at_once_in_one_folder_are_refused(tmp_path):
 
     with (
         RunFolder(tmp_path).lock(),
-        pytest.raises(RunFolderError, match="Another search is running"),
+        pytest.raises(RunFolderError, match="Another run is going on"),
     ):
         run_search(SMALL, tmp_path)
 

@@ -58,7 +58,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder: two searches in it at once would train the same trials.
+        """Hold the folder: two runs in it at once would do the same work.
 
         The operating system drops the lock when the process ends, however it ends.
 
@@ -70,7 +70,7 @@ class RunFolder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunFolderError(
-                    f"Another search is running in {str(self.path)!r}: wait for it, or choose "
+                    f"Another run is going on in {str(self.path)!r}: wait for it, or choose "
                     f"another folder with --out."
                 ) from error
             yield
