@@ -1,6 +1,5 @@
 """A Bayesian network: samples of its weights instead of one choice of them."""
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,8 @@ __all__ = ["BOHAMIANN"]
 
 _BATCH = 64
 _FRICTION = 0.05
-_NOISE = 0.1
-"""Variance of the noise that is most likely before anything was seen."""
+_SHAPE, _NOISE = 5.0, 0.2
+"""The noise's precision is Gamma(shape) / (shape * noise) before anything was seen."""
 
 
 @predictors.add(
@@ -33,9 +32,9 @@ _NOISE = 0.1
 class BOHAMIANN(Neural):
     """The mean over networks sampled from the posterior, by several chains side by side.
 
-    Weights are N(0, prior / inputs of the layer), biases N(0, prior), the noise's variance is
-    log-normal and sampled with them. The variance of a prediction is that among the samples plus
-    the noise.
+    Weights are N(0, prior / inputs of the layer), biases N(0, prior). The precision of the noise is
+    drawn from its gamma distribution given the errors, at every step. The variance of a prediction
+    is that among the samples plus the noise.
 
     Args:
         hidden: widths of the hidden layers.
@@ -48,14 +47,15 @@ class BOHAMIANN(Neural):
         normal_target: whether to turn values into normal quantiles.
         seed: of first weights, batches and noise.
 
-    Differs: several chains; two layers with silu instead of three with tanh; the prior's
-    variance falls with the inputs of a layer.
+    Differs: several chains; two layers of 32 with silu instead of three of 50 with tanh; a prior
+    variance that falls with the inputs of a layer; the noise is drawn by itself, as its gradients
+    are too uneven for the sampler.
     """
 
     def __init__(
         self,
-        hidden: tuple[int, ...] = (50, 50),
-        chains: int = 4,
+        hidden: tuple[int, ...] = (32, 32),
+        chains: int = 8,
         burn_in: int = 150,
         steps: int = 100,
         keep: int = 25,
@@ -87,28 +87,31 @@ class BOHAMIANN(Neural):
         layers = [np.repeat([a, 1.0], [a * b, b]) for a, b in pairwise(shape.widths)]
         precision = torch.tensor(np.concatenate(layers) / self.prior, dtype=torch.float32)
 
-        def energy(parameters: "Tensor") -> "Tensor":
-            weights, log_noise = parameters[:, :-1], parameters[:, -1]
-            inputs, wanted = batches.draw()
-            square = (shape.outputs(weights, inputs) - wanted).square().mean(dim=1)
-            misfit = n * (square / log_noise.exp() + log_noise)
-            prior = (precision * weights.square()).sum(dim=1)
-            return (misfit + prior + (log_noise - math.log(_NOISE)).square()) / 2
+        gammas = stream(self.seed, "noise variance")
+        variance = torch.empty(self.chains)
 
-        first = shape.first(streams)
-        start = np.concatenate([first, np.full((self.chains, 1), math.log(_NOISE))], axis=1)
-        found = sample(
+        def energy(weights: "Tensor") -> "Tensor":
+            inputs, wanted = batches.draw()
+            square = n * (shape.outputs(weights, inputs) - wanted).square().mean(dim=1)
+            drawn = torch.tensor(gammas.gamma(_SHAPE + n / 2, size=self.chains))
+            variance.copy_((_SHAPE * _NOISE + square.detach() / 2) / drawn)
+            return (square / variance + (precision * weights.square()).sum(dim=1)) / 2
+
+        kept, noise = [], []
+        for weights in sample(
             energy,
-            torch.tensor(start, dtype=torch.float32),
+            torch.tensor(shape.first(streams), dtype=torch.float32),
             burn_in=self.burn_in,
             steps=self.steps,
             keep=self.keep,
             step_size=self.step_size,
             friction=_FRICTION,
             noise=torch.Generator().manual_seed(stream_seed(self.seed, "noise")),
-        )
-        self.networks_ = Networks(shape, found[:, :-1])
-        self.noise_ = float(np.exp(found[:, -1]).mean())
+        ):
+            kept.append(weights)
+            noise.append(float(variance.mean()))
+        self.networks_ = Networks(shape, np.concatenate(kept))
+        self.noise_ = float(np.mean(noise))
 
     def _guess(self, x: Array) -> tuple[Array, Array]:
         each = self.networks_(x)
