@@ -244,7 +244,7 @@ def strip_plot(ranking: Ranking, explanation: Explanation, unit: Unit) -> Figure
     short = names_axis(names)["ticktext"]
     return figure(
         data,
-        axis(f"Adds to the prediction{_in(unit)}", zeroline=True, zerolinecolor="@muted", nticks=7,
+        axis(f"Adds{_in(unit)}", zeroline=True, zerolinecolor="@muted", nticks=7,
              range=[low - room, high + room]),
         axis("", tickvals=ticks, ticktext=short, showgrid=False,
              range=[len(names) - 0.4, -0.6]),
