@@ -80,6 +80,11 @@ def test_a_pool_of_ones_own_and_lower_is_better(measured, tmp_path, capsys):
         (None, ("--inputs", "graf+tea"), "tea"),
         (None, ("--proxies", "nwot"), "images"),
         (None, ("--sample", "5", "--pool", "x.txt"), "exclude"),
+        (None, ("--explain", "0"), "--explain"),
+        (None, ("--bounds", "1"), "two numbers"),
+        (None, ("--bounds", "a,b"), "two numbers"),
+        (None, ("--bounds", "1,0"), "lower one first"),
+        (None, ("--bounds", "0,0.2"), "outside the bounds"),
         (("accuracy", "accuracy,other"), (), "one column of numbers"),
         (("arch,", "cell,"), (), "no column 'arch'"),
         (("none", "nothing"), (), "Row"),
@@ -121,3 +126,46 @@ def test_other_files(measured, tmp_path, capsys):
     lines.write_text("[1, 2]")
     assert run("predict", lines, *options) == 2
     assert run("predict", tmp_path / "none.csv") == 2
+
+
+def test_why_on_the_terminal(measured, capsys):
+    options = ("--sample", "12", "--predictor", "bayes_linear", "--quiet")
+    assert run("predict", measured, *options, "--explain") == 0
+    out = capsys.readouterr().out
+    for words in ("Number 1 is predicted", "points", "on edge", "drop of tau", "boosted trees"):
+        assert words in out
+    assert "Number 2" not in out
+    assert run("predict", measured, "--explain", "2", *options) == 0
+    assert "Number 2 is predicted" in capsys.readouterr().out
+
+
+def test_why_as_json_and_a_report(measured, tmp_path, capsys):
+    folder = tmp_path / "why"
+    options = ("--sample", "12", "--predictor", "bayes_linear", "--inputs", "costs+onehot")
+    options += ("--bounds", "0,1", "--explain", "--report", folder, "--json")
+    assert run("predict", measured, *options) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    why = found["explanation"]
+    assert len(why["edits"]) == 24
+    assert {r["family"] for r in why["families"]} >= {"costs", "onehot: edge 2->3"}
+    assert [r["adds"] for r in why["reasons"]]
+    assert "repeat them" in why["fidelity"]
+    assert why["left_out"] == []
+    assert "Wrote report.html" in shown.err
+    page = (folder / "report.html").read_text()
+    assert "Prediction of accuracy on nb201" in page
+    command = json.loads((folder / "config.json").read_text())["command"]
+    assert command.startswith(f"foretell predict {measured}")
+    assert "--bounds 0,1" in command
+    with (folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [r["arch"] for r in rows] == [r["arch"] for r in found["ranking"]]
+
+
+def test_a_report_without_being_asked_why(measured, tmp_path, capsys):
+    folder = tmp_path / "why"
+    options = ("--sample", "5", "--predictor", "bayes_linear", "--report", folder)
+    assert run("predict", measured, *options) == 0
+    assert "Number 1" not in capsys.readouterr().out
+    assert (folder / "report.html").is_file()
