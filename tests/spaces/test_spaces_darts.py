@@ -242,7 +242,7 @@ def test_the_graph_is_a_normal_cell_and_a_reduction_behind_it():
 def test_a_skip_of_stride_2_has_weights():
     text = PUBLISHED.replace("('max_pool_3x3', 0)", "('skip_connect', 0)")
     graph = SPACE.graph(SPACE.parse(text))
-    found = [n for n in graph.nodes if n.op == "factorized_reduce"]
+    found = [n for n in graph.nodes if n.op == "strided_conv_1x1"]
     assert len(found) == 2
     assert all(n.attrs["weights"] and n.attrs["stride"] == 2 for n in found)
 
@@ -275,3 +275,74 @@ def test_a_cell_of_none_is_dead():
     other = Arch("darts", (0, 7, 1, 7) * 4 + (0, 3, 1, 7) * 4)
     assert SPACE.alive([half, other]).all()
     assert SPACE.graph(half).hash() == SPACE.graph(other).hash()
+
+
+def separable(c, kernel, stride, dilation=1):
+    from torch import nn
+
+    pad = dilation * (kernel - 1) // 2
+    wide = {"groups": c, "bias": False, "dilation": dilation, "padding": pad, "stride": stride}
+    return [
+        nn.ReLU(),
+        nn.Conv2d(c, c, kernel, **wide),
+        nn.Conv2d(c, c, 1, bias=False),
+        nn.BatchNorm2d(c),
+    ]
+
+
+def published_operation(op, c, stride):
+    """The operation as DARTS defines it, in torch."""
+    from torch import nn
+
+    kernel = int(op[-1])
+    if op.startswith("sep"):
+        return nn.Sequential(*separable(c, kernel, stride), *separable(c, kernel, 1))
+    if op.startswith("dil"):
+        return nn.Sequential(*separable(c, kernel, stride, 2))
+    return nn.Sequential(nn.Conv2d(c, c, 1, stride, bias=False), nn.BatchNorm2d(c))
+
+
+@pytest.mark.parametrize("op", ["sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"])
+def test_nodes_know_their_costs_and_how_far_they_see(op):
+    """Against modules: counted, and by the gradient of one pixel."""
+    torch = pytest.importorskip("torch")
+    from foretell.cost import count
+
+    number = SPACE.ops.index(op)
+    graph = SPACE.graph(Arch("darts", (0, number, 1, number) * 8))
+    found = [n for n in graph.nodes if n.op == op]
+    assert len(found) == 16
+    for c, side, stride, nodes in ((36, 32, 1, found[:8]), (72, 32, 2, found[8:])):
+        module = published_operation(op, c, stride)
+        counted = count(module, (c, side, side))
+        for node in nodes:
+            assert node.attrs["stride"] == stride
+            assert node.attrs["params"] == counted.params
+            assert node.attrs["flops"] == counted.flops
+    module = torch.nn.Sequential(
+        *(m for m in published_operation(op, 2, 1) if isinstance(m, torch.nn.Conv2d))
+    )
+    x = torch.zeros(1, 2, 25, 25, requires_grad=True)
+    module(x)[0, :, 12, 12].sum().backward()
+    seen = (x.grad.abs().sum(dim=(0, 1)) > 0).any(dim=0).nonzero().flatten()
+    assert seen.max() - seen.min() + 1 == found[0].attrs["kernel"]
+
+
+def test_what_strides_a_skip_and_takes_in_earlier_cells_is_counted():
+    torch = pytest.importorskip("torch")
+    from foretell.cost import count
+
+    graph = SPACE.graph(Arch("darts", (0, 2, 1, 2) * 8))
+    strided = [n for n in graph.nodes if n.op == "strided_conv_1x1"]
+    assert len(strided) == 8
+    counted = count(published_operation("skip_1", 72, 2), (72, 32, 32))
+    assert {(n.attrs["params"], n.attrs["flops"]) for n in strided} == {
+        (counted.params, counted.flops)
+    }
+    for node, c in zip([n for n in graph.nodes if "_conv_1x1" in n.op and n not in strided],
+                       (36, 36, 72, 72), strict=True):  # fmt: skip
+        module = torch.nn.Sequential(
+            torch.nn.Conv2d(144, c, 1, bias=False), torch.nn.BatchNorm2d(c)
+        )
+        counted = count(module, (144, 32, 32))
+        assert (node.attrs["params"], node.attrs["flops"]) == (counted.params, counted.flops)

@@ -28,29 +28,61 @@ _GENES = 4
 _SOURCES = ("c_{k-2}", "c_{k-1}", *(f"node {k}" for k in _NODES))
 
 
-def _node(op: str, **attrs: object) -> Node:
-    return Node(op, MappingProxyType(attrs))
+_CHANNELS, _SIDE = 36, 32
+"""Of the normal cell, as in the published network for CIFAR-10; the reduction doubles and halves
+them."""
 
 
-def _operation(op: str, stride: int) -> Node:
+def _node(op: str, params: int = 0, flops: int = 0, **attrs: object) -> Node:
+    return Node(op, MappingProxyType({**attrs, "params": params, "flops": flops}))
+
+
+def _operation(op: str, c: int, side: int, stride: int) -> Node:
+    """An operation on c channels, each convolution with a BatchNorm.
+
+    Args:
+        op: its name.
+        c: channels, before and behind.
+        side: pixels a side behind it.
+        stride: 1 or 2.
+    """
     if op == "none":
         return _node("zero")
-    if op == "skip_connect":
-        if stride == 1:
-            return _node("skip")
-        return _node("factorized_reduce", kind="pointwise", kernel=1, stride=2, weights=True)
+    if op == "skip_connect" and stride == 1:
+        return _node("skip")
+    if op == "skip_connect":  # two 1x1 convolutions, each to half of the channels
+        costs = c * c + 2 * c, c * c * side * side
+        return _node("strided_conv_1x1", *costs, kernel=1, stride=2, weights=True)
+    kernel = int(op[-1])
     if "pool" in op:
-        return _node(op, kernel=3, stride=stride, weights=False)
-    more = {"repeats": 2} if op.startswith("sep") else {"dilation": 2}
-    return _node(op, kernel=int(op[-1]), stride=stride, weights=True, **more)
+        return _node(op, kernel=kernel, stride=stride, weights=False)
+    weights, times = kernel**2 * c + c * c, 2 if op.startswith("sep") else 1
+    costs = times * (weights + 2 * c), times * weights * side * side
+    # twice in a row, or with gaps of a pixel: as far as one kernel of this size sees
+    return _node(op, *costs, kernel=2 * kernel - 1, stride=stride, weights=True)
 
 
-_OPERATIONS = {stride: tuple(_operation(op, stride) for op in OPS) for stride in (1, 2)}
-_INPUT, _SUM, _CONCATENATION, _END = map(_node, ("input", "sum", "concat", "output"))
-_INPUTS = tuple(
-    _node(f"{which}_conv_1x1", kernel=1, stride=1, weights=True)
-    for which in ("earlier", "previous")
+def _inputs(c: int) -> tuple[Node, Node]:
+    """The 1x1 convolutions by which a cell takes in the two outputs before it, to c channels."""
+    weights = 4 * _CHANNELS * c
+    costs = weights + 2 * c, weights * _SIDE**2
+    earlier, previous = (
+        _node(f"{which}_conv_1x1", *costs, kernel=1, stride=1, weights=True)
+        for which in ("earlier", "previous")
+    )
+    return earlier, previous
+
+
+_OPERATIONS = tuple(
+    {
+        stride: tuple(_operation(op, _CHANNELS * times, _SIDE // times, stride) for op in OPS)
+        for stride in {1, times}
+    }
+    for times in (1, 2)
 )
+"""Cell -> stride -> operations."""
+_INPUTS = _inputs(_CHANNELS), _inputs(2 * _CHANNELS)
+_INPUT, _SUM, _CONCATENATION, _END = map(_node, ("input", "sum", "concat", "output"))
 
 
 @dataclass(frozen=True)
@@ -69,7 +101,9 @@ class Darts(Space):
     The graph is a normal cell and a reduction cell behind it, as a stage of the network that ends
     with a reduction has them. The input is both the last output and the one before it, as behind
     the stem; cells take in the two through 1x1 convolutions of their own, "previous_conv_1x1" and
-    "earlier_conv_1x1". A skip of stride 2 is a "factorized_reduce" with weights.
+    "earlier_conv_1x1". A skip of stride 2 has weights: "strided_conv_1x1". Nodes know parameters
+    and multiply-adds for 36 channels and 32 pixels a side; "kernel" is how far they see, 5 for
+    "sep_conv_3x3" and "dil_conv_3x3".
 
     Reference: Liu et al., DARTS, ICLR 2019; Zela et al., NAS-Bench-301, ICLR 2022.
     """
@@ -212,12 +246,12 @@ class Darts(Space):
         for cell, links in enumerate(cells):
             values = [len(nodes), len(nodes) + 1]
             edges += list(zip(outputs, values, strict=True))
-            nodes += _INPUTS
+            nodes += _INPUTS[cell]
             for k in _NODES:
                 joined = len(nodes) + 2
                 for source, op in links[2 * (k - 2) : 2 * (k - 1)]:
                     edges += [(values[source], len(nodes)), (len(nodes), joined)]
-                    nodes.append(_OPERATIONS[2 if cell and source < 2 else 1][op])
+                    nodes.append(_OPERATIONS[cell][2 if cell and source < 2 else 1][op])
                 nodes.append(_SUM)
                 values.append(joined)
             edges += [(v, len(nodes)) for v in values[2:]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ from foretell.spaces._dag_cells import (
     is_whole,
     keys,
 )
+from foretell.spaces._dag_costs import vertex_costs
 from foretell.spaces._dag_edits import differences, edits
 from foretell.spaces._dag_text import OPS, read, write
 from foretell.types import IntArray
@@ -33,17 +35,18 @@ _OUTPUT = VERTICES - 1
 _ROWS, _COLUMNS = np.array(EDGES).T
 
 
-def _node(op: str, **attrs: object) -> Node:
+_CHANNELS, _PIXELS = 128, 32 * 32
+"""Of the first stack, whose costs the graph's nodes have."""
+
+
+@lru_cache(maxsize=4096)
+def _node(op: str, params: int = 0, flops: int = 0) -> Node:
+    attrs: dict[str, object] = {}
+    if op in OPS:
+        kernel = 1 if "1x1" in op else 3
+        attrs = {"kernel": kernel, "stride": 1, "weights": params > 0}
+    attrs |= {"params": params, "flops": flops}
     return Node(op, MappingProxyType(attrs))
-
-
-_NODES = (
-    _node(OPS[0], kernel=1, stride=1, weights=True),
-    _node(OPS[1], kernel=3, stride=1, weights=True),
-    _node(OPS[2], kernel=3, stride=1, weights=False),
-)
-_PROJECTED_POOL = _node(OPS[2], kernel=3, stride=1, weights=True)
-_INPUT, _CONCAT, _END = _node("input"), _node("concat"), _node("output")
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ class NB101(Space):
     order*, so that isomorphic cells are one architecture: there are 423,624, as published. ``cell``
     and ``parse`` take any order, and leave out what is on no path, as the benchmark does.
 
-    The graph leaves out what follows from the rest: the 1x1 projection of the input on each edge
-    that leaves it, and how the channels are shared among the vertices that lead to the output. But
-    a pooling that takes in the input counts as one with weights, which are those of its projection.
+    The graph leaves out the 1x1 projections, one on each edge that leaves the input: they belong to
+    the vertex behind them. So a pooling that takes in the input counts as one with weights. Nodes
+    know parameters and multiply-adds of the first stack (128 channels, 32 pixels).
 
     An edit adds or removes an edge, changes an operation, or puts in or takes out a vertex with
     one edge in and one out, with or without an edge past it.
@@ -248,20 +251,18 @@ class NB101(Space):
         """
         linked, names = self.matrix(self.check(arch))
         last = len(names) - 1
-        nodes = [_INPUT, *(_NODES[OPS.index(n)] for n in names[1:-1])]
-        for v in range(1, last):
-            if linked[0, v] and names[v] == OPS[2]:
-                nodes[v] = _PROJECTED_POOL
+        costs = vertex_costs(linked.tolist(), names, _CHANNELS, _CHANNELS, _PIXELS)
+        nodes = [_node(op, *cost) for op, cost in zip(names, costs, strict=True)]
         leads = np.flatnonzero(linked[1:, last]) + 1
         edges = [(u, v) for u, v in np.argwhere(linked).tolist() if v < last]
         if len(leads) > 1:
             edges += [(u, last) for u in leads.tolist()]
-            nodes.append(_CONCAT)
+            nodes.insert(last, _node("concat"))
             leads = np.array([last])
-        edges += [(u, len(nodes)) for u in leads.tolist()]
+        edges += [(u, len(nodes) - 1) for u in leads.tolist()]
         if linked[0, last]:
-            edges.append((0, len(nodes)))
-        return Graph((*nodes, _END), tuple(edges))
+            edges.append((0, len(nodes) - 1))
+        return Graph(tuple(nodes), tuple(edges))
 
     def adjacency(self, archs: Sequence[Arch]) -> tuple[IntArray, NDArray[np.str_]]:
         """Matrices (n, 7, 7) and operations (n, 7), without the graph's concatenation."""
