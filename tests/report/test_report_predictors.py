@@ -189,6 +189,16 @@ class TestFigures:
         ]
         assert len(set(looks)) == 13
 
+    def test_of_many_methods_the_best_have_bands(self, light):
+        methods = (*(Method(f"p{i}", "onehot") for i in range(7)), Method("params"))
+        many = make(methods)
+        drawn = predictors_figures(many)["curve-1"]["data"]
+        bands = [t for t in drawn if t.get("fill") == "toself"]
+        best = [m for m in many.by_mean(1, 2) if m < 7][:4]
+        lows = sorted(many.spread("kendall", 1, m, 2).low for m in best)
+        assert sorted(t["y"][2] for t in bands) == pytest.approx(lows, rel=1e-5)
+        assert "bands, of the 4 best, and" in Page(render_predictors(many)).text
+
     def test_times_leave_out_what_learns_nothing(self, found):
         drawn = predictors_figures(found)["time-1"]
         assert [t["name"] for t in drawn["data"]] == list(names(found).full[:3])

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from foretell.report.predictors_plots import BANDS
 from foretell.report.predictors_words import facts, names, notes, seconds, spread_text, tau
 from foretell.report.texts import DASH, duration
 from foretell.studies.evaluate_predictors import PredictorEvaluation
@@ -30,6 +31,9 @@ def context(found: PredictorEvaluation, command: str, version: str) -> dict[str,
         "hero": _hero(found, last),
         "notes": notes(found),
         "confidence": f"{found.confidence:.0%}",
+        "bands": f"bands, of the {BANDS} best,"
+        if sum(not m.baseline for m in found.methods) > BANDS
+        else "bands",
         "targets": [_target(found, t, last) for t in range(len(found.targets))],
         "sizes": [f"n = {n:,}" for n in found.sizes],
         "ranks": _ranks(found),

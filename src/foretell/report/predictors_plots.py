@@ -10,11 +10,14 @@ from foretell.report.predictors_words import Names, names, seconds, tau
 from foretell.studies.evaluate_predictors import PredictorEvaluation
 from foretell.types import Json
 
-__all__ = ["curve_plot", "time_plot"]
+__all__ = ["BANDS", "curve_plot", "time_plot"]
+
+BANDS = 4
+"""So many methods have a band: more would hide one another."""
 
 
 def curve_plot(found: PredictorEvaluation, target: int) -> Figure:
-    """Kendall by train size, a line with the band of its interval for each method.
+    """Kendall by train size: a line for each method, the best few with the band of the interval.
 
     Args:
         found: the figures.
@@ -22,7 +25,8 @@ def curve_plot(found: PredictorEvaluation, target: int) -> Figure:
     """
     named = names(found)
     bands, lines = [], []
-    for m, method in enumerate(found.methods):
+    learned = [m for m in found.by_mean(target, -1) if not found.methods[m].baseline]
+    for m in range(len(found.methods)):
         spreads = [found.spread("kendall", target, m, s) for s in range(len(found.sizes))]
         places = [s for s, v in enumerate(spreads) if math.isfinite(v.mean)]
         if not places:
@@ -40,7 +44,7 @@ def curve_plot(found: PredictorEvaluation, target: int) -> Figure:
         ]
         lines.append(_line(found, m, x, [spreads[s].mean for s in places], text))
         wide = [s for s in places if math.isfinite(spreads[s].low)]
-        if wide and not method.baseline:
+        if wide and m in learned[:BANDS]:
             around = [found.sizes[s] for s in (*wide, *reversed(wide))]
             ends = [spreads[s].low for s in wide] + [spreads[s].high for s in reversed(wide)]
             bands.append(
