@@ -48,6 +48,8 @@ INPUTS = {"nb201": ("onehot", "graf+onehot"), "nb101": ("adjacency", "graf+adjac
 """Space -> the published encoding, and our own inputs."""
 PUBLISHED = {"nb201": "nasbench201", "nb101": "nasbench101"}
 SIZES = (5, 8, 14, 24, 42, 71, 121, 205, 347, 589, 1000)
+LEAST = 24
+"""Smaller train sets are shown for information."""
 TEST, DRAWN = 200, 1200
 KEY = "cifar10/val_accuracy"
 COLUMNS = ("space", "trial", "predictor", "inputs", "train_size", "kendall", "spearman",
@@ -229,6 +231,28 @@ def print_table(fits: list[dict[str, str]], options: argparse.Namespace) -> None
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for line in lines(fits, options):
         print(line)
+    print(f"\n{LEAST} networks or more, the least of 'less published':\n")
+    for space in options.spaces:
+        for name in options.predictors:
+            for inputs in INPUTS[space]:
+                less = shortfalls(fits, space, name, inputs)
+                if less:
+                    size = min(less, key=less.__getitem__)
+                    print(f"- {space}, {name}, {inputs}: {less[size]:+.3f} at {size}")
+
+
+def shortfalls(fits: list[dict[str, str]], space: str, name: str, inputs: str) -> dict[int, float]:
+    """Train size -> our mean less the published one."""
+    theirs = published()
+    taus: dict[int, list[float]] = {}
+    for fit in fits:
+        if (fit["space"], fit["predictor"], fit["inputs"]) == (space, OURS[name], inputs):
+            taus.setdefault(int(fit["train_size"]), []).append(float(fit["kendall"] or "nan"))
+    return {
+        size: float(np.nanmean(found) - theirs[PUBLISHED[space], name, size]["kendall_mean"])
+        for size, found in taus.items()
+        if size >= LEAST and (PUBLISHED[space], name, size) in theirs
+    }
 
 
 if __name__ == "__main__":
