@@ -8,6 +8,7 @@ from foretell.predictors.bohamiann import BOHAMIANN
 from foretell.predictors.conformal import Conformal, Intervals
 from foretell.predictors.dngo import DNGO
 from foretell.predictors.gp import GaussianProcess
+from foretell.predictors.gp_wl import GraphGaussianProcess
 from foretell.predictors.linear import BayesianLinear, Linear
 from foretell.predictors.mlp import MLP
 from foretell.predictors.ngboost import NGBoost
@@ -27,6 +28,7 @@ __all__ = [
     "Conformal",
     "ExtraTrees",
     "GaussianProcess",
+    "GraphGaussianProcess",
     "Intervals",
     "LightGBM",
     "Linear",
