@@ -1,6 +1,7 @@
 """Predictors on NAS-Bench-201, on the splits of published studies.
 
     OMP_NUM_THREADS=1 python benchmarks/predictors.py --sizes 32 128 --targets cifar10 fgsm
+    OMP_NUM_THREADS=1 python benchmarks/predictors.py --inputs onehot graf+onehot --targets cifar10
 
 Rows in the order of NAS-Bench-Suite-Zero, ``train_test_split(train_size=n, random_state=seed)``
 with seeds 42 to 51, tested on all other of the 9,445 networks; Kendall's tau, mean and standard
@@ -14,15 +15,24 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from foretell.features import Known, represent
+from foretell.features import Inputs, Known, represent
 from foretell.metrics import coverage, kendall
-from foretell.predictors import Auto, Conformal, GaussianProcess, Predictor, RandomForest
+from foretell.predictors import (
+    Auto,
+    Conformal,
+    GaussianProcess,
+    Predictor,
+    RandomForest,
+    predictors,
+)
 from foretell.spaces import get_space
+from foretell.types import Array
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FORETELL_VALIDATION_DATA") or ROOT.parent / "shared" / "data")
@@ -37,7 +47,8 @@ TARGETS = {
     "apgd": "adv_cifar10_aa_apgd-ce_eps1.0",
     "latency": "hw_edgegpu_latency_cifar10",
 }
-MODELS: dict[str, tuple[str, Callable[[], Predictor]]] = {
+Make: TypeAlias = Callable[[], Predictor]
+MODELS: dict[str, tuple[str, Make]] = {
     "random forest, graf_compat+scores": ("graf_compat+scores", RandomForest),
     "gp, graf+scores+onehot": ("graf+scores+onehot", GaussianProcess),
     "auto, graf+scores+onehot": ("graf+scores+onehot", lambda: Auto(seconds=600)),
@@ -52,8 +63,50 @@ def main() -> None:
     parser.add_argument(
         "--intervals", action="store_true", help="share of values inside 90 %% intervals instead"
     )
+    parser.add_argument(
+        "--inputs", nargs="+", help="every registered predictor on these instead, a row for each"
+    )
+    parser.add_argument("--only", nargs="+", default=predictors.names(), help="not every one")
     parser.add_argument("--seeds", type=int, nargs=2, default=[42, 52], help="from, to")
     options = parser.parse_args()
+    known, targets = read()
+    seeds = range(*options.seeds)
+    if options.inputs:
+        by_predictor(known, targets, options, seeds)
+        return
+    inputs = {text: represent(text, known) for text in {MODELS[m][0] for m in options.models}}
+    print("| target | n | " + " | ".join(options.models) + " |")
+    print("|---|---|" + "---|" * len(options.models))
+    for target in options.targets:
+        for n in options.sizes:
+            measure = inside if options.intervals else quality
+            cells = [
+                measure(MODELS[name][1], inputs[MODELS[name][0]], targets[target], n, seeds)
+                for name in options.models
+            ]
+            print(f"| {target} | {n} | " + " | ".join(cells) + " |", flush=True)
+
+
+def by_predictor(
+    known: Known, targets: dict[str, Array], options: argparse.Namespace, seeds: range
+) -> None:
+    """A row for each predictor, a column for each representation and number of networks."""
+    heads = [f"{text}, {n}" for text in options.inputs for n in options.sizes]
+    inputs = {text: represent(text, known) for text in options.inputs}
+    for target in options.targets:
+        print(f"| {target} | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
+        for name in options.only:
+            needs = predictors.entry(name).facts.get("needs", "")
+            cells = []
+            for text in options.inputs:
+                seen = inputs[text] if not needs else represent(f"{needs}+{text}", known)
+                for n in options.sizes:
+                    cells.append(quality(predictors[name], seen, targets[target], n, seeds))
+            print(f"| `{name}` | " + " | ".join(cells) + " |", flush=True)
+
+
+def read() -> tuple[Known, dict[str, Array]]:
+    """Networks with their proxies, and their values by target."""
     columns = [f"zcs_{p}_cifar10" for p in PROXIES]
     wanted = ", ".join(f'"{c}"' for c in (*columns, *TARGETS.values()))
     rows = duckdb.sql(
@@ -66,34 +119,31 @@ def main() -> None:
     numbers[numbers == -1e8] = np.nan
     scores = dict(zip(PROXIES, numbers.T[: len(PROXIES)], strict=True))
     targets = dict(zip(TARGETS, numbers.T[len(PROXIES) :], strict=True))
-    known = Known(space, archs, scores=scores)
-    inputs = {text: represent(text, known) for text in {MODELS[m][0] for m in options.models}}
-    print("| target | n | " + " | ".join(options.models) + " |")
-    print("|---|---|" + "---|" * len(options.models))
-    for target in options.targets:
-        y = targets[target]
-        for n in options.sizes:
-            cells = []
-            for name in options.models:
-                text, make = MODELS[name]
-                taus, seconds, inside = [], [], []
-                for seed in range(*options.seeds):
-                    fit, test = train_test_split(np.arange(len(y)), train_size=n, random_state=seed)
-                    if options.intervals:
-                        conformal = Conformal(make).fit(inputs[text].take(fit), y[fit])
-                        found = conformal.predict(inputs[text].take(test))
-                        inside.append(float(coverage(found.low, found.high, y[test])))
-                        continue
-                    start = time.process_time()
-                    model = make().fit(inputs[text].take(fit), y[fit])
-                    seconds.append(time.process_time() - start)
-                    mean = model.predict(inputs[text].take(test)).mean
-                    taus.append(float(kendall(mean, y[test])))
-                if options.intervals:
-                    cells.append(f"{np.mean(inside):.3f}±{np.std(inside):.3f}")
-                    continue
-                cells.append(f"{np.mean(taus):.3f}±{np.std(taus):.3f} ({np.mean(seconds):.2f} s)")
-            print(f"| {target} | {n} | " + " | ".join(cells) + " |", flush=True)
+    return Known(space, archs, scores=scores), targets
+
+
+def quality(make: Make, inputs: Inputs, y: Array, n: int, seeds: range) -> str:
+    """Kendall's tau on what was not learned from, and CPU seconds of a fit."""
+    taus, seconds = [], []
+    for seed in seeds:
+        fit, test = train_test_split(np.arange(len(y)), train_size=n, random_state=seed)
+        start = time.process_time()
+        model = make().fit(inputs.take(fit), y[fit])
+        seconds.append(time.process_time() - start)
+        mean = model.predict(inputs.take(test)).mean
+        taus.append(float(kendall(mean, y[test])))
+    return f"{np.mean(taus):.3f}±{np.std(taus):.3f} ({np.mean(seconds):.2f} s)"
+
+
+def inside(make: Make, inputs: Inputs, y: Array, n: int, seeds: range) -> str:
+    """Share of values inside 90 % intervals."""
+    shares = []
+    for seed in seeds:
+        fit, test = train_test_split(np.arange(len(y)), train_size=n, random_state=seed)
+        conformal = Conformal(make).fit(inputs.take(fit), y[fit])
+        found = conformal.predict(inputs.take(test))
+        shares.append(float(coverage(found.low, found.high, y[test])))
+    return f"{np.mean(shares):.3f}±{np.std(shares):.3f}"
 
 
 if __name__ == "__main__":

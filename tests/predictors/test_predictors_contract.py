@@ -11,7 +11,8 @@ from foretell.metrics import kendall
 from foretell.predictors import predictors
 
 FAST = {"auto": {"seconds": 0.0}, "lightgbm": {"trees": 60}, "extra_trees": {"trees": 20},
-        "random_forest": {"trees": 20}, "xgboost": {"trees": 40}, "ngboost": {"trees": 60}}  # fmt: skip
+        "random_forest": {"trees": 20}, "xgboost": {"trees": 40},
+        "ngboost": {"trees": 60}}  # fmt: skip
 
 
 @pytest.fixture(params=predictors.names())
