@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from foretell.studies.explain_study import Explanation
     from foretell.studies.predict_study import PredictConfig, Ranking
 
-__all__ = ["ScoreRun", "SearchResult", "cost", "explain", "find", "predict", "score"]
+__all__ = ["ScoreRun", "SearchResult", "cost", "explain", "features", "find", "predict", "score"]
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,7 @@ def _arch_or_place(space: Space, text: str) -> Arch | str:
 
 
 _FILE = re.compile(r"^[^|{}]+\.py:[A-Za-z_][\w.]*$")
+_ONNX = re.compile(r"\.onnx$")
 _NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
 
@@ -299,6 +300,54 @@ def cost(
             rows.append((label, int(found.params), int(found.flops), int(found.memory)))
     names = ("arch", "params", "flops", "memory")
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def features(
+    items: Sequence[Arch | str],
+    inputs: str = "graf",
+    *,
+    space: str | Space = "nb201",
+    input_shape: Shape3 = (3, 32, 32),
+    classes: int = 10,
+    data: str | Task | None = None,
+    preset: str | None = None,
+    on_progress: OnProgress = silent,
+) -> "dict[str, Sequence[object]]":
+    """What architectures, networks and ONNX files look like, as columns of numbers.
+
+    Args:
+        items: as for ``cost``, or .onnx files.
+        inputs: representations that need no images, with "+" between.
+        space: whose texts the items are.
+        input_shape: channels, height, width of one image.
+        classes: number of outputs.
+        data: gives shape and classes instead.
+        preset: skeleton preset of the space.
+        on_progress: told how many networks were traced.
+
+    Returns:
+        A table: arch, then a column for each feature; with the name of its representation and a
+        dot before it where there are several.
+
+    Raises:
+        ForetellError: see ``foretell.studies.describe``.
+    """
+    from foretell.studies.describe import describe
+
+    place = get_space(space) if isinstance(space, str) else space
+    if data is not None:
+        task = load_task(data) if isinstance(data, str) else data
+        input_shape, classes = task.input_shape, task.classes
+    known = [
+        _arch_or_place(place, item) if isinstance(item, str) and not _ONNX.search(item) else item
+        for item in items
+    ]
+    skeleton = place.skeleton(input_shape, classes, preset)
+    found = describe(known, inputs, space=place, skeleton=skeleton, on_progress=on_progress)
+    tables = list(found.tables.values())
+    names = found.names if len(tables) > 1 else tables[0].names
+    columns = dict(zip(names, found.matrix().T.tolist(), strict=True))
+    return {"arch": [_label(place, item) for item in known], **columns}
 
 
 def predict(

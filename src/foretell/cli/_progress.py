@@ -11,6 +11,7 @@ __all__ = ["progress"]
 _LABELS = {
     "pool": "draw a pool",
     "score": "score untrained",
+    "trace": "trace networks",
     "train": "train trials",
     "final": "train the winner",
     "attack": "attack it",

@@ -98,7 +98,8 @@ def predict_command(
         bounds=_bounds(bounds),
     )
     wanted = explain or (None if report is None else 1)
-    with progress(quiet or as_json or not (config.proxies or wanted)) as tell:
+    slow = config.proxies or wanted or not where.telling_graph
+    with progress(quiet or as_json or not slow) as tell:
         found = api.predict(
             measured,
             space=where,

@@ -50,9 +50,10 @@ def graf(graphs: Sequence[Graph]) -> FeatureTable:
         ``fan_out`` of the input and ``fan_in`` of the output, ``joins`` (operations and sums that
         take in more than one value), ``edges``; for each quantity ``total``, ``max``, ``min``,
         ``mean`` and ``spread`` (max - min); of ``flops`` and ``params`` the logarithm of 1 + the
-        ``total``, and the ``mean`` over paths as a share of it; of ``halvings`` (log2 of strides)
-        ``total`` and ``mean``; for each class the mean ``depth`` of its operations (0 at the input,
-        1 at the output, on the longest paths through them). Columns are the same for all graphs.
+        ``total``, and the ``mean`` over paths as a share of it; of ``halvings`` (log2 of strides,
+        but for a pooling of the whole image) ``total`` and ``mean``; for each class the mean
+        ``depth`` of its operations (0 at the input, 1 at the output, on the longest paths through
+        them). Columns are the same for all graphs.
     """
     parts = [g.contracted for g in graphs]
     names = ["paths", "direct", "fan_out", "fan_in", "joins", "edges"]
@@ -156,9 +157,10 @@ def _quantities(op: str, attrs: Mapping[str, Any], image: int | None) -> Array:
     """What passing through a node adds to each quantity, then to each cost."""
     row = np.zeros(len(QUANTITIES) + len(COSTS))
     found = Operation.of(op, attrs)
-    row[-3:] = found.flops, found.params, np.log2(found.stride)
+    inner = attrs.get("resolution")
+    whole = found.kind == "pool" and inner == 1  # of the whole image: no step on the way down
+    row[-3:] = found.flops, found.params, 0.0 if whole else np.log2(found.stride)
     if found.kind is not None:
-        inner = attrs.get("resolution")
         apart = image / (inner * found.stride) if image and inner else 1.0
         row[:3] = 1, found.weighted, (found.kernel - 1) * apart
         row[_CLASS][CLASSES.index(found.kind)] = 1

@@ -32,12 +32,15 @@ class Known:
         archs: the architectures, labelled ones and others together.
         costs: of their networks, if they were counted.
         scores: name of a proxy -> (n,), if they were scored.
+        graphs: of their networks, if they were traced; ``graf`` then takes them instead of the
+            space's own.
     """
 
     space: Space
     archs: Sequence[Arch]
     costs: CostTable | None = None
     scores: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
+    graphs: Sequence[Graph] | None = None
 
 
 Representation: TypeAlias = Callable[[Known], FeatureTable]
@@ -74,8 +77,8 @@ def represent(text: str, known: Known) -> Inputs:
 
 @representations.add("graf")
 def _graf(known: Known) -> FeatureTable:
-    """What paths through the canonical graph go through; for any space."""
-    return graf(_graphs(known))
+    """What paths through the contracted graph go through; for any space."""
+    return graf(_graphs(known) if known.graphs is None else known.graphs)
 
 
 @representations.add("graf_compat", reference="Kadlecova et al., ICML 2024")

@@ -48,6 +48,8 @@ def read_onnx(path: Path | str, input_shape: Sequence[int] | None = None) -> Gra
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "Reading ONNX") from error
     path = Path(path).expanduser()
+    if not path.is_file():
+        raise NetworkError(f"There is no file {str(path)!r} to read a network from.")
     try:
         model = onnx.load(str(path), load_external_data=False)
         if not model.graph.node or not model.graph.output:

@@ -96,6 +96,11 @@ class Space(ABC):
         return ()
 
     @property
+    def telling_graph(self) -> bool:
+        """Whether ``graph`` says what a network computes; where not, networks are traced."""
+        return True
+
+    @property
     def size(self) -> int | None:
         """How many architectures there are; None if that is unknown or infinite."""
         return None

@@ -156,6 +156,11 @@ class CustomSpace(ProductSpace):
             )
         return Arch(self.name, tuple(genes[k] for k in self.choices))
 
+    @property
+    def telling_graph(self) -> bool:
+        """Whether the user gave a function for graphs."""
+        return self._graph is not None
+
     def graph(self, arch: Arch) -> Graph:
         """What the user's function gives, or a chain with one node per decision.
 

@@ -122,4 +122,8 @@ def _joined(first: Known, second: Known) -> Known:
         )
         costs = CostTable(*parts)
     scores = {k: np.concatenate([v, second.scores[k]]) for k, v in first.scores.items()}
-    return replace(first, archs=[*first.archs, *second.archs], costs=costs, scores=scores)
+    graphs = None
+    if first.graphs is not None and second.graphs is not None:
+        graphs = [*first.graphs, *second.graphs]
+    archs = [*first.archs, *second.archs]
+    return replace(first, archs=archs, costs=costs, scores=scores, graphs=graphs)

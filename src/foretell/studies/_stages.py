@@ -12,7 +12,7 @@ class OnProgress(Protocol):
         """Tell the progress of one stage.
 
         Args:
-            stage: "pool", "score", "train", "final", "attack".
+            stage: "pool", "score", "trace", "train", "final", "attack".
             done: finished units.
             total: all units.
             note: what is worth saying now, such as the best accuracy so far.

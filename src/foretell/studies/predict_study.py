@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foretell.arch import Arch
-from foretell.errors import PredictorError, UsageError
+from foretell.errors import NetworkError, PredictorError, UsageError
 from foretell.features import Known, represent
+from foretell.graph import Graph
 from foretell.metrics import Correlation, kendall
 from foretell.predictors import Auto, Candidate, Predictor, predictors
 from foretell.rng import stream
@@ -256,7 +257,12 @@ def _known(
     task: "Task | None",
     on_progress: Callable[[str, int, int], None] | None,
 ) -> Known:
-    known = Known(space, archs, _costs(space, archs, skeleton))
+    known = Known(
+        space,
+        archs,
+        _costs(space, archs, skeleton),
+        graphs=_graphs(space, archs, skeleton, config, on_progress),
+    )
     if not config.proxies or task is None:
         return known
     from foretell.proxies import make_batches, score
@@ -278,6 +284,31 @@ def _costs(space: Space, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable
     from foretell.cost import costs
 
     return costs(archs, skeleton)
+
+
+def _graphs(
+    space: Space,
+    archs: Sequence[Arch],
+    skeleton: Skeleton,
+    config: PredictConfig,
+    on_progress: Callable[[str, int, int], None] | None,
+) -> list[Graph] | None:
+    """Of the networks, where ``graf`` is an input and the space's own graphs say too little."""
+    asked = not config.inputs or "graf" in [name.strip() for name in config.inputs.split("+")]
+    if space.telling_graph or not space.network or not asked:
+        return None
+    from foretell.networks.graphs import graphs
+
+    def tell(done: int) -> None:
+        if on_progress is not None:
+            on_progress("trace", done, len(archs))
+
+    try:
+        return graphs(archs, skeleton, on_done=tell)
+    except NetworkError as error:
+        raise NetworkError(
+            f"{error} Or leave graf out of the inputs (--inputs costs+onehot)."
+        ) from error
 
 
 def _seeded(maker: type[Predictor], seed: int) -> Callable[[], Predictor]:
