@@ -1,5 +1,8 @@
 """Explaining a ranking: edits, their words, refits, and what is left out."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -99,6 +102,18 @@ def test_any_architecture_can_be_asked_about(additive):
         explain_ranking(additive, [Arch("nb201", (9,))])
 
 
+def test_widths_are_no_copies_of_one_another():
+    """The graphs of the size space differ in nothing but numbers of channels."""
+    space = get_space("size")
+    rng = np.random.default_rng(0)
+    archs = list(dict.fromkeys(space.sample(rng) for _ in range(30)))
+    y = [float(sum(a.genes)) for a in archs[:20]]
+    ranking = predict_values(space, archs[:20], y, archs[20:], PredictConfig("bayes_linear"))
+    edits = explain_ranking(ranking, repeats=1).explained[0].edits
+    assert len(edits) == 35
+    assert not any(e.same for e in edits)
+
+
 def test_lower_is_better_turns_the_edits(archs):
     ranking = rank(
         archs, PredictConfig("bayes_linear", "onehot", higher_is_better=False, level=0.0)
@@ -193,3 +208,10 @@ def test_the_facade(archs, tmp_path):
     assert found.explained[0].arch == second.archs[0]
     drawn = foretell.predict(str(file), pool=7, config=config, data="digits", preset="small")
     assert len(drawn.archs) == 7
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "explain.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    exec(compile(block, page.name, "exec"), {})
+    assert capsys.readouterr().out.startswith("24 ")

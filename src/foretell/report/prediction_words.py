@@ -20,6 +20,8 @@ __all__ = ["context"]
 
 _ROWS = 50
 """Rows of the ranking on the page; all of them are in predictions.csv."""
+_WIDE = 480
+"""Pixels of a drawing that needs the whole width of the page."""
 _MEANINGS = {
     "paths": "how many paths lead from input to output",
     "direct": "edges that lead straight from input to output",
@@ -65,6 +67,7 @@ def context(
         "hero": _hero(ranking, unit, target),
         "notes": _notes(ranking, explanation),
         "ranked": _ranked(ranking, unit),
+        "has_costs": ranking.fitted.known.costs is not None,
         "hidden": max(0, len(ranking.archs) - _ROWS),
         "level": _level(ranking) if ranking.level else "",
         **_trust(ranking, unit),
@@ -103,7 +106,9 @@ def _hero(ranking: Ranking, unit: Unit, target: str) -> dict[str, Json]:
     tile(
         "Of parameters alone",
         signed(ranking.baseline.value, 3),
-        "what needs no predictor; one that is not better is worth nothing",
+        "what needs no predictor; one that is not better is worth nothing"
+        if math.isfinite(ranking.baseline.value)
+        else "not known: there are none to count, or all have as many",
     )
     tile(
         "Best measured",
@@ -312,6 +317,7 @@ def _explained(
         "name": name,
         "title": f"{name}, predicted {unit.value(found.mean)}",
         "svg": Markup(graph_svg(graph, f"{name}: {space.format(found.arch)}")),
+        "wide": placed.width > _WIDE,
         "dead": placed.dead,
         "skips": any(n.kind == "skip" and n.live for n in placed.nodes),
         "pairs": pairs,

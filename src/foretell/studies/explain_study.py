@@ -8,6 +8,7 @@ import numpy as np
 
 from foretell.arch import Arch
 from foretell.errors import MissingExtraError, UsageError
+from foretell.features import Known
 from foretell.predictors import Intervals
 from foretell.predictors.explain import (
     Contributions,
@@ -227,7 +228,8 @@ def _explained(
 ) -> Explained:
     space = fitted.known.space
     mean, low, high = (fitted.clip(v) for v in (found.mean, found.low, found.high))
-    i, function = place[arch], space.graph(arch).hash()
+    i = place[arch]
+    function = _function(fitted.known, i)
     edits = [
         Edit(
             words=space.edit(arch, other),
@@ -236,7 +238,7 @@ def _explained(
             low=float(low[k]),
             high=float(high[k]),
             change=float(mean[k] - mean[i]),
-            same=space.graph(other).hash() == function,
+            same=_function(fitted.known, k) == function,
             measured=values.get(other, math.nan),
         )
         for other, k in ((b, place[b]) for b in near)
@@ -250,3 +252,13 @@ def _explained(
         rest=math.nan if shares is None else float(shares.rest[i]),
         edits=tuple(sorted(edits, key=lambda e: sign * e.change)),
     )
+
+
+def _function(known: Known, row: int) -> tuple[object, ...]:
+    """What is equal for architectures that compute the same: graph, live parameters, operations."""
+    arch = known.archs[row]
+    if not known.space.telling_graph:
+        return (arch,)
+    costs = known.costs
+    sizes = () if costs is None else (int(costs.live_params[row]), int(costs.flops[row]))
+    return known.space.graph(arch).hash(), *sizes
