@@ -57,19 +57,19 @@ def sample(
     p = first.clone().requires_grad_()
     v = torch.zeros_like(first)
     window, mean, square = (torch.ones_like(first) for _ in range(3))
-    scale, spread = torch.ones_like(first), torch.ones_like(first)
+    rate, spread = torch.ones_like(first), torch.ones_like(first)
     for step in range(burn_in + steps):
         (g,) = torch.autograd.grad(energy(p).sum(), p)
         with torch.no_grad():
             if step < burn_in:
                 share = 1 / (window + 1)
-                window += 1 - window * mean**2 / square
-                mean += share * (g - mean)
-                square += share * (g**2 - square)
-                scale = square.clamp(min=_TINY).rsqrt()
-                spread = step_size * (2 * friction * scale).sqrt()
-            pushed = torch.randn(v.shape, generator=noise) * spread
-            v = (1 - friction) * v - step_size**2 * scale * g + pushed
+                window.addcmul_(window, mean**2 / square, value=-1).add_(1)
+                mean.lerp_(g, share)
+                square.lerp_(g**2, share)
+                rate = step_size**2 * square.clamp(min=_TINY).rsqrt()
+                spread = (2 * friction * rate).sqrt()
+            v.mul_(1 - friction).addcmul_(rate, g, value=-1)
+            v.addcmul_(spread, torch.randn(v.shape, generator=noise))
             p += v
         if step >= burn_in and (step - burn_in + 1) % keep == 0:
             yield p.detach().numpy().astype(np.float64)
