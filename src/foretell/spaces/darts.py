@@ -27,7 +27,6 @@ _GENES = 4
 """Of each node: source and operation of its first edge, and of its second."""
 _SOURCES = ("c_{k-2}", "c_{k-1}", *(f"node {k}" for k in _NODES))
 
-
 _CHANNELS, _SIDE = 36, 32
 """Of the normal cell, as in the published network for CIFAR-10; the reduction doubles and halves
 them."""
