@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import Generator
 
+from foretell.errors import PredictorError
 from foretell.predictors._losses import LOSSES
 from foretell.types import Array
 
@@ -68,10 +69,22 @@ class Networks:
     Args:
         shape: theirs.
         parameters: (members, parameters) float64.
+
+    Raises:
+        PredictorError: some are not finite.
     """
 
     shape: Shape
     parameters: Array
+
+    def __post_init__(self) -> None:
+        """Check what training left."""
+        broken = (~np.isfinite(self.parameters).all(axis=1)).sum()
+        if broken:
+            raise PredictorError(
+                f"{broken} of {len(self.parameters)} networks left the finite numbers while they "
+                f"were trained: take smaller steps, or look for outliers among the inputs."
+            )
 
     def __call__(self, x: Array) -> Array:
         """Outputs (members, n) for inputs (n, d), or (members, n, d) where each has its own."""
