@@ -7,8 +7,9 @@ The published study (White et al., NeurIPS 2021, `vary_train_size`) draws a trai
 networks for each of up to 100 trials and predicts the validation accuracy after the last epoch, on
 NAS-Bench-201 (CIFAR-10, all 15,625 networks) and NAS-Bench-101 (108 epochs). Here each trial draws
 1,200 networks uniformly: 200 to test on, and train sets that contain one another. Of NAS-Bench-101
-30,001 of the 423,624 cells are at hand. NASLib's generator of random cells favours small ones,
-which are too few among these to be drawn as often, so that the test sets of NAS-Bench-101 differ.
+30,001 of the 423,624 cells are at hand. NASLib's generator of random cells favours small ones; with
+--spaces nb101-small each trial draws as many of each size as that generator gives, 271 in all, for
+train sets up to 71.
 
 Ours learn from the published encoding, one-hot operations and adjacency, and from our usual inputs
 without proxies. A fit once made is kept in runs/published_predictors (or --out), so that any run
@@ -20,7 +21,7 @@ import argparse
 import csv
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -44,13 +45,19 @@ OURS = {
     "bohamiann": "bohamiann",
 }
 """Name in the published file -> ours."""
-INPUTS = {"nb201": ("onehot", "graf+onehot"), "nb101": ("adjacency", "graf+adjacency")}
+INPUTS = {
+    "nb201": ("onehot", "graf+onehot"),
+    "nb101": ("adjacency", "graf+adjacency"),
+    "nb101-small": ("adjacency", "graf+adjacency"),
+}
 """Space -> the published encoding, and our own inputs."""
-PUBLISHED = {"nb201": "nasbench201", "nb101": "nasbench101"}
+PUBLISHED = {"nb201": "nasbench201", "nb101": "nasbench101", "nb101-small": "nasbench101"}
 SIZES = (5, 8, 14, 24, 42, 71, 121, 205, 347, 589, 1000)
 LEAST = 24
 """Smaller train sets are shown for information."""
 TEST, DRAWN = 200, 1200
+SMALL = {2: 1, 3: 1, 4: 10, 5: 171, 6: 84, 7: 4}
+"""Vertices -> cells of nb101-small: their shares among distinct cells that NB101.sample draws."""
 KEY = "cifar10/val_accuracy"
 COLUMNS = ("space", "trial", "predictor", "inputs", "train_size", "kendall", "spearman",
            "fit_seconds", "query_seconds")  # fmt: skip
@@ -58,7 +65,7 @@ COLUMNS = ("space", "trial", "predictor", "inputs", "train_size", "kendall", "sp
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--spaces", choices=INPUTS, nargs="+", default=list(INPUTS))
+    parser.add_argument("--spaces", choices=INPUTS, nargs="+", default=["nb201", "nb101"])
     parser.add_argument("--predictors", choices=OURS, nargs="+", default=list(OURS))
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--trials", type=int, default=30)
@@ -91,7 +98,7 @@ def run(options: argparse.Namespace) -> None:
                 PredictorsConfig(
                     predictors=tuple(names),
                     inputs=INPUTS[space],
-                    sizes=tuple(options.sizes),
+                    sizes=sizes_of(space, options.sizes),
                     seeds=(trial,),
                     test=TEST,
                     baselines=False,
@@ -109,9 +116,15 @@ def run(options: argparse.Namespace) -> None:
                       f"{failure.error}: {failure.message}")  # fmt: skip
 
 
+def sizes_of(space: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    """The train sizes that a trial's networks allow."""
+    drawn = sum(SMALL.values()) if space == "nb101-small" else DRAWN
+    return tuple(size for size in sizes if size + TEST <= drawn)
+
+
 def table_maker(name: str) -> Callable[[int], Benchmark]:
     """A function: trial -> the table of the networks that it draws."""
-    space = get_space(name)
+    space = get_space(name.removesuffix("-small"))
     if name == "nb201":
         rows = duckdb.sql(
             f"SELECT arch, val_acc_cifar10 FROM '{DATA / 'nb201.parquet'}' ORDER BY idx"
@@ -123,7 +136,11 @@ def table_maker(name: str) -> Callable[[int], Benchmark]:
         ).fetchall()
 
     def make(trial: int) -> Benchmark:
-        drawn = [rows[i] for i in stream(trial, "trial").permutation(len(rows))[:DRAWN].tolist()]
+        order = stream(trial, "trial").permutation(len(rows)).tolist()
+        drawn = [rows[i] for i in order[:DRAWN]]
+        if name == "nb101-small":
+            each = {v: [rows[i] for i in order if rows[i][0][0] == str(v)] for v in SMALL}
+            drawn = [row for v, found in each.items() for row in found[: SMALL[v]]]
         archs = [parse(space, text) for text, _ in drawn]
         metric = Metric("val_accuracy", "cifar10", "fraction", True, split="val", scale=0.01)
         return from_data(
@@ -132,7 +149,7 @@ def table_maker(name: str) -> Callable[[int], Benchmark]:
                 [space.format(a) for a in archs],
                 {KEY: metric},
                 {KEY: np.array([value for _, value in drawn])[:, None, None]},
-                name,
+                space.name,
                 np.array([a.genes for a in archs]),
             )
         )
