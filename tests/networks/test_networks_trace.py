@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from trace_nets import NETS, Attention, ViT
 
 from foretell.cost import count
@@ -124,6 +125,34 @@ def test_attention_is_one_node_however_it_is_written():
         if a.attrs.get("kind") == "attention":
             assert a.attrs["flops"] == b.attrs["flops"] == 2 * 17 * 17 * 8
     np.testing.assert_array_equal(graf([fused]).values, graf([written]).values)
+
+
+def test_a_learned_bias_and_weights_that_nobody_reads_are_part_of_attention():
+    class Biased(Attention):
+        def __init__(self):
+            super().__init__(8, 2, False)
+            self.table = nn.Parameter(torch.zeros(31))
+            self.register_buffer("index", torch.zeros(16, 16, dtype=torch.int64))
+
+        def forward(self, x):
+            scores = x @ x.transpose(1, 2) + self.table[self.index]
+            return torch.softmax(scores, -1) @ x
+
+    node = trace(Biased(), (16, 8)).nodes[1]
+    assert (node.op, node.attrs["kind"], node.attrs["params"]) == ("attention", "attention", 31)
+    assert node.attrs["weights"] is True
+
+    class Discards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x):
+            return self.inner(x, x, x)[0]  # computes the mean of its weights all the same
+
+    graph = trace(Discards(), (16, 8))
+    assert "attention" in [n.op for n in graph.canonical().nodes]
+    assert total(graph, "flops") == count(Discards(), (16, 8)).flops
 
 
 def test_attention_scores_that_are_used_elsewhere_are_no_attention():
@@ -282,6 +311,58 @@ class Remembers(nn.Module):
         return self.last * 2
 
 
+class Positive(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clamp(min=0)
+
+
+def without_gradients(m, x):
+    with torch.no_grad():
+        y = m.conv(x)
+    return y + m.also(x)
+
+
+class Rows(nn.Module):
+    """Recurrence over the rows of an image."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.inner = kind(48, 7, 2, batch_first=True)
+        self.head = nn.Linear(7, 3)
+
+    def forward(self, x):
+        return self.head(self.inner(x.permute(0, 2, 1, 3).flatten(2))[0][:, -1])
+
+
+def normed():
+    return nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+
+
+@pytest.mark.parametrize("exported", [True, False])
+@pytest.mark.parametrize(
+    "module",
+    [
+        Lambda(lambda m, x: checkpoint(lambda y: m.conv(y).relu(), x, use_reentrant=False)),
+        Lambda(lambda m, x: Positive.apply(m.conv(x))),
+        Lambda(without_gradients),
+        Lambda(lambda m, x: F.max_pool2d(m.conv(x), 2).flatten(1).max(-1)[0]),
+        nn.Sequential(normed(), nn.PReLU(), nn.ConvTranspose2d(4, 6, 2, 2, groups=2)).half(),
+        Rows(nn.LSTM),
+        Rows(nn.GRU),
+        ViT(fused=True),
+    ],
+)
+def test_unusual_modules(module, exported, monkeypatch):
+    if not exported:
+        monkeypatch.setattr(torch.export, "export", None)
+    graph, cost = trace(module, SHAPE), count(module, SHAPE)
+    assert total(graph, "flops") == cost.flops
+    assert total(graph, "params") == cost.live_params
+    assert graph.alive
+    assert np.isfinite(graf([graph]).values).all()
+
+
 @pytest.mark.parametrize("name", ["resnet", "mobilenet", "densenet"])
 def test_torch_fx_reads_what_torch_export_refuses(name, monkeypatch):
     module = NETS[name]()
@@ -309,6 +390,8 @@ def test_a_module_that_keeps_its_last_value():
 def test_both_reasons_are_named():
     with pytest.raises(NetworkError, match=r"Lambda cannot be .*torch\.export .*torch\.fx"):
         graph_of(lambda m, x: m.conv(x) if x.sum() > 0 else x)
+    with pytest.raises(NetworkError, match=r"holds no value"):
+        graph_of(lambda m, x: None)
     with pytest.raises(NetworkError, match=r"\(5, 16, 16\)"):
         graph_of(lambda m, x: m.conv(x), (5, 16, 16))
 

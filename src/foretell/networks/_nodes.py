@@ -1,7 +1,6 @@
 """Nodes in the making, and the one pattern of several nodes that is a single operation."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,6 +9,8 @@ from typing import Any
 from foretell.graph import Graph, Node
 
 __all__ = ["Op", "finish"]
+
+_PAIRS = ("matmul", "einsum")
 
 
 @dataclass
@@ -30,6 +31,11 @@ class Op:
     positions: int = 1
     attrs: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def word(self) -> str:
+        """What it does, without sizes and details."""
+        return self.op.split("_")[0]
+
 
 def finish(ops: Sequence[Op]) -> Graph:
     """The graph of nodes in topological order, attention brought together."""
@@ -48,29 +54,50 @@ def _attributes(op: Op) -> dict[str, Any]:
 
 
 def _with_attention(ops: Sequence[Op]) -> list[Op]:
-    """The same, with matmul, softmax, matmul as one operation."""
-    users: list[list[int]] = [[] for _ in ops]
-    for target, op in enumerate(ops):
-        for source in op.inputs:
-            users[source].append(target)
-
-    def is_product(i: int) -> bool:
-        word = re.match(r"[a-z]*", ops[i].op)
-        return word is not None and word[0] in ("matmul", "einsum") and len(ops[i].inputs) == 2
-
+    """The same, with matmul, softmax, matmul as one operation; a learned bias belongs to it."""
+    users = _users(ops)
     gone: set[int] = set()
-    for i, op in enumerate(ops):
-        if not op.op.startswith("softmax") or len(op.inputs) != 1 or len(users[i]) != 1:
+    for end, op in enumerate(ops):
+        scores = _scores(ops, users, end)
+        if not scores:
             continue
-        first, second = op.inputs[0], users[i][0]
-        if is_product(first) and is_product(second) and users[first] == [i]:
-            end = ops[second]
-            end.inputs = [*ops[first].inputs, *(s for s in end.inputs if s != i)]
-            end.op = "attention"
-            flops = end.attrs["flops"] + ops[first].attrs["flops"]
-            end.attrs |= {"kind": "attention", "flops": flops}
-            gone |= {first, i}
+        op.inputs = [*ops[scores[-1]].inputs, *(s for s in op.inputs if s != scores[0])]
+        op.op = "attention"
+        op.attrs["kind"] = "attention"
+        for name in ("params", "flops"):
+            op.attrs[name] += sum(ops[s].attrs[name] for s in scores)
+        op.attrs["weights"] |= any(ops[s].attrs["weights"] for s in scores)
+        gone.update(scores)
     places = {v: k for k, v in enumerate(v for v in range(len(ops)) if v not in gone)}
     for op in ops:
         op.inputs = [places[s] for s in op.inputs if s in places]
     return [op for i, op in enumerate(ops) if i not in gone]
+
+
+def _users(ops: Sequence[Op]) -> list[list[int]]:
+    """Which nodes that lead to the output read each node."""
+    users: list[list[int]] = [[] for _ in ops]
+    for target in reversed(range(len(ops))):
+        if users[target] or target == len(ops) - 1:
+            for source in ops[target].inputs:
+                users[source].append(target)
+    return users
+
+
+def _scores(ops: Sequence[Op], users: Sequence[Sequence[int]], end: int) -> list[int]:
+    """Softmax, added parameters and product, whose result only ``end`` multiplies; or none."""
+    if ops[end].word not in _PAIRS or len(ops[end].inputs) != 2:
+        return []
+    for place in ops[end].inputs:
+        chain, user = list[int](), end
+        while (
+            users[place] == [user]
+            and ops[place].word == ("add" if chain else "softmax")
+            and len(ops[place].inputs) == 1
+        ):
+            chain.append(place)
+            place, user = ops[place].inputs[0], place
+        paired = ops[place].word in _PAIRS and len(ops[place].inputs) == 2
+        if chain and paired and users[place] == [user]:
+            return [*chain, place]
+    return []

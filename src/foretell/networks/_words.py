@@ -105,7 +105,7 @@ def plain_word(name: str) -> str:
     >>> plain_word("max_pool2d"), plain_word("MaxPool"), plain_word("relu_"), plain_word("GELU")
     ('maxpool', 'maxpool', 'relu', 'gelu')
     """
-    word = re.sub(r"alization$", "", name.lower().replace("_", ""))
+    word = re.sub(r"^parametrized|alization$", "", name.lower().replace("_", ""))
     if word not in _SAME_WORD:
         word = re.sub(r"(?<=[a-z])[123]d$", "", word)
     return _SAME_WORD.get(word, word)

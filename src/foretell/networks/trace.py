@@ -7,7 +7,7 @@ content, and the copy is traced in eval mode for one image.
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -163,7 +163,7 @@ def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> Graph:
 
 def _symbolic(module: nn.Module, inputs: tuple[Tensor, ...]) -> Graph:
     traced = fx.symbolic_trace(module)
-    _Measured(traced).run(*inputs)
+    _Shapes(traced).run(*inputs)
     holders = [n.name for n in traced.graph.nodes if n.op == "placeholder"]
     return _Reader(module, traced).graph(holders[: len(inputs)])
 
@@ -199,6 +199,8 @@ class _Reader:
                 self.name_parameter(node.name, str(node.target))
             elif node.op in ("call_function", "call_method", "call_module"):
                 self._call(node)
+        if not outputs:
+            raise ValueError("its output holds no value")
         return assemble(self.steps, self.inputs, outputs, self.sizes)
 
     def _call(self, node: fx.Node) -> None:
@@ -225,7 +227,7 @@ class _Reader:
                 stride=stride,
                 dilation=dilation,
                 groups=groups,
-                flops=0 if is_cheap(word) else _flops(node),
+                flops=0 if is_cheap(word) else _flops(node, called),
                 details=_details(node, called),
                 writes=inputs[0] if in_place or getattr(called, "inplace", False) else "",
                 channels=_heads_together(node, word),
@@ -241,14 +243,11 @@ class _Reader:
         return found
 
 
-class _Measured(fx.Interpreter):
-    """Runs nodes on tensors without content, and writes down values and multiply-adds."""
+class _Shapes(fx.Interpreter):
+    """Runs nodes on tensors without content, and writes down what they make."""
 
     def run_node(self, n: fx.Node) -> Any:
-        counter = _Counter()
-        with counter:
-            value = super().run_node(n)
-        n.meta["val"], n.meta["flops"] = value, counter.flops // 2
+        n.meta["val"] = value = super().run_node(n)
         return value
 
 
@@ -268,10 +267,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def _flops(node: fx.Node) -> int:
-    """Multiply-adds of one call, on tensors without content."""
-    if "flops" in node.meta:
-        return int(node.meta["flops"])
+def _flops(node: fx.Node, called: nn.Module | None) -> int:
+    """Multiply-adds of one call, on the meta device."""
 
     def empty(value: object) -> object:
         return torch.empty_like(value, device="meta") if isinstance(value, Tensor) else value
@@ -279,13 +276,16 @@ def _flops(node: fx.Node) -> int:
     def given(other: fx.Node) -> Any:
         return tree_map(empty, other.meta.get("val"))
 
-    target: Callable[..., object] = node.target  # type: ignore[assignment]
+    args, kwargs = map_arg(node.args, given), map_arg(node.kwargs, given)
     counter = _Counter()
-    try:
-        with counter:
-            target(*map_arg(node.args, given), **map_arg(node.kwargs, given))
-    except Exception:  # it names a device, or looks at values: none of PyTorch's products does
-        return 0
+    with counter:
+        if called is not None:
+            weights = {k: empty(v) for k, v in called.state_dict(keep_vars=True).items()}
+            torch.func.functional_call(called, weights, args, kwargs)  # type: ignore[arg-type]
+        elif isinstance(node.target, str):
+            getattr(args[0], node.target)(*args[1:], **kwargs)
+        else:
+            node.target(*args, **kwargs)
     return counter.flops // 2
 
 
