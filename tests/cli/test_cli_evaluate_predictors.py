@@ -155,7 +155,10 @@ def test_workers_are_the_default_and_failures_are_told(table, tmp_path, capsys):
     [
         (["--sizes", "a"], "--sizes should be numbers"),
         (["--seeds", "1..3"], "--seeds should be numbers"),
-        (["--seeds", "3-1"], "seeds of 0 or more"),
+        (["--seeds", "3-1"], "--seeds should rise"),
+        (["--seeds", "1000000000"], "10,000 numbers at most"),
+        (["--seeds", "1" * 30], "--seeds should be numbers"),
+        (["--seeds", "5,5"], "stands twice"),
         (["--sizes", "1"], "train sizes of 2"),
         (["--sizes", "59"], "too few"),
         (["--pair", "gp"], "PREDICTOR:INPUTS"),

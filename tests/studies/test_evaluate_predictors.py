@@ -18,6 +18,7 @@ from sklearn import metrics as sklearn_metrics
 from sklearn.model_selection import train_test_split
 
 from foretell.benchmarks import Metric, TableData, from_data, open_benchmark
+from foretell.benchmarks.importers import read_benchmark
 from foretell.errors import RunFolderError, UnknownNameError, UsageError
 from foretell.features import Known, represent
 from foretell.metrics import unreachable
@@ -687,3 +688,28 @@ def test_a_killed_process_loses_nothing_that_was_finished(tmp_path):
     assert found.reused == min(kept, found.fits)
     assert np.isfinite(found.of("kendall")).all()
     assert path.read_bytes().count(b"\n") - 1 == max(kept, found.fits)
+
+
+def test_published_splits_of_nb201(validation_data):
+    """The imported table, sorted by ``suite_row``, is split as published studies split it."""
+    duckdb = pytest.importorskip("duckdb")
+    path = validation_data / "nb201.parquet"
+    rows = duckdb.sql(
+        f"SELECT arch, val_acc_cifar10_nbsz FROM '{path}' WHERE suite_row IS NOT NULL "
+        "ORDER BY suite_row"
+    ).fetchall()
+    archs = [SPACE.parse(text) for text, _ in rows]
+    truth = np.array([value for _, value in rows]) / 100
+    inputs = represent("onehot", Known(SPACE, archs))
+    fit, ask = train_test_split(np.arange(len(rows)), train_size=64, random_state=103)
+    p = BayesianLinear().fit(inputs.take(fit), truth[fit]).predict(inputs.take(ask)).mean
+    table = from_data(read_benchmark("parquet", path))
+    config = PredictorsConfig(
+        pairs=("bayes_linear:onehot",), targets=("cifar10/val_accuracy_nbsz",), sizes=(64,),
+        seeds=(103,), split="sklearn", order="suite_row",
+    )  # fmt: skip
+    found = evaluate_predictors(table, config)
+    assert (found.n, found.total) == (9445, 15625)
+    tau = stats.kendalltau(p, truth[ask]).statistic
+    assert found.of("kendall")[0, 0, 0, 0] == pytest.approx(tau, abs=1e-6)
+    assert found.of("mae")[0, 0, 0, 0] == pytest.approx(np.abs(p - truth[ask]).mean(), rel=1e-5)

@@ -1,5 +1,6 @@
 """`foretell evaluate`: how good predictions are, judged by a table of trained networks."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from foretell.studies.evaluate_proxies import ProxyEvaluation
 
 __all__ = ["evaluate_command"]
+
+_NUMBER = re.compile(r"[1-9]\d{0,9}")
+_MOST = 10_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -237,7 +241,7 @@ def predictors_command(
         targets=targets,
         proxies=proxies,
         sizes=_numbers(sizes, "--sizes"),
-        seeds=tuple(range(int(seeds))) if seeds.isdecimal() else _numbers(seeds, "--seeds"),
+        seeds=_numbers(f"0-{int(seeds) - 1}" if _NUMBER.fullmatch(seeds) else seeds, "--seeds"),
         test=test,
         split=split,
         population=population,
@@ -275,16 +279,17 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     Raises:
         UsageError: something else stands there.
     """
-    import re
-
     from foretell.errors import UsageError
 
     found: list[int] = []
     for part in text.split(","):
-        ends = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        ends = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part.strip())
         if ends is None:
             raise UsageError(f"{option} should be numbers such as 32,128 or 42-51: {text!r}.")
-        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        if not 0 <= last - first < _MOST:
+            raise UsageError(f"{option} should rise, over {_MOST:,} numbers at most: {text!r}.")
+        found += range(first, last + 1)
     return tuple(found)
 
 

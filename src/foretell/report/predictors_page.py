@@ -134,10 +134,10 @@ def _cell(found: PredictorEvaluation, metric: str, target: int, method: int, siz
     if metric.endswith("_seconds"):
         return {"value": seconds(spread.mean), "std": ""}
     if metric in ("mae", "rmse", "regret_at_10", "width"):
+        if not math.isfinite(spread.mean):
+            return {"value": DASH, "std": ""}
         share = found.targets[target].unit == "fraction"
-        scale, digits = (100.0, 2) if share else (1.0, 3)
-        show = (lambda v: f"{scale * v:.{digits}f} %") if share else (lambda v: f"{v:.{digits}g}")
-        value = show(spread.mean) if math.isfinite(spread.mean) else DASH
+        value = f"{100 * spread.mean:.2f} %" if share else f"{spread.mean:.3g}"
         return {"value": value, "std": ""}
     std = f"± {tau(spread.std)}" if math.isfinite(spread.std) else ""
     return {"value": tau(spread.mean), "std": std}
