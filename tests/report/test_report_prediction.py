@@ -282,7 +282,7 @@ class TestUnits:
         unit = Unit(100.0, " %", " points", 2)
         assert unit.change(-0.00001) == "0.00 points"
         assert unit.change(float("nan")) == unit.value(float("nan")) == unit.size(np.inf) == "–"
-        assert unit.between(float("nan"), float("nan")) == ""
+        assert unit.between(float("nan"), float("nan")) == unit.between(0.5, np.inf) == ""
         assert unit.between(0.5, 0.6) == "50.00 to 60.00 %"
 
 

@@ -130,7 +130,7 @@ def measured_plot(ranking: Ranking, unit: Unit) -> Figure:
         scatter(
             x[inside], y[inside], "measured", marker=_DOT,
             text=[t for t, k in zip(text, inside, strict=True) if k],
-            **_bars(*(v[inside] for v in (low, x, high)), "@faint", "x"),
+            **_bars(low[inside], x[inside], high[inside], "@faint", "x"),
         ),
     ]  # fmt: skip
     if (~inside).any():

@@ -53,8 +53,8 @@ class Unit:
         return self._number(value) + self.of_change if math.isfinite(value) else DASH
 
     def between(self, low: float, high: float) -> str:
-        """An interval; empty without one."""
-        if math.isnan(low):
+        """An interval; empty without one, or where an end is infinite."""
+        if not (math.isfinite(low) and math.isfinite(high)):
             return ""
         return f"{self._number(low)} to {self.value(high)}"
 

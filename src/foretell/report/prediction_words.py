@@ -14,7 +14,7 @@ from foretell.report.svg import graph_svg
 from foretell.report.texts import DASH, amount, duration, plain, signed
 from foretell.studies.explain_study import Explained, Explanation
 from foretell.studies.predict_study import Ranking
-from foretell.types import Array, Json
+from foretell.types import IntArray, Json
 
 __all__ = ["context"]
 
@@ -205,7 +205,7 @@ def _trust(ranking: Ranking, unit: Unit) -> dict[str, Json]:
     }
 
 
-def _third(name: str, rows: Array, ranking: Ranking, unit: Unit) -> Json:
+def _third(name: str, rows: IntArray, ranking: Ranking, unit: Unit) -> Json:
     learned = ranking.learned
     low, high, truth = learned.low[rows], learned.high[rows], learned.values[rows]
     finite = np.isfinite(low) & np.isfinite(high)
