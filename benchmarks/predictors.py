@@ -49,7 +49,11 @@ TARGETS = {
 }
 Make: TypeAlias = Callable[[], Predictor]
 MODELS: dict[str, tuple[str, Make]] = {
-    "random forest, graf_compat+scores": ("graf_compat+scores", RandomForest),
+    "authors' random forest, graf_compat+scores": (
+        "graf_compat+scores",
+        lambda: RandomForest(max_features=1.0, least_in_leaf=1, bootstrap=True),
+    ),
+    "random forest, graf+scores+onehot": ("graf+scores+onehot", RandomForest),
     "gp, graf+scores+onehot": ("graf+scores+onehot", GaussianProcess),
     "auto, graf+scores+onehot": ("graf+scores+onehot", lambda: Auto(seconds=600)),
 }

@@ -26,13 +26,22 @@ class _Forest(Predictor):
     estimator: ClassVar[str]
     """Its class in ``sklearn.ensemble``."""
 
-    def __init__(self, trees: int, max_features: float, seed: int) -> None:
+    def __init__(
+        self, trees: int, max_features: float, least_in_leaf: int, bootstrap: bool, seed: int
+    ) -> None:
         """Store the options."""
         self.trees, self.max_features, self.seed = trees, max_features, seed
+        self.least_in_leaf, self.bootstrap = least_in_leaf, bootstrap
 
     def _fit(self, inputs: Inputs, y: Array) -> None:
         make = getattr(_sklearn_ensemble(type(self).__name__), self.estimator)
-        forest = make(self.trees, max_features=self.max_features, random_state=self.seed)
+        forest = make(
+            self.trees,
+            max_features=self.max_features,
+            min_samples_leaf=self.least_in_leaf,
+            bootstrap=self.bootstrap,
+            random_state=self.seed,
+        )
         self.forest_ = forest.fit(inputs.matrix(), y)
 
     def _predict(self, inputs: Inputs) -> Prediction:
@@ -45,19 +54,32 @@ class _Forest(Predictor):
     "random_forest", family="trees", extra="trees", reference="Breiman, Random Forests, 2001"
 )
 class RandomForest(_Forest):
-    """Trees on resamples of the labelled architectures.
+    """Trees that see some of the columns at each split.
+
+    By default all trees see all labelled architectures and differ by their columns alone, which
+    here predicts better than resamples do and takes half the time. GRAF's study has scikit-learn's
+    defaults: ``max_features=1.0, least_in_leaf=1, bootstrap=True``.
 
     Args:
         trees: how many.
         max_features: share of the columns that a split chooses from.
+        least_in_leaf: labelled architectures in a leaf, at least.
+        bootstrap: whether each tree learns from a resample.
         seed: of resamples and columns.
     """
 
     estimator = "RandomForestRegressor"
 
-    def __init__(self, trees: int = 100, max_features: float = 1.0, seed: int = 42) -> None:
-        """Store the options; the defaults are those of scikit-learn, as in GRAF's study."""
-        super().__init__(trees, max_features, seed)
+    def __init__(
+        self,
+        trees: int = 100,
+        max_features: float = 1 / 3,
+        least_in_leaf: int = 2,
+        bootstrap: bool = False,
+        seed: int = 42,
+    ) -> None:
+        """Store the options."""
+        super().__init__(trees, max_features, least_in_leaf, bootstrap, seed)
 
 
 @predictors.add(
@@ -79,7 +101,7 @@ class ExtraTrees(_Forest):
 
     def __init__(self, trees: int = 100, max_features: float = 0.5, seed: int = 42) -> None:
         """Store the options."""
-        super().__init__(trees, max_features, seed)
+        super().__init__(trees, max_features, 1, False, seed)
 
 
 @predictors.add(
