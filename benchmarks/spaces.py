@@ -41,7 +41,7 @@ def main() -> None:
         )
         return
     rng, dags, pairs = np.random.default_rng(0), NB101(), Darts()
-    some = [dags.sample_uniform(rng) for _ in range(1000)]
+    some = [dags.sample(rng) for _ in range(1000)]
     genotypes = [pairs.sample(rng) for _ in range(1000)]
     cells, sizes = NB201(), SizeSpace()
     archs, nets = list(cells.enumerate()), list(sizes.enumerate())

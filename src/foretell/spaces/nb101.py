@@ -158,12 +158,16 @@ class NB101(Space):
         return linked[0][np.ix_(places, places)].astype(np.int64), names
 
     def sample(self, rng: Generator) -> Arch:
+        """One cell of all, with equal chance; the first one takes about two seconds."""
+        return self._archs(rng.choice(all_keys(), size=1))[0]
+
+    def sample_as_published(self, rng: Generator) -> Arch:
         """A random cell, drawn as the benchmark's authors and NASLib do: *not* uniformly.
 
         Seven vertices, each edge with probability 1/2, uniform operations; drawn again until what
         is on paths from input to output has at most nine edges. Small cells are drawn far too
         often: one draw in ten is the cell without a vertex between input and output, and one in
-        five hundred has seven vertices, as 85 % of all cells have. See ``sample_uniform``.
+        five hundred has seven vertices, as 85 % of all cells have.
         """
         while True:
             linked = np.zeros((VERTICES, VERTICES), dtype=bool)
@@ -172,9 +176,9 @@ class NB101(Space):
             if (found := self._pruned(linked, ops)) is not None:
                 return found
 
-    def sample_uniform(self, rng: Generator) -> Arch:
-        """One cell of all, with equal chance; the first one takes about two seconds."""
-        return self._archs(rng.choice(all_keys(), size=1))[0]
+    def example(self) -> str:
+        """The text of a small cell."""
+        return f"011001000:input,{OPS[1]},output"
 
     def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
         """Each edge and operation from one parent or the other, drawn again until it is a cell."""
