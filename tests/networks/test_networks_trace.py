@@ -222,7 +222,26 @@ def test_values_changed_in_place():
         y[:, :2] += m.also(x)[:, 2:]
         return y
 
+    def copied(m, x):
+        y = m.conv(x)
+        z = y.clone()
+        z.relu_()
+        y[:, 0] = 0
+        return y + z
+
+    def replaced(m, x):
+        y = m.conv(x)
+        y[:, :2] = m.also(x)[:, :2]
+        y.copy_(y.sigmoid())
+        return y
+
     assert ops(graph_of(whole))[1:-1] == ["conv", "other", "conv", "sum"]
+    graph = graph_of(copied)
+    assert [n.op.split("_")[0] for n in graph.nodes[1:-1]] == ["conv", "relu", "sum"]
+    assert into(graph, 3) == [1, 2]
+    graph = graph_of(replaced)
+    assert [n.op.split("_")[0] for n in graph.nodes[1:-1]] == ["conv", "conv", "update", "sigmoid"]
+    assert all(graph.live)
     graph = graph_of(part)
     assert graph.alive
     assert all(graph.live[i] for i, n in enumerate(graph.nodes) if n.attrs.get("kind") == "conv")

@@ -9,6 +9,7 @@ from typing import Any
 from foretell.graph import Graph
 from foretell.networks._nodes import Op, finish
 from foretell.networks._words import (
+    COPIES,
     NO_DATA,
     PICKS,
     POOLS,
@@ -107,7 +108,7 @@ class _Assembly:
         for step in steps:
             made = self._take(step)
             self.values[step.name] = made
-            if step.word in VIEWS | PICKS and step.inputs:
+            if step.word in (VIEWS | PICKS) - COPIES and step.inputs:
                 self.roots[step.name] = self.roots.get(step.inputs[0], step.inputs[0])
             if step.writes:
                 self._overwrite(step.writes, made)
@@ -124,6 +125,8 @@ class _Assembly:
         """What stands where a value stood that was changed in place."""
         root = self.roots.get(name, name)
         old = self._value(root)
+        if root != name and made.node is None:
+            return  # constants in a part of it
         if root != name and old.node is not None and made.node is not None:
             self.ops.append(Op("update", [old.node, made.node], self.ops[old.node].channels))
             self.ops[-1].positions = self.ops[old.node].positions

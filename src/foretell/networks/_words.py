@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
+    "COPIES",
     "NORMS",
     "NO_DATA",
     "PICKS",
@@ -76,7 +77,7 @@ VIEWS = words(
     "dropout alphadropout featuredropout featurealphadropout identity t numpyt viewas reshapeas "
     "roll flip pad constantpad zeropad reflectionpad replicationpad circularpad pixelshuffle "
     "pixelunshuffle channelshuffle repeat repeatinterleave tile lift liftfresh cast castlike "
-    "depthtospace spacetodepth unfold topy checkpoint asstrided stochasticdepth copy"
+    "depthtospace spacetodepth unfold asstrided"
 )
 """They move or copy numbers, and the next operation may as well read what they read."""
 PICKS = words(
@@ -86,9 +87,15 @@ PICKS = words(
 """Views of a part, so that two of them are not the same value."""
 NO_DATA = words(
     "size shape dim numel len emptylike zeroslike oneslike fulllike newzeros newones newempty "
-    "newfull randlike randnlike getattr device dtype symsize constantofshape"
+    "newfull randlike randnlike getattr device dtype symsize constantofshape fill zero"
 )
-"""They read a shape and no number."""
+"""What they make depends on a shape and no number."""
+COPIES = words(
+    "clone to type float half double typeas flip roll pad constantpad zeropad reflectionpad "
+    "replicationpad circularpad repeat repeatinterleave tile cast castlike index indexselect "
+    "gather takealongdim"
+)
+"""Views and parts with a memory of their own."""
 PRODUCTS = words("linear matmul einsum conv convtranspose bilinear")
 SIDE_BY_SIDE = words("mul div sub where maskedfill")
 """With one value and constants only, these and ``add`` change nothing that a graph shows."""

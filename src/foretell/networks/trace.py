@@ -216,7 +216,11 @@ class _Reader:
             held = called.named_parameters(prefix=str(node.target), remove_duplicate=False)
             inputs += [self.keys[path] for path, _ in held]
         kernel, stride, dilation, groups = _window(node, called, word)
-        in_place = name.endswith("_") and not name.endswith("__") and bool(inputs)
+        in_place = name.endswith("_") and not name.endswith("__")
+        in_place = in_place or getattr(called, "inplace", False)
+        writes = inputs[0] if in_place and inputs else ""
+        if word == "copy":
+            word, inputs = "clone", inputs[1:]
         self.steps.append(
             Step(
                 name=node.name,
@@ -229,7 +233,7 @@ class _Reader:
                 groups=groups,
                 flops=0 if is_cheap(word) else _flops(node, called),
                 details=_details(node, called),
-                writes=inputs[0] if in_place or getattr(called, "inplace", False) else "",
+                writes=writes,
                 channels=_heads_together(node, word),
             )
         )
