@@ -346,3 +346,10 @@ def test_what_strides_a_skip_and_takes_in_earlier_cells_is_counted():
         )
         counted = count(module, (144, 32, 32))
         assert (node.attrs["params"], node.attrs["flops"]) == (counted.params, counted.flops)
+
+
+def test_genes_have_names():
+    names = [SPACE.gene_name(i) for i in range(len(SPACE.cardinalities))]
+    assert names[0] == "normal node 2, first source"
+    assert names[-1] == "reduce node 5, second operation"
+    assert len(set(names)) == len(names)

@@ -431,3 +431,10 @@ def test_graph_hashes_merge_one_cell_in_fifty(published):
     for group in merged:
         assert all(a.genes[21:].count(3) > 1 or b.genes[21:].count(3) > 1
                    for a, b in pairwise(group))  # fmt: skip
+
+
+def test_genes_have_names():
+    names = [SPACE.gene_name(i) for i in range(len(SPACE.cardinalities))]
+    assert names[:2] == ["edge input->1", "edge input->2"]
+    assert names[20:22] == ["edge 5->output", "vertex 1"]
+    assert len(set(names)) == len(names)

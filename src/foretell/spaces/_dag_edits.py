@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from foretell.spaces._dag_cells import MIDDLE, VERTICES
 from foretell.types import IntArray
 
-__all__ = ["differences", "edits"]
+__all__ = ["differences", "edits", "place_name"]
 
 _OUTPUT = VERTICES - 1
 _Pairs = list[tuple[int, int]]
@@ -70,6 +70,11 @@ def edits(
     return np.array(cells), np.array(codes)
 
 
+def place_name(vertex: int) -> str:
+    """A vertex in words."""
+    return {0: "input", _OUTPUT: "output"}.get(vertex, str(vertex))
+
+
 def differences(linked: NDArray[np.bool_], ops: IntArray, names: Sequence[str]) -> list[str]:
     """What turns the first of two cells into the second, in words.
 
@@ -81,7 +86,6 @@ def differences(linked: NDArray[np.bool_], ops: IntArray, names: Sequence[str]) 
         names: of the operations 1, 2, ...
     """
     (old, new), (was, now) = _aligned(linked, ops)
-    place = {0: "input", _OUTPUT: "output"}
     changed = old != new
     words = []
     for v in (np.flatnonzero(was != now) + 1).tolist():
@@ -91,15 +95,13 @@ def differences(linked: NDArray[np.bool_], ops: IntArray, names: Sequence[str]) 
             continue
         edges = new if after else old
         sources, targets = np.flatnonzero(edges[:, v]).tolist(), np.flatnonzero(edges[v]).tolist()
-        ends = " and ".join(
-            ", ".join(str(place.get(u, u)) for u in side) for side in (sources, targets)
-        )
+        ends = " and ".join(", ".join(place_name(u) for u in side) for side in (sources, targets))
         done = "added" if after else "removed"
         words.append(f"vertex {v} ({names[max(before, after) - 1]}) between {ends} {done}")
         changed[v] = changed[:, v] = False
     for u, v in np.argwhere(changed).tolist():
         done = "added" if new[u, v] else "removed"
-        words.append(f"edge {place.get(u, u)}->{place.get(v, v)} {done}")
+        words.append(f"edge {place_name(u)}->{place_name(v)} {done}")
     return words
 
 

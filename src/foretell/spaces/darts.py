@@ -163,6 +163,13 @@ class Darts(Space):
         pairs = zip(first.genes, second.genes, mask, strict=True)
         return Arch(self.name, tuple(a if m else b for a, b, m in pairs))
 
+    def gene_name(self, index: int) -> str:
+        """The cell, the node, and which of its two edges: source or operation."""
+        cell, rest = divmod(index, len(_NODES) * _GENES)
+        node, gene = divmod(rest, _GENES)
+        what = ("first source", "first operation", "second source", "second operation")[gene]
+        return f"{CELLS[cell]} node {_NODES[node]}, {what}"
+
     def check(self, arch: Arch) -> Arch:
         """The same architecture, if every edge comes from an earlier value, in order.
 

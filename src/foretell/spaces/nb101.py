@@ -25,7 +25,7 @@ from foretell.spaces._dag_cells import (
     keys,
 )
 from foretell.spaces._dag_costs import vertex_costs
-from foretell.spaces._dag_edits import differences, edits
+from foretell.spaces._dag_edits import differences, edits, place_name
 from foretell.spaces._dag_text import OPS, read, write
 from foretell.types import IntArray
 
@@ -203,6 +203,13 @@ class NB101(Space):
         """Which operations, edges and vertices differ; vertices by their places in ``before``."""
         linked, ops = self.matrices([before, after])
         return ", ".join(differences(linked, ops, OPS))
+
+    def gene_name(self, index: int) -> str:
+        """The edge that is there or not, or the vertex whose operation it is."""
+        if index >= len(EDGES):
+            return f"vertex {index - len(EDGES) + 1}"
+        source, target = (place_name(v) for v in EDGES[index])
+        return f"edge {source}->{target}"
 
     def check(self, arch: Arch) -> Arch:
         """The same architecture, if its genes are a whole cell in canonical order.
