@@ -21,8 +21,10 @@ from foretell.predictors import (
     folds,
     held_out,
 )
-from foretell.predictors._evidence import likeliest
-from foretell.predictors._targets import NormalTarget
+from foretell.predictors._evidence import exact_loss, likeliest, minimised
+from foretell.predictors._kernels import Prior
+from foretell.predictors._targets import NormalTarget, UnitTarget
+from foretell.predictors.auto import _Continued
 
 
 def table(x):
@@ -48,6 +50,21 @@ def test_targets_go_there_and_back(values):
 def test_a_spread_is_half_of_what_lies_between():
     target = NormalTarget(np.array([0.0, 1.0, 3.0]), np.array([-1.0, 0.0, 1.0]))
     np.testing.assert_allclose(target.spread(np.array([0.0]), np.array([0.5])), [(2.0 - 0.5) / 2])
+
+
+@pytest.mark.parametrize("normal", [False, True])
+def test_targets_of_mean_0_and_variance_1(normal):
+    y = np.random.default_rng(0).gamma(2.0, size=50)
+    target = UnitTarget.of(y, normal)
+    t = target.forward(y)
+    assert t.mean() == pytest.approx(0, abs=1e-12)
+    assert t.std() == pytest.approx(1)
+    found = target.prediction(t, np.full(50, 0.1))
+    np.testing.assert_allclose(found.mean, y, atol=1e-9)
+    assert (found.std > 0).all()
+    assert target.prediction(t).std is None
+    same = UnitTarget.of(np.full(5, 0.3), normal)
+    np.testing.assert_allclose(same.prediction(np.zeros(5)).mean, 0.3)
 
 
 # --- Gaussian process -----------------------------------------------------------------------------
@@ -99,6 +116,26 @@ def test_gp_likelihood_is_highest_where_it_says():
     for i in range(3):
         for step in (-0.1, 0.1):
             assert posterior(theta + step * np.eye(3)[i]) < best + 1e-3
+
+
+def test_gp_search_that_starts_on_a_part_ends_where_one_on_all_does():
+    """Beyond 400 architectures the search starts on 200, whatever the order of the rows."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((450, 2))
+    distance = np.sqrt(((x[:, None] - x[None]) ** 2).sum(axis=2))
+    t = np.tanh(x[:, 0]) + 0.3 * rng.standard_normal(450)
+    t = (t - t.mean()) / t.std()
+    theta, loss = likeliest([distance], t)
+    _, whole = minimised(exact_loss([distance], t), Prior.of(1))
+    assert loss == pytest.approx(whole, abs=0.05)
+    order = rng.permutation(450)
+    moved, _ = likeliest([distance[np.ix_(order, order)]], t[order])
+    np.testing.assert_allclose(moved, theta, atol=1e-3)
+
+
+def test_gp_refuses_a_covariance_that_is_none():
+    with pytest.raises(PredictorError, match="not positive definite"):
+        exact_loss([], np.array([1.0, -1.0]), [-3 * np.eye(2)])(np.zeros(2))
 
 
 def test_gp_learns_from_identities_what_descriptions_do_not_say(cells):
@@ -219,6 +256,15 @@ def test_auto_is_no_worse_than_its_best_part_by_much_and_says_why(cells):
     assert "gp" in model.why()
     assert all(c.name in model.why() for c in model.candidates_)
     assert model.held_out().mean.shape == (80,)
+
+
+def test_auto_starts_each_process_where_the_last_one_ended(cells):
+    inputs, y = cells
+    make = _Continued()
+    first = make().fit(inputs.take(np.arange(60)), y[:60])
+    again = make()
+    assert first.start is None
+    np.testing.assert_array_equal(again.start, first.theta_)
 
 
 def test_auto_stops_when_its_time_is_spent(cells):
