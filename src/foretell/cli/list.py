@@ -18,12 +18,18 @@ KINDS = {
 }
 """Kind -> where its registry is."""
 
+_WIDE = 110
+"""Terminals of so many columns have room for references; JSON always has them."""
+
 
 @click.command()
 @click.argument("kind", metavar="|".join(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def list_command(kind: str, as_json: bool) -> None:
-    """List the names of a KIND, with what is known about each."""
+    """List the names of a KIND, with what is known about each.
+
+    References are shown where the terminal has room for them, and in JSON.
+    """
     import json
     from typing import Any, cast
 
@@ -49,13 +55,16 @@ def list_command(kind: str, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
     table = Table(title=f"{len(rows)} {kind}", title_justify="left", box=None, pad_edge=False)
-    for column in list(rows[0]) if rows else ["name"]:
-        if any(row.get(column) for row in rows):
-            table.add_column(column, overflow="fold")
+    for key in dict.fromkeys(key for row in rows for key in row):
+        if key == "reference" and console.width < _WIDE:
+            continue
+        if any(row.get(key) for row in rows):
+            table.add_column(key, no_wrap=key == "name", overflow="fold")
     for row in rows:
         table.add_row(*(str(row.get(str(c.header), "")) for c in table.columns))
-    Console().print(table)
+    console.print(table)
 
 
 def _plain(value: object) -> object:
