@@ -189,6 +189,28 @@ def test_what_is_a_parameter_and_what_a_number(tmp_path):
     ]
 
 
+def test_quantised_weights_are_parameters(tmp_path):
+    """8-bit weights and activations between pairs of nodes that change the type."""
+    model = made(
+        [
+            NODE("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+            NODE("DequantizeLinear", ["q", "scale", "zero"], ["a"]),
+            NODE("DequantizeLinear", ["w", "scales", "zeros"], ["b"], axis=0),
+            NODE("Conv", ["a", "b"], ["y"]),
+        ],
+        [
+            ("scale", np.float32(0.1)),
+            ("zero", np.int8(0)),
+            ("scales", weights(4)),
+            ("zeros", np.zeros(4, dtype=np.int8)),
+            ("w", np.ones((4, 3, 3, 3), dtype=np.int8)),
+        ],
+    )
+    graph = read(model, tmp_path)
+    assert [(n.op, n.attrs.get("params")) for n in graph.nodes[1:-1]] == [("conv_4_3x3", 108)]
+    assert graph.nodes[1].attrs["flops"] == 108 * 36
+
+
 def test_constants_in_nodes_and_embeddings(tmp_path):
     table = onnx.numpy_helper.from_array(weights(50, 8))
     model = made(

@@ -77,7 +77,7 @@ VIEWS = words(
     "dropout alphadropout featuredropout featurealphadropout identity t numpyt viewas reshapeas "
     "roll flip pad constantpad zeropad reflectionpad replicationpad circularpad pixelshuffle "
     "pixelunshuffle channelshuffle repeat repeatinterleave tile lift liftfresh cast castlike "
-    "depthtospace spacetodepth unfold asstrided"
+    "depthtospace spacetodepth unfold asstrided quantizelinear dequantizelinear"
 )
 """They move or copy numbers, and the next operation may as well read what they read."""
 PICKS = words(

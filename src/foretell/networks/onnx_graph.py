@@ -103,8 +103,8 @@ class _File:
         if missing := [name for name in outputs if name not in known]:
             raise NetworkError(f"nothing makes the output {missing[0]!r}.")
         shapes = {name: self._one(shape) for name, shape in self.inputs.items()}
-        floats = {n: t for n, t in self.constants.items() if t.data_type in _FLOATS}
-        return assemble(steps, shapes, outputs, {n: math.prod(t.dims) for n, t in floats.items()})
+        weights = {n: t for n, t in self.constants.items() if t.data_type in _WEIGHTS}
+        return assemble(steps, shapes, outputs, {n: math.prod(t.dims) for n, t in weights.items()})
 
     def _step(self, node: Any, name: str) -> Step:
         attributes = {a.name: a for a in node.attribute}
@@ -199,7 +199,7 @@ def _text(attribute: Any) -> str:
     return str(getattr(attribute, plain[attribute.type])) if attribute.type in plain else ""
 
 
-_FLOATS = frozenset({1, 10, 11, 16})
-"""TensorProto's numbers for float, float16, double and bfloat16."""
+_WEIGHTS = frozenset({1, 2, 3, 10, 11, 16})
+"""TensorProto's numbers for float, uint8, int8, float16, double and bfloat16."""
 _SUBGRAPHS = frozenset({5, 10})
 """AttributeProto's numbers for a graph and several."""
