@@ -371,10 +371,13 @@ def test_the_noise_is_found():
     assert y.std() * np.sqrt(model.noise_) == pytest.approx(0.5, rel=0.15)
 
 
-@pytest.mark.parametrize("option", [{"chains": 0}, {"burn_in": 0}, {"keep": 0}, {"keep": 30}])
+@pytest.mark.parametrize(
+    "option",
+    [{"chains": 0}, {"burn_in": 0}, {"keep": 0}, {"keep": 30}, {"prior": 0.0}, {"step_size": -1.0}],
+)
 def test_chains_without_samples_are_refused(option):
     x, y = data()
-    with pytest.raises(PredictorError):
+    with pytest.raises(PredictorError, match="Expected"):
         MAKERS["bohamiann"](**option).fit(table(x), y)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from foretell.errors import PredictorError
 from foretell.predictors._base import predictors
 from foretell.predictors._networks import Batches, Networks, Shape
 from foretell.predictors._neural import Neural, check_at_least
@@ -76,6 +77,11 @@ class BOHAMIANN(Neural):
         check_at_least(1, hidden=self.hidden, chains=self.chains, burn_in=self.burn_in)
         check_at_least(1, keep=self.keep)
         check_at_least(self.keep, steps=self.steps)
+        if not (self.prior > 0 and self.step_size > 0):
+            raise PredictorError(
+                f"Expected a prior and a step size above 0, but got {self.prior} and "
+                f"{self.step_size}."
+            )
         n, shape = len(t), Shape((x.shape[1], *self.hidden, 1))
         streams = [stream(self.seed, "chain", i) for i in range(self.chains)]
         batches = Batches(
@@ -86,7 +92,6 @@ class BOHAMIANN(Neural):
         )
         layers = [np.repeat([a, 1.0], [a * b, b]) for a, b in pairwise(shape.widths)]
         precision = torch.tensor(np.concatenate(layers) / self.prior, dtype=torch.float32)
-
         gammas = stream(self.seed, "noise variance")
         variance = torch.empty(self.chains)
 

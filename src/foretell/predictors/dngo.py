@@ -55,12 +55,11 @@ class DNGO(Neural):
         parts = np.stack([order[:half], order[-half:]])
         streams = [stream(self.seed, "half", i) for i in range(2)]
         halves = train(x[parts], t[parts], recipe, streams)
-        logs = []
+        variances = []
         for values, rows in zip(halves.features(x[parts[::-1]]), parts[::-1], strict=True):
-            names = tuple(f"unit_{i}" for i in range(values.shape[1]))
-            evidence = BayesianLinear().fit(Inputs({"unit": FeatureTable(names, values)}), t[rows])
-            logs.append(np.log([evidence.alpha_, evidence.beta_]))
-        alpha, beta = np.exp(np.mean(logs, axis=0))
+            evidence = BayesianLinear().fit(_units(values), t[rows])
+            variances.append([1 / evidence.alpha_, 1 / evidence.beta_])
+        alpha, beta = 1 / np.mean(variances, axis=0)
         self.head_ = LinearHead(self.network_.features(x)[0], t, alpha, beta)
 
     def _guess(self, x: Array) -> tuple[Array, Array]:
@@ -79,9 +78,9 @@ class LinearHead:
 
     def __init__(self, values: Array, t: Array, alpha: float, beta: float) -> None:
         """Find the posterior."""
-        table = Inputs({"unit": FeatureTable(("",) * values.shape[1], values)})
-        self.shift, self.factor = table.scales["unit"]
-        x = (values - self.shift) * self.factor
+        units = _units(values)
+        self.shift, self.factor = units.scales["unit"]
+        x = units.scaled()
         self.middle, self.noise = float(t.mean()), 1 / beta
         self.covariance = np.linalg.inv(alpha * np.eye(x.shape[1]) + beta * x.T @ x)
         self.weights = beta * self.covariance @ (x.T @ (t - self.middle))
@@ -91,3 +90,8 @@ class LinearHead:
         x = (values - self.shift) * self.factor
         variance = ((x @ self.covariance) * x).sum(axis=1) + self.noise
         return self.middle + x @ self.weights, np.sqrt(variance)
+
+
+def _units(values: Array) -> Inputs:
+    names = tuple(f"unit_{i}" for i in range(values.shape[1]))
+    return Inputs({"unit": FeatureTable(names, values)})
