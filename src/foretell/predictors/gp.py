@@ -1,13 +1,10 @@
 """Gaussian processes: one kernel for what architectures look like, one for which they are."""
 
-import math
-
-import numpy as np
-
 from foretell.features import Inputs
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors._evidence import likeliest
-from foretell.predictors._kernels import JITTER, covariance, groups, total_variance
+from foretell.predictors._kernels import covariance, groups, total_variance
+from foretell.predictors._posterior import Posterior
 from foretell.predictors._targets import UnitTarget
 from foretell.types import Array
 
@@ -38,25 +35,14 @@ class GaussianProcess(Predictor):
         self.normal_target, self.start = normal_target, start
 
     def _fit(self, inputs: Inputs, y: Array) -> None:
-        from scipy.linalg import cho_solve
-
         self.target_ = UnitTarget.of(y, self.normal_target)
         t = self.target_.forward(y)
         self.groups_ = groups(inputs)
         distances = [g.distances(inputs) for g in self.groups_]
         self.theta_, _ = likeliest(distances, t, start=self.start)
-        square = covariance(distances, self.theta_)
-        square[np.diag_indices(len(t))] += math.exp(self.theta_[-1]) + JITTER
-        self.factor_ = np.linalg.cholesky(square)
-        self.solved_ = cho_solve((self.factor_, True), t, check_finite=False)
+        self.posterior_ = Posterior.of(covariance(distances, self.theta_), t, self.theta_)
 
     def _predict(self, inputs: Inputs) -> Prediction:
-        from scipy.linalg import solve_triangular
-
-        distances = [g.distances(inputs) for g in self.groups_]
-        cross = covariance(distances, self.theta_)
-        white = solve_triangular(self.factor_, cross.T, lower=True, check_finite=False)
-        known = (white**2).sum(axis=0)
-        variance = np.maximum(total_variance(self.theta_, len(self.groups_)) - known, 0.0)
-        std = np.sqrt(variance + math.exp(self.theta_[-1]))
-        return self.target_.prediction(cross @ self.solved_, std)
+        cross = covariance([g.distances(inputs) for g in self.groups_], self.theta_)
+        total = total_variance(self.theta_, len(self.groups_))
+        return self.target_.prediction(*self.posterior_.at(cross, total))

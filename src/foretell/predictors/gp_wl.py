@@ -1,14 +1,13 @@
 """A Gaussian process on graphs, compared by their Weisfeiler-Lehman labels."""
 
-import math
-
 import numpy as np
 
 from foretell.errors import PredictorError
 from foretell.features import FeatureTable, Inputs
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors._evidence import likeliest
-from foretell.predictors._kernels import JITTER, covariance, groups, total_variance
+from foretell.predictors._kernels import covariance, groups, total_variance
+from foretell.predictors._posterior import Posterior
 from foretell.predictors._targets import UnitTarget
 from foretell.types import Array, IntArray
 
@@ -43,8 +42,6 @@ class GraphGaussianProcess(Predictor):
         self.rounds, self.normal_target = rounds, normal_target
 
     def _fit(self, inputs: Inputs, y: Array) -> None:
-        from scipy.linalg import cho_solve
-
         if _TABLE not in inputs.tables:
             raise PredictorError(
                 f"gp_wl compares graphs by the table 'wl', but got {', '.join(inputs.tables)}: "
@@ -63,21 +60,14 @@ class GraphGaussianProcess(Predictor):
             if loss < least:
                 least, self.rounds_, self.units_, self.theta_ = loss, rounds, units, theta
         square = covariance(distances, self.theta_, [self.units_ @ self.units_.T])
-        square[np.diag_indices(len(t))] += math.exp(self.theta_[-1]) + JITTER
-        self.factor_ = np.linalg.cholesky(square)
-        self.solved_ = cho_solve((self.factor_, True), t, check_finite=False)
+        self.posterior_ = Posterior.of(square, t, self.theta_)
 
     def _predict(self, inputs: Inputs) -> Prediction:
-        from scipy.linalg import solve_triangular
-
         distances = [g.distances(inputs) for g in self.groups_]
         alike = _units(inputs.tables[_TABLE], self.rounds_) @ self.units_.T
         cross = covariance(distances, self.theta_, [alike])
-        white = solve_triangular(self.factor_, cross.T, lower=True, check_finite=False)
-        known = (white**2).sum(axis=0)
-        variance = np.maximum(total_variance(self.theta_, len(self.groups_)) - known, 0.0)
-        std = np.sqrt(variance + math.exp(self.theta_[-1]))
-        return self.target_.prediction(cross @ self.solved_, std)
+        total = total_variance(self.theta_, len(self.groups_))
+        return self.target_.prediction(*self.posterior_.at(cross, total))
 
     def _tried(self, rounds: IntArray) -> list[int]:
         """Rounds to choose from."""

@@ -10,7 +10,7 @@ from foretell.features import Inputs
 from foretell.kernels import squared_distances
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors._folds import folds
-from foretell.predictors._targets import NormalTarget
+from foretell.predictors._targets import UnitTarget
 from foretell.types import Array
 
 __all__ = ["SVR"]
@@ -61,10 +61,8 @@ class SVR(Predictor):
                 f"Expected cost and gamma above 0 and nu in (0, 1], but got {self.cost}, "
                 f"{self.gamma} and {self.nu}."
             )
-        self.target_ = NormalTarget.of(y) if self.normal_target else None
-        z = y if self.target_ is None else self.target_.forward(y)
-        self.mean_, self.std_ = float(z.mean()), float(z.std()) or 1.0
-        t = (z - self.mean_) / self.std_
+        self.target_ = UnitTarget.of(y, self.normal_target)
+        t = self.target_.forward(y)
         self.scales_, self.rows_ = inputs.scales, inputs.scaled()
         square = squared_distances(self.rows_, self.rows_)
         apart = square[square > 1e-9]
@@ -77,8 +75,7 @@ class SVR(Predictor):
 
     def _predict(self, inputs: Inputs) -> Prediction:
         square = squared_distances(inputs.scaled(self.scales_), self.rows_) / self.typical_
-        z = self.mean_ + self.std_ * self.machine_.predict(np.exp(-self.chosen_[1] * square))
-        return Prediction(z if self.target_ is None else self.target_.back(z))
+        return self.target_.prediction(self.machine_.predict(np.exp(-self.chosen_[1] * square)))
 
     def _search(self, square: Array, t: Array, rng: Generator) -> tuple[float, float, float]:
         """The best of the given cost, gamma and nu and random ones, by cross-validation."""
