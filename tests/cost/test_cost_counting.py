@@ -242,6 +242,27 @@ def test_modules_that_look_at_values_are_counted_on_the_cpu() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
+class FusedAttention(nn.Module):
+    """Scaled dot products, with or without a look at values, which sends the count to the CPU."""
+
+    def __init__(self, looks: bool) -> None:
+        super().__init__()
+        self.looks = looks
+        self.mix = nn.Linear(12, 36)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.looks and float(x.sum()) > 1e9:
+            return x
+        q, k, v = self.mix(x.flatten(1).reshape(len(x), -1, 12)).chunk(3, -1)
+        return nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+def test_fused_attention_counts_the_same_on_the_cpu() -> None:
+    onmeta, oncpu = (count(FusedAttention(looks), (3, 8, 8)) for looks in (False, True))
+    assert onmeta == oncpu
+    assert onmeta.flops == 16 * 12 * 36 + 2 * 16 * 16 * 12
+
+
 def test_the_module_stays_as_it_is() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), Lasting())
     before = copy.deepcopy(net.state_dict())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -123,7 +124,7 @@ def _run(module: nn.Module, input_shape: Shape3, device: str) -> Cost:
     fast, state = torch.backends.mha.get_fastpath_enabled(), torch.get_rng_state()
     torch.backends.mha.set_fastpath_enabled(False)  # fused kernels hide their products
     try:
-        with torch.no_grad(), recorder:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), recorder:
             output = module(image)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
