@@ -72,8 +72,9 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="+", default=predictors.names(), help="not every one")
     parser.add_argument("--seeds", type=int, nargs=2, default=[42, 52], help="from, to")
+    parser.add_argument("--all", action="store_true", help="all 15,625 networks, without proxies")
     options = parser.parse_args()
-    known, targets = read()
+    known, targets = read(options.all)
     seeds = range(*options.seeds)
     if options.inputs:
         by_predictor(known, targets, options, seeds)
@@ -109,13 +110,13 @@ def by_predictor(
             print(f"| `{name}` | " + " | ".join(cells) + " |", flush=True)
 
 
-def read() -> tuple[Known, dict[str, Array]]:
-    """Networks with their proxies, and their values by target."""
+def read(everything: bool = False) -> tuple[Known, dict[str, Array]]:
+    """Networks with their proxies, and their values by target; all networks without proxies."""
     columns = [f"zcs_{p}_cifar10" for p in PROXIES]
     wanted = ", ".join(f'"{c}"' for c in (*columns, *TARGETS.values()))
     rows = duckdb.sql(
         f"SELECT arch, {wanted} FROM '{DATA / 'nb201.parquet'}' "
-        "WHERE suite_row IS NOT NULL ORDER BY suite_row"
+        f"{'' if everything else 'WHERE suite_row IS NOT NULL'} ORDER BY suite_row, arch"
     ).fetchall()
     space = get_space("nb201")
     archs = [space.parse(row[0]) for row in rows]
@@ -123,7 +124,7 @@ def read() -> tuple[Known, dict[str, Array]]:
     numbers[numbers == -1e8] = np.nan
     scores = dict(zip(PROXIES, numbers.T[: len(PROXIES)], strict=True))
     targets = dict(zip(TARGETS, numbers.T[len(PROXIES) :], strict=True))
-    return Known(space, archs, scores=scores), targets
+    return Known(space, archs, scores={} if everything else scores), targets
 
 
 def quality(make: Make, inputs: Inputs, y: Array, n: int, seeds: range) -> str:

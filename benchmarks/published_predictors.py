@@ -57,7 +57,7 @@ LEAST = 24
 """Smaller train sets are shown for information."""
 TEST, DRAWN = 200, 1200
 SMALL = {2: 1, 3: 1, 4: 10, 5: 171, 6: 84, 7: 4}
-"""Vertices -> cells of nb101-small: their shares among distinct cells that NB101.sample_as_published draws."""
+"""Vertices -> cells of nb101-small: as ``NB101.sample_as_published`` draws distinct ones."""
 KEY = "cifar10/val_accuracy"
 COLUMNS = ("space", "trial", "predictor", "inputs", "train_size", "kendall", "spearman",
            "fit_seconds", "query_seconds")  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from foretell.errors import MissingExtraError, PredictorError
 from foretell.features import FeatureTable, Inputs, Known, represent
-from foretell.metrics import kendall
+from foretell.metrics import kendall, normal_scores
 from foretell.predictors import (
     Auto,
     BayesianLinear,
@@ -53,7 +53,7 @@ def test_trees_are_explained_as_all_subsets_say():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(80, 4))
     y = x[:, 0] * (x[:, 1] > 0) + 0.5 * x[:, 2]
-    model = LightGBM(trees=12, leaves=5).fit(plain(x), y)
+    model = LightGBM(trees=12, leaves=5, normal_target=False).fit(plain(x), y)
     trees = [t["tree_structure"] for t in model.booster_.dump_model()["tree_info"]]
 
     def count(node):
@@ -108,6 +108,16 @@ def test_base_and_contributions_are_the_prediction(cells, make, close):
     np.testing.assert_array_equal(some.predicted, found.predicted[[3, 1]])
 
 
+def test_contributions_to_quantiles_keep_their_proportions_in_values(cells):
+    inputs, y = cells
+    raw = LightGBM(normal_target=False).fit(inputs, normal_scores(y)).contributions(inputs)
+    found = LightGBM(normal_target=True).fit(inputs, y).contributions(inputs)
+    assert (np.sign(found[:, :-1]) == np.sign(raw[:, :-1])).all()
+    share = np.abs(raw[:, :-1]).sum(axis=1, keepdims=True)
+    told = np.abs(found[:, :-1]).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found[:, :-1] / told, raw[:, :-1] / share, atol=1e-9)
+
+
 def test_other_predictors_are_explained_by_a_copy_that_says_how_good_it_is(cells):
     inputs, y = cells
     model = GaussianProcess().fit(inputs.take(np.arange(80)), y[:80])
@@ -115,7 +125,7 @@ def test_other_predictors_are_explained_by_a_copy_that_says_how_good_it_is(cells
     again = contributions(model, inputs, families(inputs))
     np.testing.assert_array_equal(found.values, again.values)
     out = held_out(
-        lambda: LightGBM(trees=300, seed=0),
+        lambda: LightGBM(trees=300, normal_target=False, seed=0),
         inputs, model.predict(inputs).mean, 5, np.random.default_rng(0),
     )  # fmt: skip
     assert found.fidelity.kendall.value == float(kendall(out.mean, found.predicted))

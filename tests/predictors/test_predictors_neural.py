@@ -289,7 +289,7 @@ def test_one_network_is_no_ensemble():
 def test_the_head_is_bayesian_linear_regression():
     x, t = data(30, 8)
     new = data(20, 8, seed=1)[0]
-    model = BayesianLinear().fit(table(x), t)
+    model = BayesianLinear(normal_target=False).fit(table(x), t)
     mean, std = LinearHead(x, t, model.alpha_, model.beta_).predict(new)
     same_scales = Inputs(table(new).tables, scales=table(x).scales)
     wanted = model.predict(same_scales)
@@ -316,7 +316,9 @@ def test_dngo_takes_its_precisions_from_what_the_networks_have_not_seen(cells):
     fit = inputs.take(np.arange(100))
     model = DNGO(normal_target=False).fit(fit, y[:100])
     features = model.network_.features(model._inputs(fit))[0]
-    naive = BayesianLinear().fit(table(features), (y[:100] - y[:100].mean()) / y[:100].std())
+    naive = BayesianLinear(normal_target=False).fit(
+        table(features), (y[:100] - y[:100].mean()) / y[:100].std()
+    )
     assert 1 / naive.beta_ < 0.1 * model.head_.noise
 
 

@@ -33,10 +33,21 @@ def rank(archs, config, n=60, pool=None, **more):
     return predict_values(SPACE, archs[:n], y, archs[n:] if pool is None else pool, config, **more)
 
 
+PLAIN = """
+from foretell.predictors import BayesianLinear
+
+class Plain(BayesianLinear):
+    def __init__(self):
+        super().__init__(normal_target=False)
+"""
+
+
 @pytest.fixture(scope="module")
-def additive(archs):
+def additive(archs, tmp_path_factory):
     """A linear model on genes finds an additive value exactly."""
-    return rank(archs, PredictConfig("bayes_linear", inputs="onehot"))
+    path = tmp_path_factory.mktemp("plain") / "plain.py"
+    path.write_text(PLAIN)
+    return rank(archs, PredictConfig(f"{path}:Plain", inputs="onehot"))
 
 
 def test_edits_change_what_they_change(additive):
@@ -184,7 +195,7 @@ def test_bounds_hold_and_are_checked(archs):
 def test_held_out_predictions_are_those_of_the_ranking(additive):
     learned = additive.learned
     assert len(learned.archs) == len(learned.mean) == 60
-    assert additive.config.predictor == "bayes_linear"
+    assert additive.config.predictor.endswith(":Plain")
     assert additive.candidates == ()
     inside = (learned.low <= learned.values) & (learned.values <= learned.high)
     assert inside.mean() >= 0.9

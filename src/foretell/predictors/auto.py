@@ -206,8 +206,8 @@ def _candidates(inputs: Inputs, seed: int) -> _Makers:
     if find_spec("lightgbm") is not None:
         from foretell.predictors.trees import LightGBM
 
-        found["lightgbm"] = (everything, lambda: LightGBM(seed=seed))
-    found["bayes_linear"] = (everything, lambda: BayesianLinear(normal_target=True))
+        found["lightgbm"] = (everything, lambda: LightGBM(normal_target=False, seed=seed))
+    found["bayes_linear"] = (everything, BayesianLinear)
     return found
 
 

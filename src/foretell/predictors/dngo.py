@@ -57,7 +57,7 @@ class DNGO(Neural):
         halves = train(x[parts], t[parts], recipe, streams)
         variances = []
         for values, rows in zip(halves.features(x[parts[::-1]]), parts[::-1], strict=True):
-            evidence = BayesianLinear().fit(_units(values), t[rows])
+            evidence = BayesianLinear(normal_target=False).fit(_units(values), t[rows])
             variances.append([1 / evidence.alpha_, 1 / evidence.beta_])
         alpha, beta = 1 / np.mean(variances, axis=0)
         self.head_ = LinearHead(self.network_.features(x)[0], t, alpha, beta)

@@ -89,7 +89,7 @@ class BayesianLinear(Predictor):
         normal_target: whether to turn values into normal quantiles.
     """
 
-    def __init__(self, normal_target: bool = False) -> None:
+    def __init__(self, normal_target: bool = True) -> None:
         """Store the option."""
         self.normal_target = normal_target
 

@@ -1,5 +1,6 @@
 """Ensembles of decision trees; they need the extra ``trees``."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,9 +8,14 @@ import numpy as np
 from foretell.errors import MissingExtraError
 from foretell.features import Inputs
 from foretell.predictors._base import Prediction, Predictor, predictors
+from foretell.predictors._targets import NormalTarget
 from foretell.types import Array
 
 __all__ = ["ExtraTrees", "LightGBM", "RandomForest", "XGBoost"]
+
+
+_NEAR = 1e-6
+"""Quantiles that lie nearer are taken as so far apart, for a slope between them."""
 
 
 def _sklearn_ensemble(name: str) -> Any:
@@ -20,20 +26,83 @@ def _sklearn_ensemble(name: str) -> Any:
     return sklearn.ensemble
 
 
-class _Forest(Predictor):
+class _Trees(Predictor):
+    """Trees on values or on their normal quantiles.
+
+    Where accuracies trail off to chance, squared errors make boosted trees of few leaves spend
+    their splits on that tail; in quantiles all networks weigh the same. Forests and deep trees
+    isolate the tail by themselves, and predict better from the values.
+    """
+
+    normal_target: bool
+
+    def _fit(self, inputs: Inputs, y: Array) -> None:
+        self.target_ = NormalTarget.of(y) if self.normal_target else None
+        self._grow(inputs.matrix(), y if self.target_ is None else self.target_.forward(y))
+
+    def _predict(self, inputs: Inputs) -> Prediction:
+        z, std = self._ask(inputs.matrix())
+        if self.target_ is None:
+            return Prediction(z, std)
+        return Prediction(
+            self.target_.back(z), None if std is None else self.target_.spread(z, std)
+        )
+
+    def _contributions(self, inputs: Inputs) -> Array | None:
+        shares = self._shares(inputs.matrix())
+        if shares is None or self.target_ is None:
+            return shares
+        return _in_values(shares, self.target_)
+
+    @abstractmethod
+    def _grow(self, x: Array, z: Array) -> None:
+        """Learn values or quantiles, (n,), from columns, (n, d)."""
+
+    @abstractmethod
+    def _ask(self, x: Array) -> tuple[Array, Array | None]:
+        """Predicted values or quantiles, and their standard deviations, if there are any."""
+
+    def _shares(self, x: Array) -> Array | None:
+        """What each column adds to values or quantiles, the base last."""
+        return None
+
+
+def _in_values(shares: Array, target: NormalTarget) -> Array:
+    """What columns add to quantiles, as what they add to values.
+
+    Each row is stretched by the slope of the line from the base to the prediction, so that rows
+    sum to predicted values and what columns add keeps its proportions.
+    """
+    base = shares[:, -1]
+    z = shares.sum(axis=1)
+    apart = np.where(np.abs(z - base) > _NEAR, z - base, _NEAR)
+    slope = (target.back(base + apart) - target.back(base)) / apart
+    found = shares * slope[:, None]
+    found[:, -1] = target.back(base)
+    return np.asarray(found)
+
+
+class _Forest(_Trees):
     """Averages of trees that were grown apart; their disagreement is the uncertainty."""
 
     estimator: ClassVar[str]
     """Its class in ``sklearn.ensemble``."""
 
     def __init__(
-        self, trees: int, max_features: float, least_in_leaf: int, bootstrap: bool, seed: int
+        self,
+        trees: int,
+        max_features: float,
+        least_in_leaf: int,
+        bootstrap: bool,
+        normal_target: bool,
+        seed: int,
     ) -> None:
         """Store the options."""
         self.trees, self.max_features, self.seed = trees, max_features, seed
         self.least_in_leaf, self.bootstrap = least_in_leaf, bootstrap
+        self.normal_target = normal_target
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _grow(self, x: Array, z: Array) -> None:
         make = getattr(_sklearn_ensemble(type(self).__name__), self.estimator)
         forest = make(
             self.trees,
@@ -42,12 +111,12 @@ class _Forest(Predictor):
             bootstrap=self.bootstrap,
             random_state=self.seed,
         )
-        self.forest_ = forest.fit(inputs.matrix(), y)
+        self.forest_ = forest.fit(x, z)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        x = inputs.matrix().astype(np.float32)
-        each = np.stack([tree.predict(x) for tree in self.forest_.estimators_])
-        return Prediction(each.mean(axis=0), each.std(axis=0))
+    def _ask(self, x: Array) -> tuple[Array, Array | None]:
+        narrow = x.astype(np.float32)
+        each = np.stack([tree.predict(narrow) for tree in self.forest_.estimators_])
+        return each.mean(axis=0), each.std(axis=0)
 
 
 @predictors.add(
@@ -65,6 +134,7 @@ class RandomForest(_Forest):
         max_features: share of the columns that a split chooses from.
         least_in_leaf: labelled architectures in a leaf, at least.
         bootstrap: whether each tree learns from a resample.
+        normal_target: whether to turn values into normal quantiles.
         seed: of resamples and columns.
     """
 
@@ -76,10 +146,11 @@ class RandomForest(_Forest):
         max_features: float = 1 / 3,
         least_in_leaf: int = 2,
         bootstrap: bool = False,
+        normal_target: bool = False,
         seed: int = 42,
     ) -> None:
         """Store the options."""
-        super().__init__(trees, max_features, least_in_leaf, bootstrap, seed)
+        super().__init__(trees, max_features, least_in_leaf, bootstrap, normal_target, seed)
 
 
 @predictors.add(
@@ -94,20 +165,27 @@ class ExtraTrees(_Forest):
     Args:
         trees: how many.
         max_features: share of the columns that a split chooses from.
+        normal_target: whether to turn values into normal quantiles.
         seed: of columns and thresholds.
     """
 
     estimator = "ExtraTreesRegressor"
 
-    def __init__(self, trees: int = 100, max_features: float = 0.5, seed: int = 42) -> None:
+    def __init__(
+        self,
+        trees: int = 100,
+        max_features: float = 0.5,
+        normal_target: bool = False,
+        seed: int = 42,
+    ) -> None:
         """Store the options."""
-        super().__init__(trees, max_features, 1, False, seed)
+        super().__init__(trees, max_features, 1, False, normal_target, seed)
 
 
 @predictors.add(
     "lightgbm", family="trees", extra="trees", reference="Ke et al., LightGBM, NeurIPS 2017"
 )
-class LightGBM(Predictor):
+class LightGBM(_Trees):
     """Boosted trees, grown leaf by leaf.
 
     Args:
@@ -115,6 +193,7 @@ class LightGBM(Predictor):
         lr: what each adds.
         leaves: of each, at most.
         least_in_leaf: labelled architectures in a leaf, at least.
+        normal_target: whether to turn values into normal quantiles.
         seed: of rows and columns.
     """
 
@@ -124,13 +203,14 @@ class LightGBM(Predictor):
         lr: float = 0.05,
         leaves: int = 15,
         least_in_leaf: int = 3,
+        normal_target: bool = True,
         seed: int = 42,
     ) -> None:
         """Store the options."""
         self.trees, self.lr, self.leaves = trees, lr, leaves
-        self.least_in_leaf, self.seed = least_in_leaf, seed
+        self.least_in_leaf, self.normal_target, self.seed = least_in_leaf, normal_target, seed
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _grow(self, x: Array, z: Array) -> None:
         try:
             import lightgbm
         except ImportError as error:
@@ -148,50 +228,57 @@ class LightGBM(Predictor):
             "num_threads": 1,
             "verbosity": -1,
         }
-        data = lightgbm.Dataset(inputs.matrix(), y)
+        data = lightgbm.Dataset(x, z)
         self.booster_ = lightgbm.train(options, data, num_boost_round=self.trees)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        return Prediction(np.asarray(self.booster_.predict(inputs.matrix()), dtype=np.float64))
+    def _ask(self, x: Array) -> tuple[Array, None]:
+        return np.asarray(self.booster_.predict(x), dtype=np.float64), None
 
-    def _contributions(self, inputs: Inputs) -> Array:
-        found = self.booster_.predict(inputs.matrix(), pred_contrib=True)
-        return np.asarray(found, dtype=np.float64)
+    def _shares(self, x: Array) -> Array:
+        return np.asarray(self.booster_.predict(x, pred_contrib=True), dtype=np.float64)
 
 
 @predictors.add(
     "xgboost", family="trees", extra="trees", reference="Chen and Guestrin, XGBoost, KDD 2016"
 )
-class XGBoost(Predictor):
+class XGBoost(_Trees):
     """Boosted trees, grown level by level.
 
     Args:
         trees: how many.
         lr: what each adds.
         depth: of each.
+        normal_target: whether to turn values into normal quantiles.
         seed: of rows and columns.
     """
 
-    def __init__(self, trees: int = 100, lr: float = 0.3, depth: int = 6, seed: int = 42) -> None:
+    def __init__(
+        self,
+        trees: int = 100,
+        lr: float = 0.3,
+        depth: int = 6,
+        normal_target: bool = False,
+        seed: int = 42,
+    ) -> None:
         """Store the options; the defaults are the library's own."""
         self.trees, self.lr, self.depth, self.seed = trees, lr, depth, seed
+        self.normal_target = normal_target
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _grow(self, x: Array, z: Array) -> None:
         try:
             import xgboost
         except ImportError as error:
             raise MissingExtraError("xgboost-cpu", "trees", "The predictor xgboost") from error
         options = {"eta": self.lr, "max_depth": self.depth, "seed": self.seed, "nthread": 1}
-        self.booster_ = xgboost.train(options, xgboost.DMatrix(inputs.matrix(), y), self.trees)
+        self.booster_ = xgboost.train(options, xgboost.DMatrix(x, z), self.trees)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
+    def _ask(self, x: Array) -> tuple[Array, None]:
         import xgboost
 
-        found = self.booster_.predict(xgboost.DMatrix(inputs.matrix()))
-        return Prediction(np.asarray(found, dtype=np.float64))
+        return np.asarray(self.booster_.predict(xgboost.DMatrix(x)), dtype=np.float64), None
 
-    def _contributions(self, inputs: Inputs) -> Array:
+    def _shares(self, x: Array) -> Array:
         import xgboost
 
-        found = self.booster_.predict(xgboost.DMatrix(inputs.matrix()), pred_contribs=True)
+        found = self.booster_.predict(xgboost.DMatrix(x), pred_contribs=True)
         return np.asarray(found, dtype=np.float64)

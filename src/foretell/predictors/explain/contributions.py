@@ -125,7 +125,7 @@ def contributions(
     each = predictor.contributions(inputs)
     fidelity = None
     if each is None:
-        make = copy or (lambda: LightGBM(trees=300, seed=seed))
+        make = copy or (lambda: LightGBM(trees=300, normal_target=False, seed=seed))
         rng = np.random.default_rng(seed)
         out = held_out(make, inputs, predicted, _FOLDS, rng)
         fidelity = Fidelity(r2(out.mean, predicted), kendall(out.mean, predicted))
