@@ -59,6 +59,27 @@ def test_doctor_names_versions_and_devices(capsys):
     assert "numpy" in say(capsys, "doctor")
 
 
+@pytest.mark.parametrize(("given", "found"), [({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, 2)])
+def test_small_matrices_get_one_thread_unless_more_are_asked_for(given, found):
+    threads = pytest.importorskip("threadpoolctl")
+    if not any(p["internal_api"] == "openblas" for p in threads.threadpool_info()):
+        pytest.skip("numpy is not built with OpenBLAS")
+    if found > (os.cpu_count() or 1):
+        pytest.skip("one core")
+    code = (
+        "from foretell.cli import _app; _app.run = lambda argv: 0\n"
+        "try: _app.main([])\nexcept SystemExit: pass\n"
+        "import numpy, threadpoolctl\n"
+        "blas = [p for p in threadpoolctl.threadpool_info() if p['internal_api'] == 'openblas']\n"
+        "print(blas[0]['num_threads'])"
+    )
+    kept = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**kept, **given}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == str(found), done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(shell, capsys):
     assert "_FORETELL_COMPLETE" in say(capsys, "completion", shell)

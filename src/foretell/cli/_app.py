@@ -79,7 +79,12 @@ def app() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line; exit code 0, 2 for an error with its sentence, 130 for Ctrl-C."""
+    """Run the command line; exit code 0, 2 for an error with its sentence, 130 for Ctrl-C.
+
+    Matrices of predictors are small: on a busy machine, or one of many cores, threads that wait
+    for each other cost more than they do. PyTorch has threads of its own.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     argv = list(sys.argv[1:] if args is None else args)
     sys.exit(run(argv))
 
