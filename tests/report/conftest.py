@@ -359,3 +359,9 @@ def browser(tmp_path_factory):
     made = Browser(program, tmp_path_factory.mktemp("chromium"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def light(monkeypatch):
+    """Without the four megabytes of plotly.js, for tests that do not look at it."""
+    monkeypatch.setattr("foretell.report._html._plotly", lambda: "/* plotly */")

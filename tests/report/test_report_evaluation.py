@@ -5,10 +5,10 @@ import io
 import json
 import re
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_page import Page
 from rich.console import Console
 
 from foretell.benchmarks import Metric, TableData, from_data
@@ -59,38 +59,6 @@ def bare():
 @pytest.fixture(scope="module")
 def nasty():
     return evaluate_proxies(make(name="a-table", proxy=NASTY), samples=20)
-
-
-@pytest.fixture
-def light(monkeypatch):
-    """Without the four megabytes of plotly.js, for tests that do not look at it."""
-    monkeypatch.setattr("foretell.report._html._plotly", lambda: "/* plotly */")
-
-
-class Page(HTMLParser):
-    """Tags, words and the charts' data of a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.words, self.inside, self.data = [], [], [], ""
-        self.feed(html)
-        self.figures = json.loads(self.data)
-        self.text = " ".join(self.words)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag in ("script", "style"):
-            self.inside.append(dict(attrs).get("id", tag))
-
-    def handle_endtag(self, tag):
-        if tag in ("script", "style"):
-            self.inside.pop()
-
-    def handle_data(self, data):
-        if self.inside:
-            self.data += data if self.inside[-1] == "figures" else ""
-        elif data.strip():
-            self.words.append(" ".join(data.split()))
 
 
 @pytest.mark.usefixtures("light")

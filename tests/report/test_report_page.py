@@ -63,12 +63,6 @@ class Page(html.parser.HTMLParser):
         return json.loads(next(s for a, s in self.scripts if a.get("id") == "figures"))
 
 
-@pytest.fixture
-def light(monkeypatch):
-    """Without the four megabytes of plotly.js, for tests that do not look at it."""
-    monkeypatch.setattr("foretell.report._html._plotly", lambda: "/* plotly */")
-
-
 @pytest.fixture(scope="module")
 def page(run):
     return Page(render(run))

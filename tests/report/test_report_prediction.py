@@ -7,10 +7,10 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from html import unescape
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_page import Page
 from rich.console import Console
 
 from foretell.errors import RunFolderError
@@ -79,38 +79,6 @@ def bare():
 def nasty():
     config = PredictConfig("bayes_linear", inputs="onehot", target=NASTY)
     return make(config, n=30, pool=12, space=NastySpace())
-
-
-@pytest.fixture
-def light(monkeypatch):
-    """Without the four megabytes of plotly.js, for tests that do not look at it."""
-    monkeypatch.setattr("foretell.report._html._plotly", lambda: "/* plotly */")
-
-
-class Page(HTMLParser):
-    """Tags, words and the charts' data of a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.words, self.inside, self.data = [], [], [], ""
-        self.feed(html)
-        self.figures = json.loads(self.data)
-        self.text = " ".join(self.words)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag in ("script", "style"):
-            self.inside.append(dict(attrs).get("id", tag))
-
-    def handle_endtag(self, tag):
-        if tag in ("script", "style"):
-            self.inside.pop()
-
-    def handle_data(self, data):
-        if self.inside:
-            self.data += data if self.inside[-1] == "figures" else ""
-        elif data.strip():
-            self.words.append(" ".join(data.split()))
 
 
 @pytest.mark.usefixtures("light")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foretell.cli._given import given_command
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -100,7 +102,7 @@ def proxies_command(
             time=time,
             on_done=lambda done, total: tell("score", done, total),
         )
-    _write(found, out, _command("proxies", bench))
+    _write(found, out, given_command())
     if as_json:
         click.echo(_json(found))
         return
@@ -124,23 +126,6 @@ def _wrote(out: Path, files: tuple[Path, ...], left_out: tuple[str, ...]) -> Non
     click.echo(f"Wrote {', '.join(f.name for f in files)} to {out}.", err=True)
     for sentence in left_out:
         click.echo(f"Without report.html: {sentence}", err=True)
-
-
-def _command(name: str, bench: str) -> str:
-    """The command line as it was typed, with the options that were given."""
-    import shlex
-
-    context = click.get_current_context()
-    words = ["foretell", "evaluate", name, bench]
-    for option in context.command.params:
-        key = option.name or ""
-        given = context.get_parameter_source(key) == click.core.ParameterSource.COMMANDLINE
-        if not isinstance(option, click.Option) or not given:
-            continue
-        value = context.params[key]
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [option.opts[0]] if option.is_flag else [option.opts[0], str(one)]
-    return shlex.join(words)
 
 
 def _json(found: "ProxyEvaluation") -> str:
@@ -262,7 +247,7 @@ def predictors_command(
     if out is not None:
         from foretell.report.predictors import write_predictors
 
-        _wrote(out, *write_predictors(found, out, _command("predictors", bench)))
+        _wrote(out, *write_predictors(found, out, given_command()))
     if as_json:
         click.echo(_predictors_json(found))
         return

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foretell import __version__
-from foretell.errors import MissingExtraError, RunFolderError
-from foretell.report._html import document, save
+from foretell.report._folder import write_folder
+from foretell.report._html import document
 from foretell.report.evaluation_plots import heat_plot, order_plot
 from foretell.report.evaluation_words import KINDS, context, order_of, short_targets
 from foretell.report.plots import jsonable
 from foretell.studies.evaluate_proxies import ProxyEvaluation
-from foretell.tables import write_table
 from foretell.types import Json
 
 __all__ = ["evaluation_figures", "render_evaluation", "write_evaluation"]
@@ -65,25 +64,13 @@ def write_evaluation(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    folder = Path(folder).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [
-            write_table(folder / "correlations.csv", evaluation.correlations()),
-            write_table(folder / "choices.csv", evaluation.favourites()),
-            write_table(folder / "targets.csv", _targets(evaluation)),
-            write_table(folder / "proxies.csv", _proxies(evaluation)),
-        ]
-    except OSError as error:
-        raise RunFolderError(
-            f"{str(folder)!r} cannot be written ({error.strerror or error}): free some space or "
-            f"choose another folder with --out."
-        ) from error
-    try:
-        page = save(render_evaluation(evaluation, command), folder / "report.html")
-    except MissingExtraError as error:
-        return tuple(files), (str(error),)
-    return (page, *files), ()
+    tables = {
+        "correlations.csv": evaluation.correlations(),
+        "choices.csv": evaluation.favourites(),
+        "targets.csv": _targets(evaluation),
+        "proxies.csv": _proxies(evaluation),
+    }
+    return write_folder(folder, tables, lambda: render_evaluation(evaluation, command))
 
 
 def _targets(evaluation: ProxyEvaluation) -> dict[str, Sequence[object]]:

@@ -6,15 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from foretell import __version__
-from foretell.errors import MissingExtraError, RunFolderError
 from foretell.report import prediction_plots as draw
-from foretell.report._html import document, save
+from foretell.report._folder import write_folder
+from foretell.report._html import document
 from foretell.report.plots import jsonable
 from foretell.report.prediction_units import unit_of
 from foretell.report.prediction_words import context
 from foretell.studies.explain_study import Explanation
 from foretell.studies.predict_study import Ranking
-from foretell.tables import plain, write_table
+from foretell.tables import plain
 from foretell.types import Json
 
 __all__ = ["prediction_figures", "render_prediction", "write_prediction"]
@@ -75,27 +75,20 @@ def write_prediction(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    folder = Path(folder).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [
-            write_table(folder / "predictions.csv", _ranked(ranking)),
-            write_table(folder / "held_out.csv", _held_out(ranking)),
-            write_table(folder / "families.csv", explanation.by_family()),
-            write_table(folder / "reasons.csv", explanation.reasons()),
-            write_table(folder / "edits.csv", explanation.edits()),
-        ]
-    except OSError as error:
-        raise RunFolderError(
-            f"{str(folder)!r} cannot be written ({error.strerror or error}): free some space or "
-            f"choose another folder with --report."
-        ) from error
-    files.append(save(_config(ranking, command), folder / "config.json"))
-    try:
-        page = save(render_prediction(ranking, explanation, command), folder / "report.html")
-    except MissingExtraError as error:
-        return tuple(files), (str(error),)
-    return (page, *files), ()
+    tables = {
+        "predictions.csv": _ranked(ranking),
+        "held_out.csv": _held_out(ranking),
+        "families.csv": explanation.by_family(),
+        "reasons.csv": explanation.reasons(),
+        "edits.csv": explanation.edits(),
+    }
+    return write_folder(
+        folder,
+        tables,
+        lambda: render_prediction(ranking, explanation, command),
+        texts={"config.json": _config(ranking, command)},
+        option="--report",
+    )
 
 
 def _ranked(ranking: Ranking) -> dict[str, Sequence[object]]:

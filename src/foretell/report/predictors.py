@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foretell import __version__
-from foretell.errors import MissingExtraError, RunFolderError
-from foretell.report._html import document, save
+from foretell.report._folder import write_folder
+from foretell.report._html import document
 from foretell.report.plots import jsonable
 from foretell.report.predictors_page import context
 from foretell.report.predictors_plots import curve_plot, time_plot
 from foretell.studies.evaluate_predictors import PredictorEvaluation
-from foretell.tables import write_table
 from foretell.types import Json
 
 __all__ = ["predictors_figures", "render_predictors", "write_predictors"]
@@ -58,24 +57,12 @@ def write_predictors(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    folder = Path(folder).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [
-            write_table(folder / "results.csv", found.cells()),
-            write_table(folder / "fits.csv", found.each()),
-            write_table(folder / "failures.csv", _failures(found)),
-        ]
-    except OSError as error:
-        raise RunFolderError(
-            f"{str(folder)!r} cannot be written ({error.strerror or error}): free some space or "
-            f"choose another folder with --out."
-        ) from error
-    try:
-        page = save(render_predictors(found, command), folder / "report.html")
-    except MissingExtraError as error:
-        return tuple(files), (str(error),)
-    return (page, *files), ()
+    tables = {
+        "results.csv": found.cells(),
+        "fits.csv": found.each(),
+        "failures.csv": _failures(found),
+    }
+    return write_folder(folder, tables, lambda: render_predictors(found, command))
 
 
 def _failures(found: PredictorEvaluation) -> dict[str, Sequence[object]]:
