@@ -95,22 +95,22 @@ def test_which_graphs_say_enough():
 
 
 def test_prediction_learns_from_traced_graphs():
-    *archs, last = drawn(15)
+    *archs, last = drawn(25)
     skeleton = SPACE.skeleton((1, 8, 8), 10)
     y = np.log(costs(archs, skeleton).flops)
     told = []
     found = predict_values(
-        *(SPACE, archs[:11], y[:11], archs[11:]),
+        *(SPACE, archs[:20], y[:20], archs[20:]),
         PredictConfig("bayes_linear", inputs="graf"),
         skeleton=skeleton,
         on_progress=lambda *args: told.append(args),
     )
-    assert told[-1] == ("trace", 14, 14)
+    assert told[-1] == ("trace", 24, 24)
     table = found.fitted.inputs.tables["graf"]
     np.testing.assert_allclose(table.column("flops_total"), y, rtol=1e-3)
     assert float(found.held_out) > 0.6
     more = found.fitted.extended([last]).inputs.tables["graf"]
-    assert len(more) == 15
+    assert len(more) == 25
     assert more.column("flops_total")[-1] > 8
 
 

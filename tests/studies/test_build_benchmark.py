@@ -104,6 +104,9 @@ def test_a_run_is_what_the_public_functions_give():
     torch.set_num_threads(1)
     alone = train(module, task, recipe, seed=stream_seed(0, "order", CELL))
     robust = evaluate(module, task, eps=TINY.eps, images=40)
+    names = list(found["scores"])
+    batches = make_batches(task, batch_size=64, count=2, seed=0)
+    again = score([CELL], names, batches, skeleton=TINY.skeleton, seed=0)
     torch.set_num_threads(threads)
     assert found["failure"] == ""
     assert found["train_loss"] == list(alone.curves.train_loss)
@@ -114,9 +117,6 @@ def test_a_run_is_what_the_public_functions_give():
     for name in ("fgsm", "pgd"):
         assert [v / 40 for v in found[name]] == [robust.accuracy[name][e] for e in TINY.eps]
     assert 0 < found["seconds"][0] < found["seconds"][1] < 60
-    names = list(found["scores"])
-    batches = make_batches(task, batch_size=64, count=2, seed=0)
-    again = score([CELL], names, batches, skeleton=TINY.skeleton, seed=0)
     assert list(found["scores"].values()) == [
         float(v) if math.isfinite(v) else None for v in again.values[0]
     ]
