@@ -51,7 +51,7 @@ Make: TypeAlias = Callable[[], Predictor]
 MODELS: dict[str, tuple[str, Make]] = {
     "authors' random forest, graf_compat+scores": (
         "graf_compat+scores",
-        lambda: RandomForest(max_features=1.0, least_in_leaf=1, bootstrap=True),
+        lambda: RandomForest(trees=100, max_features=1.0),
     ),
     "random forest, graf+scores+onehot": ("graf+scores+onehot", RandomForest),
     "gp, graf+scores+onehot": ("graf+scores+onehot", GaussianProcess),

@@ -174,13 +174,15 @@ def test_random_forest_is_scikit_learns(cells):
     ensemble = pytest.importorskip("sklearn.ensemble")
     inputs, y = cells
     fit, ask = inputs.take(np.arange(60)), inputs.take(np.arange(60, 120))
-    published = RandomForest(max_features=1.0, least_in_leaf=1, bootstrap=True)
+    published = RandomForest(trees=100, max_features=1.0)
     reference = ensemble.RandomForestRegressor(random_state=42).fit(fit.matrix(), y[:60])
     found = published.fit(fit, y[:60]).predict(ask)
     np.testing.assert_allclose(found.mean, reference.predict(ask.matrix()), rtol=1e-6)
-    reference.set_params(max_features=1 / 3, min_samples_leaf=2, bootstrap=False)
-    reference.fit(fit.matrix(), y[:60])
+    reference.set_params(n_estimators=80, max_features=1 / 3).fit(fit.matrix(), y[:60])
     found = RandomForest().fit(fit, y[:60]).predict(ask)
+    np.testing.assert_allclose(found.mean, reference.predict(ask.matrix()), rtol=1e-6)
+    reference.set_params(min_samples_leaf=3, bootstrap=False).fit(fit.matrix(), y[:60])
+    found = RandomForest(least_in_leaf=3, bootstrap=False).fit(fit, y[:60]).predict(ask)
     np.testing.assert_allclose(found.mean, reference.predict(ask.matrix()), rtol=1e-6)
 
 
