@@ -3,13 +3,12 @@
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 from foretell.errors import MissingExtraError, RunFolderError
+from foretell.files import whole
 from foretell.report.texts import size
 from foretell.report.words import joints
 from foretell.types import Json
@@ -71,16 +70,8 @@ def save(text: str, path: Path | str) -> Path:
     """
     path = Path(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with whole(path) as draft:
+            draft.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise RunFolderError(
             f"The report cannot be written to {str(path)!r} ({error.strerror or error}): free some "
