@@ -35,7 +35,7 @@ found = predict_values(
     measured,
     [accuracy[a] for a in measured],
     checked,
-    PredictConfig(proxies=("nwot", "synflow", "jacov")),
+    PredictConfig(proxies=("nwot", "synflow", "jacov"), bounds=(0, 1)),
     task=task,
 )
 truth = np.array([accuracy[a] for a in found.archs])
