@@ -1,6 +1,6 @@
 """Predictors: from what is known of an architecture to what training it would give."""
 
-from foretell.predictors._base import Prediction, Predictor, predictors
+from foretell.predictors._base import Prediction, Predictor, predictors, seeded
 from foretell.predictors._folds import folds, held_out
 from foretell.predictors.auto import Auto, Candidate
 from foretell.predictors.bananas import BANANAS
@@ -42,4 +42,5 @@ __all__ = [
     "folds",
     "held_out",
     "predictors",
+    "seeded",
 ]

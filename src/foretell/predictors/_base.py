@@ -1,8 +1,10 @@
 """The contract of a predictor: fit on what was measured, predict what was not."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from inspect import signature
 from typing import Self
 
 import numpy as np
@@ -12,7 +14,7 @@ from foretell.features import Inputs
 from foretell.registry import Registry
 from foretell.types import Array
 
-__all__ = ["Prediction", "Predictor", "predictors"]
+__all__ = ["Prediction", "Predictor", "predictors", "seeded"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,15 @@ class Predictor(ABC):
 
 predictors: Registry[type[Predictor]] = Registry("predictor")
 """Classes of predictors; facts: ``family``, and ``extra`` where one is needed."""
+
+
+def seeded(name: str, seed: int) -> Callable[[], Predictor]:
+    """What makes new predictors of a registered name, with the seed, if they take one.
+
+    Raises:
+        UnknownNameError: no such predictor.
+    """
+    kind = predictors[name]
+    if "seed" in signature(kind).parameters:
+        return lambda: kind(seed=seed)  # type: ignore[call-arg]
+    return kind

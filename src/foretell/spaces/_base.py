@@ -111,6 +111,13 @@ class Space(ABC):
             len(archs), len(self.cardinalities)
         )
 
+    def genes_fit(self, arch: Arch) -> bool:
+        """Whether there are as many genes as ``cardinalities``, each of them one of its choices."""
+        counts = self.cardinalities
+        return len(arch.genes) == len(counts) and all(
+            0 <= g < c for g, c in zip(arch.genes, counts, strict=True)
+        )
+
     def enumerate(self) -> Iterator[Arch]:
         """Every architecture, once.
 
@@ -279,10 +286,8 @@ class ProductSpace(Space):
             ArchError: they do not.
         """
         super().check(arch)
-        counts = self.cardinalities
-        if len(arch.genes) != len(counts) or any(
-            not 0 <= g < c for g, c in zip(arch.genes, counts, strict=True)
-        ):
+        if not self.genes_fit(arch):
+            counts = self.cardinalities
             raise ArchError(
                 f"Expected {len(counts)} genes below {list(counts)}, but got {list(arch.genes)} "
                 f"for the space {self.name!r}."

@@ -177,14 +177,12 @@ class Darts(Space):
             ArchError: the genes do not fit.
         """
         super().check(arch)
-        genes, counts = arch.genes, self.cardinalities
-        if len(genes) != len(counts) or any(
-            not 0 <= g < c for g, c in zip(genes, counts, strict=True)
-        ):
+        genes = arch.genes
+        if not self.genes_fit(arch):
             raise ArchError(
-                f"Expected {len(counts)} genes for the space {self.name!r}, of each node source, "
-                f"operation, source, operation, with sources before the node and operations below "
-                f"{len(OPS)}, but got {list(genes)}."
+                f"Expected {len(self.cardinalities)} genes for the space {self.name!r}, of each "
+                f"node source, operation, source, operation, with sources before the node and "
+                f"operations below {len(OPS)}, but got {list(genes)}."
             )
         for place in range(0, len(genes), _GENES):
             node = genes[place : place + _GENES]

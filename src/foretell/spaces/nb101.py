@@ -218,10 +218,7 @@ class NB101(Space):
             ArchError: they are not.
         """
         super().check(arch)
-        counts = self.cardinalities
-        if len(arch.genes) != len(counts) or any(
-            not 0 <= g < c for g, c in zip(arch.genes, counts, strict=True)
-        ):
+        if not self.genes_fit(arch):
             raise ArchError(
                 f"Expected {len(EDGES)} genes of 0 and 1 and {MIDDLE} of 0 to {len(OPS)} for the "
                 f"space {self.name!r}, but got {list(arch.genes)}."

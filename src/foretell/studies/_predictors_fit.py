@@ -1,10 +1,9 @@
 """One fit of an evaluation of predictors: split, learn, predict, compare with the truth."""
 
 import contextlib
-import inspect
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -26,7 +25,7 @@ from foretell.metrics import (
     spearman,
     top_k_regret,
 )
-from foretell.predictors import Conformal, Predictor, predictors
+from foretell.predictors import Conformal, seeded
 from foretell.rng import stream
 from foretell.types import Array, IntArray, Json
 
@@ -173,7 +172,7 @@ class Material:
         found: dict[str, float],
     ) -> Array:
         """Predictions of a fitted model; its times and intervals go into ``found``."""
-        make = _maker(fit.predictor, fit.seed)
+        make = seeded(fit.predictor, fit.seed)
         seen, unseen = inputs.take(learn), inputs.take(ask)
         _warm_up(fit.predictor)
         start = time.process_time()
@@ -210,20 +209,12 @@ def _of(values: Mapping[tuple[str, str], T], name: str, dataset: str) -> T:
     return values[name, dataset] if (name, dataset) in values else values[name, ""]
 
 
-def _maker(name: str, seed: int) -> Callable[[], Predictor]:
-    """A new predictor with the seed, if it takes one."""
-    kind = predictors[name]
-    if "seed" in inspect.signature(kind).parameters:
-        return lambda: kind(seed=seed)  # type: ignore[call-arg]
-    return kind
-
-
 @lru_cache
 def _warm_up(name: str) -> None:
     """Load what a predictor loads late, so that the first fit pays for no imports."""
     few = Inputs({"few": FeatureTable(("a", "b"), np.random.default_rng(0).normal(size=(8, 2)))})
     with contextlib.suppress(Exception):  # one that needs other inputs will tell when they come
-        _maker(name, 0)().fit(few, np.arange(8.0)).predict(few)
+        seeded(name, 0)().fit(few, np.arange(8.0)).predict(few)
 
 
 def _errors(p: Array, t: Array, read: float) -> dict[str, float]:

@@ -12,7 +12,7 @@ from foretell.errors import NetworkError, PredictorError, UsageError
 from foretell.features import Known, represent
 from foretell.graph import Graph
 from foretell.metrics import Correlation, kendall
-from foretell.predictors import Auto, Candidate, Predictor, predictors
+from foretell.predictors import Auto, Candidate, seeded
 from foretell.rng import stream
 from foretell.search import draw_pool
 from foretell.spaces import CostTable, Skeleton, Space
@@ -156,7 +156,7 @@ def predict_values(
     bounds = _bounds(config, y)
     if config.proxies and task is None:
         raise UsageError("Proxies need images: give data as well.")
-    maker = predictors[config.predictor]
+    make = seeded(config.predictor, config.seed)
     if isinstance(pool, int):
         drawn = draw_pool(space, pool, stream(config.seed, "pool"), seen=archs)
     else:
@@ -175,9 +175,7 @@ def predict_values(
     text = config.inputs or _default_inputs(known)
     inputs = represent(text, known)
     learn = np.arange(len(archs))
-    model, conformal, out = fit(
-        _seeded(maker, config.seed), inputs.take(learn), y, config.level, config.seed
-    )
+    model, conformal, out = fit(make, inputs.take(learn), y, config.level, config.seed)
     fitted = Fitted(
         known=known,
         text=text,
@@ -309,12 +307,3 @@ def _graphs(
         raise NetworkError(
             f"{error} Or leave graf out of the inputs (--inputs costs+onehot)."
         ) from error
-
-
-def _seeded(maker: type[Predictor], seed: int) -> Callable[[], Predictor]:
-    """A new predictor with the study's seed, if it takes one."""
-    import inspect
-
-    if "seed" in inspect.signature(maker).parameters:
-        return lambda: maker(seed=seed)  # type: ignore[call-arg]
-    return maker
