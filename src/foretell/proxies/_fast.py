@@ -1,4 +1,4 @@
-"""The shared pass over a lowered network: channels last, siblings fused, no autograd."""
+"""The shared pass over a lowered network: channels last, no autograd."""
 
 from collections.abc import Mapping
 
@@ -167,9 +167,8 @@ def _zen(program: Program, module: nn.Module, batches: Batches, seed: int) -> Ze
     seed = stream_seed(seed, "zen")
     weights = _weights(program, gaussian_weights(module, seed), torch.channels_last)
     features, variances = [], []
-    stacked: dict[int, Tensor] = {}
     for x in zen_inputs(tuple(batches.images[0].shape), seed):
-        run = Run(weights, keep=False, stacked=stacked)
+        run = Run(weights, keep=False)
         _forward(program, run, x.contiguous(memory_format=torch.channels_last))
         features.append(run.values[program.features])
         variances.append(_variances(program, run))
@@ -186,8 +185,7 @@ def _variances(program: Program, run: Run) -> list[tuple[float, float]]:
             _, inv = run.stats[op.out]
             m = run.sizes[op.out]
             variance = (inv.double().pow(-2) - op.eps) * (m / (m - 1))
-            means = variance.reshape(len(op.norms), -1).mean(1).tolist()
-            found |= dict(zip(op.norms, means, strict=True))
+            found[op.norm] = float(variance.mean())
     return [
         (found[i], 0.1 if norm.momentum is None else norm.momentum)
         for i, norm in enumerate(program.norms)

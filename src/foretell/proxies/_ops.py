@@ -15,7 +15,7 @@ from torch import Tensor
 
 from foretell.proxies._codes import agreement
 
-__all__ = ["Conv", "Gap", "Linear", "Norm", "Op", "Pool", "Relu", "Run", "Split", "Sum", "Weights"]
+__all__ = ["Conv", "Gap", "Linear", "Norm", "Op", "Pool", "Relu", "Run", "Sum", "Weights"]
 
 aten = torch.ops.aten
 
@@ -56,7 +56,6 @@ class Run:
     values: dict[int, Tensor] = field(default_factory=dict)
     stats: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
-    stacked: dict[int, Tensor] = field(default_factory=dict)
     # one backward
     adjoints: dict[int, list[tuple[float, Tensor]]] = field(default_factory=dict)
     owned: set[int] = field(default_factory=set)
@@ -231,29 +230,6 @@ class Sum(Op):
 
 
 @dataclass
-class Split(Op):
-    """The results of fused siblings, channel by channel."""
-
-    outs: tuple[int, ...]
-
-    def forward(self, run: Run) -> None:
-        self._spread(run.values)
-
-    def _spread(self, values: dict[int, Tensor]) -> None:
-        if self.src in values:
-            chunks = values[self.src].chunk(len(self.outs), 1)
-            values.update(zip(self.outs, chunks, strict=True))
-
-    def backward(self, run: Run) -> None:
-        parts = [run.adjoint(v) for v in self.outs]
-        run.send(self.src, torch.cat([p for p in parts if p is not None], 1))
-
-    def tangent(self, run: Run) -> None:
-        self._spread(run.r)
-        self._spread(run.u)
-
-
-@dataclass
 class Relu(Op):
     """ReLU, shared by all that read it.
 
@@ -322,31 +298,19 @@ class Pool(LinearOp):
 
 @dataclass
 class Conv(Op):
-    """A convolution without bias, or siblings on the same source fused into one.
+    """A convolution without bias.
 
     ``normed`` says that nothing but a batch normalisation reads the result: the loss then does not
     depend on the scale of the weights, but for the normalisation's epsilon.
     """
 
-    layers: tuple[int, ...]
+    layer: int
     stride: int
     padding: int
     normed: bool = True
 
-    def weight(self, run: Run) -> Tensor:
-        """The weights, siblings one after the other."""
-        if self.out not in run.stacked:
-            run.stacked[self.out] = self._stack(run.weights.layers)
-        return run.stacked[self.out]
-
-    def _stack(self, weights: list[Tensor] | dict[int, Tensor]) -> Tensor:
-        if len(self.layers) == 1:
-            return weights[self.layers[0]]
-        joint = torch.cat([weights[i] for i in self.layers])
-        return joint.contiguous(memory_format=_format(weights[self.layers[0]]))
-
     def forward(self, run: Run) -> None:
-        run.values[self.out] = self._conv(run.values[self.src], self.weight(run))
+        run.values[self.out] = self._conv(run.values[self.src], run.weights.layers[self.layer])
 
     def _conv(self, x: Tensor, weight: Tensor) -> Tensor:
         return torch.conv2d(x, weight, None, self.stride, self.padding)
@@ -356,25 +320,22 @@ class Conv(Op):
         if adjoint is None:
             return
         image = self.src != 0 or run.want_image
-        z = run.values[self.out]
         if run.fisher is not None:
-            products = spatial_dots(z, adjoint).chunk(len(self.layers), 1)
-            run.fisher.update(zip(self.layers, products, strict=True))
+            run.fisher[self.layer] = spatial_dots(run.values[self.out], adjoint)
         if run.store:
             run.kept[self.out] = adjoint
-        x, w = run.values[self.src], self.weight(run)
+        x, w = run.values[self.src], run.weights.layers[self.layer]
         s, p = (self.stride,) * 2, (self.padding,) * 2
         gx, gw, _ = aten.convolution_backward(
             adjoint, x, w, None, s, p, (1, 1), False, (0, 0), 1, (image, run.want_weights, False)
         )
         if run.want_weights:
-            run.grads.update(zip(self.layers, gw.chunk(len(self.layers)), strict=True))
+            run.grads[self.layer] = gw
         if image:
             run.send(self.src, run.own(gx))
 
     def tangent(self, run: Run) -> None:
-        x, w = run.values[self.src], self.weight(run)
-        g = self._stack(run.grads)
+        x, w, g = run.values[self.src], run.weights.layers[self.layer], run.grads[self.layer]
         adjoint = run.kept.pop(self.out)
         if self.src in run.r:
             r = self._conv(torch.cat([run.r[self.src], x], 1), torch.cat([w, g], 1))
@@ -397,31 +358,23 @@ class Conv(Op):
 
 @dataclass
 class Norm(Op):
-    """Batch normalisation in train mode; ``norms`` are those of fused siblings.
+    """Batch normalisation in train mode.
 
     ``owned`` says that it alone reads a convolution: the scale of those weights is undone here, but
     for epsilon e. Growing them by a factor is shrinking e by its square, so the
     direction along the weights is taken along e instead, where nothing cancels.
     """
 
-    norms: tuple[int, ...]
+    norm: int
     eps: float
     owned: bool = False
-
-    def _affine(self, run: Run) -> tuple[Tensor | None, Tensor | None]:
-        pairs = [run.weights.norms[i] for i in self.norms]
-        if len(pairs) == 1:
-            return pairs[0]
-        weights = [w for w, _ in pairs if w is not None]
-        biases = [b for _, b in pairs if b is not None]
-        return (torch.cat(weights) if weights else None, torch.cat(biases) if biases else None)
 
     def forward(self, run: Run) -> None:
         x = run.values[self.src]
         if run.linear:
             run.values[self.out] = x
             return
-        w, b = self._affine(run)
+        w, b = run.weights.norms[self.norm]
         y, mean, inv = aten.native_batch_norm(x, w, b, None, None, True, 0.0, self.eps)
         run.values[self.out] = y
         run.stats[self.out] = mean, inv
@@ -432,7 +385,7 @@ class Norm(Op):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The (symmetric) derivative times x; sum x xhat; sum x, each of the last two (c,)."""
         z, (mean, inv) = run.values[self.src], run.stats[self.out]
-        w, _ = self._affine(run)
+        w, _ = run.weights.norms[self.norm]
         found: tuple[Tensor, Tensor, Tensor] = aten.native_batch_norm_backward(
             x, z, w, None, None, mean, inv, True, self.eps, mask
         )
@@ -455,7 +408,7 @@ class Norm(Op):
         z, (mean, inv) = run.values[self.src], run.stats[self.out]
         a = run.kept.pop(self.out)
         m = z.numel() // z.shape[1]
-        w, _ = self._affine(run)
+        w, _ = run.weights.norms[self.norm]
         gamma = torch.ones_like(inv) if w is None else w
         a_x, a_1 = (s.double() for s in run.sums[self.out])
         inv64 = inv.double()

@@ -1,8 +1,7 @@
 """Lowering a network of cells to operations that the fast pass runs by hand.
 
-Three things are found here that the module does not say: nodes that are only multiples of others
-(chains of skip connections), ReLUs that read the same value, and sibling convolutions on the same
-source, which one wider convolution computes exactly.
+Two things are found here that the module does not say: nodes that are only multiples of others
+(chains of skip connections) and ReLUs that read the same value.
 """
 
 from collections.abc import Mapping
@@ -12,19 +11,15 @@ from typing import cast
 from torch import Tensor, nn
 
 from foretell.networks.cells import (
-    EDGES,
     Cell,
     CellNetwork,
     Projection,
     ReLUConvBN,
     ResidualReduction,
 )
-from foretell.proxies._ops import Conv, Gap, Linear, Norm, Op, Pool, Relu, Split, Sum
+from foretell.proxies._ops import Conv, Gap, Linear, Norm, Op, Pool, Relu, Sum
 
-__all__ = ["FUSED_CHANNELS", "Program", "lower"]
-
-FUSED_CHANNELS = 16
-"""Siblings of at most so many channels each are fused; wider ones gain nothing on CPUs."""
+__all__ = ["Program", "lower"]
 
 Term = tuple[float, int]
 """A multiple of a value."""
@@ -127,7 +122,7 @@ class _Lowering:
         ops, last_use = self.program.ops, self.program.last_use
         fresh = {op.out for op in ops if isinstance(op, Norm | Sum | Pool)}
         for op in ops:
-            if isinstance(op, Norm | Conv | Split | Gap):  # these need, or are, what they read
+            if isinstance(op, Norm | Conv | Gap):  # these need, or are, what they read
                 fresh.difference_update(op.reads)
         for i, op in enumerate(ops):
             if isinstance(op, Relu):
@@ -170,19 +165,19 @@ class _Lowering:
         self.program.norm_names.append(self.modules[id(norm)])
         return len(self.program.norms) - 1
 
-    def conv(self, src: int, conv: nn.Conv2d, *, normed: bool, layer: int | None = None) -> int:
-        index = self.layer(conv.weight) if layer is None else layer
+    def conv(self, src: int, conv: nn.Conv2d, *, normed: bool) -> int:
         stride, padding = int(conv.stride[0]), conv.padding[0]
         assert isinstance(padding, int)
         out = self.new()
-        self.program.ops.append(Conv(src, out, (index,), stride, padding, normed))
+        layer = self.layer(conv.weight)
+        self.program.ops.append(Conv(src, out, layer, stride, padding, normed))
         return out
 
     def conv_norm(self, term: Term, conv: nn.Conv2d, norm: nn.BatchNorm2d, *, relu: bool) -> Term:
         src = self.relu(term) if relu else self.value(term)
         z = self.conv(src, conv, normed=True)
         out = self.new()
-        self.program.ops.append(Norm(z, out, (self.norm(norm),), norm.eps, True))
+        self.program.ops.append(Norm(z, out, self.norm(norm), norm.eps, True))
         return 1.0, out
 
     def pool(self, term: Term, pool: nn.AvgPool2d) -> Term:
@@ -209,27 +204,16 @@ class _Lowering:
         return 1.0, out
 
     def cell(self, cell: Cell, term: Term) -> Term:
-        # layers and normalisations are numbered as the module runs them, whatever is fused
-        blocks: dict[int, tuple[ReLUConvBN, int, int]] = {}
-        for inputs in cell.plan:
-            for edge, _ in inputs:
-                op = cell.edges[edge]
-                if isinstance(op, ReLUConvBN):
-                    blocks[edge] = op, self.layer(op.conv.weight), self.norm(op.norm)
-        self.ready: dict[int, Term] = {}
         nodes = [term]
         for inputs in cell.plan:
-            terms = []
-            for edge, source in inputs:
-                if edge in blocks and edge not in self.ready:
-                    self.siblings(blocks, edge, nodes[source])
-                op = cell.edges[edge]
-                terms.append(self.ready[edge] if edge in blocks else self.op(op, nodes[source]))
+            terms = [self.op(cell.edges[edge], nodes[source]) for edge, source in inputs]
             nodes.append(self.sum(terms) if terms else term)
         return nodes[3]
 
     def op(self, op: nn.Module, term: Term) -> Term:
-        """An operation other than a plain ReLU-conv-norm."""
+        """The operation of an edge."""
+        if isinstance(op, ReLUConvBN):
+            return self.conv_norm(term, op.conv, op.norm, relu=True)
         if isinstance(op, nn.AvgPool2d):
             return self.pool(term, op)
         if isinstance(op, Projection):
@@ -238,44 +222,6 @@ class _Lowering:
             block, pool = cast(tuple[ReLUConvBN, nn.AvgPool2d], tuple(op))
             return self.pool(self.conv_norm(term, block.conv, block.norm, relu=True), pool)
         return term
-
-    def siblings(
-        self, blocks: Mapping[int, tuple[ReLUConvBN, int, int]], edge: int, term: Term
-    ) -> None:
-        """Run a block, together with those like it on the same source."""
-        first = blocks[edge][0]
-        source = EDGES[edge][0]
-        same = [
-            e
-            for e, (block, _, _) in blocks.items()
-            if EDGES[e][0] == source
-            and e not in self.ready
-            and block.conv.weight.shape == first.conv.weight.shape
-            and block.norm.eps == first.norm.eps
-        ]
-        if first.conv.out_channels > FUSED_CHANNELS:
-            same = [edge]
-        for _ in same:
-            src = self.relu(term)
-        if len(same) == 1:
-            block, layer, norm = blocks[edge]
-            z = self.conv(src, block.conv, normed=True, layer=layer)
-            out = self.new()
-            self.program.ops.append(Norm(z, out, (norm,), block.norm.eps, True))
-            self.ready[edge] = 1.0, out
-            return
-        layers = tuple(blocks[e][1] for e in same)
-        norms = tuple(blocks[e][2] for e in same)
-        padding = first.conv.padding[0]
-        assert isinstance(padding, int)
-        z, y = self.new(), self.new()
-        outs = tuple(self.new() for _ in same)
-        self.program.ops += [
-            Conv(src, z, layers, int(first.conv.stride[0]), padding, True),
-            Norm(z, y, norms, first.norm.eps, True),
-            Split(y, outs[0], outs),
-        ]
-        self.ready |= {e: (1.0, out) for e, out in zip(same, outs, strict=True)}
 
     def reduction(self, block: ResidualReduction, term: Term) -> Term:
         first = self.conv_norm(term, block.first.conv, block.first.norm, relu=True)
@@ -289,7 +235,7 @@ class _Lowering:
         norm = module.last[0]
         assert isinstance(norm, nn.BatchNorm2d)
         normed = self.new()
-        program.ops.append(Norm(self.value(term), normed, (self.norm(norm),), norm.eps, False))
+        program.ops.append(Norm(self.value(term), normed, self.norm(norm), norm.eps, False))
         program.features = self.relu((1.0, normed))
         pooled, program.logits = self.new(), self.new()
         layer = self.layer(module.head.weight)
