@@ -6,7 +6,7 @@ from proxy_references import REFERENCES
 
 from foretell.arch import Arch
 from foretell.networks import build
-from foretell.proxies import Batches, Needs, collect, make_plan, needs_of, proxies
+from foretell.proxies import Batches, Needs, _merge, collect, make_plan, needs_of, proxies
 from foretell.spaces import Skeleton
 
 CELLS = [
@@ -45,7 +45,16 @@ def everything(net, data, *, fast, without=Needs.NONE):
     return collect(net, data, make_plan(needs & ~without, 2), seed=7, fast=fast)
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["by hand", "any module"])
+@pytest.fixture(params=["by hand", "compiled", "any module"])
+def fast(request, monkeypatch):
+    """Which way: by PyTorch's operations, by compiled kernels, or over any module."""
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+        monkeypatch.setattr(_merge, "PIXELS", 0)
+        monkeypatch.setattr(_merge, "THREADS", 1000)
+    return request.param != "any module"
+
+
 @pytest.mark.parametrize("genes", CELLS, ids=str)
 def test_equal_in_float64(genes, fast):
     net, data = network(genes).double(), batches(torch.float64)
@@ -57,7 +66,6 @@ def test_equal_in_float64(genes, fast):
             assert float(proxies[name](found)) == pytest.approx(expected, rel=tight), name
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["by hand", "any module"])
 @pytest.mark.parametrize("genes", CELLS[:4], ids=str)
 def test_equal_in_float32(genes, fast):
     net, data = network(genes, channels=16), batches(n=16)
@@ -74,10 +82,11 @@ def test_equal_in_float32(genes, fast):
             assert error <= 1e-5 * max(abs(expected), scale.get(name, 0.0)), name
 
 
-def test_size_space_is_run_by_hand_too():
+@pytest.mark.parametrize("fast", ["by hand", "compiled"], indirect=True)
+def test_size_space_is_run_by_hand_too(fast):
     net = build(Arch("size", (0, 2, 1, 1, 3)), Skeleton((3, 8, 8), 5), seed=1).double()
     data = batches(torch.float64)
-    found = everything(net, data, fast=True, without=Needs.ZEN)
+    found = everything(net, data, fast=fast, without=Needs.ZEN)
     for name in ("grad_norm", "fisher", "grasp", "nwot", "synflow", "epe_nas"):
         expected = float(REFERENCES[name](net, data, 7))
         assert float(proxies[name](found)) == pytest.approx(expected, rel=1e-9), name

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from foretell.errors import NetworkError
 from foretell.proxies._base import Collected, Costs, Needs, SynflowLayer, ZenStats
+from foretell.proxies._merge import can_merge, flat
 from foretell.proxies._ops import Norm, Run, Weights
 from foretell.proxies._plan import Plan
 from foretell.proxies._program import Program
@@ -96,20 +97,20 @@ def _main(
     needs = plan.needs
     images = batches.images[0]
     x = images.contiguous(memory_format=torch.channels_last)
-    run = Run(weights, keep=plan.weights or plan.images)
+    run = Run(weights, keep=plan.weights or plan.images, merge=can_merge(x))
     if Needs.CODES in needs:
         run.codes = torch.zeros(len(x), len(x))
     logits = _forward(program, run, x)
     if run.codes is not None:
         parts["codes"] = run.codes.double()
     if plan.images:
-        run.want_weights, run.want_image = False, True
+        run.want_weights, run.want_image, run.last = False, True, not plan.weights
         _backward(program, run, torch.ones_like(logits))
         jacobian = run.adjoint(0)
         assert jacobian is not None
         parts["jacobian"] = jacobian.contiguous().flatten(1)
     if plan.weights:
-        run.want_weights, run.want_image = True, False
+        run.want_weights, run.want_image, run.last = True, False, not plan.second
         run.store = plan.second
         run.fisher = {} if Needs.FISHER in needs else None
         _backward(program, run, _loss_adjoint(logits, batches.labels[0]))
@@ -132,8 +133,9 @@ def _main(
 def _gradients(
     program: Program, weights: Weights, images: Tensor, labels: Tensor
 ) -> tuple[Tensor, ...]:
-    run = Run(weights)
+    run = Run(weights, merge=can_merge(images))
     logits = _forward(program, run, images.contiguous(memory_format=torch.channels_last))
+    run.last = True
     _backward(program, run, _loss_adjoint(logits, labels))
     return tuple(run.grads[i] for i in range(len(program.layers)))
 
@@ -168,7 +170,7 @@ def _zen(program: Program, module: nn.Module, batches: Batches, seed: int) -> Ze
     weights = _weights(program, gaussian_weights(module, seed), torch.channels_last)
     features, variances = [], []
     for x in zen_inputs(tuple(batches.images[0].shape), seed):
-        run = Run(weights, keep=False)
+        run = Run(weights, keep=False, merge=can_merge(x))
         _forward(program, run, x.contiguous(memory_format=torch.channels_last))
         features.append(run.values[program.features])
         variances.append(_variances(program, run))
@@ -180,7 +182,7 @@ def _zen(program: Program, module: nn.Module, batches: Batches, seed: int) -> Ze
 def _variances(program: Program, run: Run) -> list[tuple[float, float]]:
     """Mean unbiased variance over channels and momentum of each batch normalisation."""
     found: dict[int, float] = {}
-    for op in program.ops:
+    for op in flat(program.ops):
         if isinstance(op, Norm):
             _, inv = run.stats[op.out]
             m = run.sizes[op.out]

@@ -9,6 +9,7 @@ second-order backward is needed for it.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,25 +47,33 @@ class Run:
         weights: the parameters.
         keep: keep every value for a backward.
         linear: ReLU and batch normalisation do nothing (SynFlow).
+        merge: use the kernels of ``Merge``.
         codes: sum of the agreement of ReLU codes, if they are counted.
+        moments: what each ``Merge`` normalised with.
+        last: nothing but this backward reads what a ``Merge`` normalised.
+        products: sums over pixels of a value times its adjoint, where a ``Merge`` knew them.
     """
 
     weights: Weights
     keep: bool = True
     linear: bool = False
+    merge: bool = False
     codes: Tensor | None = None
     values: dict[int, Tensor] = field(default_factory=dict)
     stats: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
+    moments: dict[int, Any] = field(default_factory=dict)
     # one backward
     adjoints: dict[int, list[tuple[float, Tensor]]] = field(default_factory=dict)
     owned: set[int] = field(default_factory=set)
     mine: bool = False
     want_weights: bool = True
     want_image: bool = False
+    last: bool = False
     store: bool = False
     grads: dict[int, Tensor] = field(default_factory=dict)
     fisher: dict[int, Tensor] | None = None
+    products: dict[int, Tensor] = field(default_factory=dict)
     kept: dict[int, Tensor] = field(default_factory=dict)
     sums: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     # one tangent sweep: direction R, direction U, and w'Hg so far
@@ -321,7 +330,9 @@ class Conv(Op):
             return
         image = self.src != 0 or run.want_image
         if run.fisher is not None:
-            run.fisher[self.layer] = spatial_dots(run.values[self.out], adjoint)
+            known = run.products.pop(self.out, None)
+            dots = spatial_dots(run.values[self.out], adjoint) if known is None else known
+            run.fisher[self.layer] = dots
         if run.store:
             run.kept[self.out] = adjoint
         x, w = run.values[self.src], run.weights.layers[self.layer]

@@ -17,6 +17,7 @@ from foretell.networks.cells import (
     ReLUConvBN,
     ResidualReduction,
 )
+from foretell.proxies._merge import flat, merged
 from foretell.proxies._ops import Conv, Gap, Linear, Norm, Op, Pool, Relu, Sum
 
 __all__ = ["Program", "lower"]
@@ -95,6 +96,13 @@ def _touched(module: nn.Module) -> bool:
     return False
 
 
+def _last_use(ops: list[Op]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for i, op in enumerate(ops):
+        found |= dict.fromkeys(op.reads, i)
+    return found
+
+
 class _Lowering:
     def __init__(self, module: CellNetwork) -> None:
         self.program = Program()
@@ -111,15 +119,13 @@ class _Lowering:
             elif isinstance(layer, ResidualReduction):
                 term = self.reduction(layer, term)
         self.head(module, term)
-        last_use: dict[int, int] = {}
-        for i, op in enumerate(self.program.ops):
-            last_use |= dict.fromkeys(op.reads, i)
-        self.program.last_use = last_use
-        self.overwrite()
+        self.program.ops = merged(self.program.ops)
+        self.program.last_use = _last_use(self.program.ops)
+        self.overwrite(flat(self.program.ops))
 
-    def overwrite(self) -> None:
+    def overwrite(self, ops: list[Op]) -> None:
         """Find results that may be written into: fresh tensors that no backward reads."""
-        ops, last_use = self.program.ops, self.program.last_use
+        last_use = _last_use(ops)
         fresh = {op.out for op in ops if isinstance(op, Norm | Sum | Pool)}
         for op in ops:
             if isinstance(op, Norm | Conv | Gap):  # these need, or are, what they read
