@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from foretell.errors import NetworkError
 from foretell.proxies._base import Collected, Costs, Needs, SynflowLayer, ZenStats
 from foretell.proxies._merge import can_merge, flat
-from foretell.proxies._ops import Norm, Run, Weights
+from foretell.proxies._ops import Norm, Run, Sweep, Weights
 from foretell.proxies._plan import Plan
 from foretell.proxies._program import Program
 from foretell.proxies._zen import gaussian_weights, running_variance, zen_inputs
@@ -78,10 +78,12 @@ def _forward(program: Program, run: Run, x: Tensor) -> Tensor:
     return run.values[program.logits]
 
 
-def _backward(program: Program, run: Run, adjoint: Tensor) -> None:
-    run.adjoints, run.owned = {program.logits: [(1.0, adjoint)]}, set()
+def _backward(program: Program, run: Run, sweep: Sweep, adjoint: Tensor) -> Sweep:
+    """From the adjoint of the logits."""
+    sweep.send(program.logits, adjoint)
     for op in reversed(program.ops):
-        op.backward(run)
+        op.backward(run, sweep)
+    return sweep
 
 
 def _loss_adjoint(logits: Tensor, labels: Tensor) -> Tensor:
@@ -104,25 +106,23 @@ def _main(
     if run.codes is not None:
         parts["codes"] = run.codes.double()
     if plan.images:
-        run.want_weights, run.want_image, run.last = False, True, not plan.weights
-        _backward(program, run, torch.ones_like(logits))
-        jacobian = run.adjoint(0)
+        sweep = Sweep(want_weights=False, want_image=True, last=not plan.weights)
+        jacobian = _backward(program, run, sweep, torch.ones_like(logits)).adjoint(0)
         assert jacobian is not None
         parts["jacobian"] = jacobian.contiguous().flatten(1)
     if plan.weights:
-        run.want_weights, run.want_image, run.last = True, False, not plan.second
-        run.store = plan.second
-        run.fisher = {} if Needs.FISHER in needs else None
-        _backward(program, run, _loss_adjoint(logits, batches.labels[0]))
+        sweep = Sweep(last=not plan.second, store=plan.second)
+        sweep.fisher = {} if Needs.FISHER in needs else None
+        _backward(program, run, sweep, _loss_adjoint(logits, batches.labels[0]))
         order = range(len(program.layers))
-        parts["grads"] = grads = tuple(run.grads[i] for i in order)
-        if run.fisher is not None:
-            products = run.fisher
+        parts["grads"] = grads = tuple(sweep.grads[i] for i in order)
+        if sweep.fisher is not None:
+            products = sweep.fisher
             parts["fisher"] = tuple(products[i].square().mean(0) / 2 for i in order)
         if plan.second:
-            parts["grasp"] = _second(program, run)
+            parts["grasp"] = _second(program, run, sweep)
         if Needs.BATCH_GRADS in needs:
-            del run
+            del run, sweep
             more = [
                 _gradients(program, weights, x, labels)
                 for x, labels in zip(batches.images[1:], batches.labels[1:], strict=True)
@@ -135,15 +135,14 @@ def _gradients(
 ) -> tuple[Tensor, ...]:
     run = Run(weights, merge=can_merge(images))
     logits = _forward(program, run, images.contiguous(memory_format=torch.channels_last))
-    run.last = True
-    _backward(program, run, _loss_adjoint(logits, labels))
-    return tuple(run.grads[i] for i in range(len(program.layers)))
+    sweep = _backward(program, run, Sweep(), _loss_adjoint(logits, labels))
+    return tuple(sweep.grads[i] for i in range(len(program.layers)))
 
 
-def _second(program: Program, run: Run) -> float:
+def _second(program: Program, run: Run, sweep: Sweep) -> float:
     """w'Hg: the loss's second derivative along the gradient and along the weights."""
     for i, op in enumerate(program.ops):
-        op.tangent(run)
+        op.tangent(run, sweep)
         for value in op.reads:
             if program.last_use[value] == i:
                 run.r.pop(value, None)
@@ -159,9 +158,9 @@ def _synflow(program: Program, params: Parameters, batches: Batches) -> tuple[Sy
     run = Run(_weights(program, positive, torch.contiguous_format), linear=True)
     x = torch.ones(1, *batches.input_shape, dtype=torch.float64)
     logits = _forward(program, run, x)
-    _backward(program, run, torch.ones_like(logits))
+    sweep = _backward(program, run, Sweep(), torch.ones_like(logits))
     return tuple(
-        SynflowLayer(run.weights.layers[i], run.grads[i]) for i in range(len(program.layers))
+        SynflowLayer(run.weights.layers[i], sweep.grads[i]) for i in range(len(program.layers))
     )
 
 

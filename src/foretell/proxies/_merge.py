@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foretell.proxies._ops import Norm, Op, Relu, Run, Sum, combine
+from foretell.proxies._ops import Norm, Op, Relu, Run, Sum, Sweep, combine
 
 __all__ = ["Merge", "can_merge", "flat", "merged"]
 
@@ -136,21 +136,21 @@ class Merge(Op):
             if run.codes is not None:
                 run.codes.add_(_agreement(active.reshape(len(like), -1)), alpha=self.relu.calls)
 
-    def backward(self, run: Run) -> None:
+    def backward(self, run: Run, sweep: Sweep) -> None:
         if not run.merge:
             for part in reversed(self.parts):
-                part.backward(run)
+                part.backward(run, sweep)
             return
-        masked = [] if self.relu is None else _parts(run, self.relu.out)
-        plain = [] if self.total is None else _parts(run, self.total)
+        masked = [] if self.relu is None else _parts(sweep, self.relu.out)
+        plain = [] if self.total is None else _parts(sweep, self.total)
         if not masked and not plain:
             return
         z = [_rows(run.values[norm.src]) for norm in self.norms]
         adjoint, total, along = self._gather(run, masked, plain, z)
         for coefficient, value in self.plain:
-            run.send(value, adjoint, coefficient)
+            sweep.send(value, adjoint, coefficient)
         if self.norms:
-            self._spread(run, adjoint, z, total, along)
+            self._spread(run, sweep, adjoint, z, total, along)
 
     def _gather(
         self, run: Run, masked: list[_Part], plain: list[_Part], z: list[Array]
@@ -174,17 +174,23 @@ class Merge(Op):
         return adjoint, total, along
 
     def _spread(
-        self, run: Run, adjoint: Tensor, z: list[Array], total: Array, along: Array
+        self,
+        run: Run,
+        sweep: Sweep,
+        adjoint: Tensor,
+        z: list[Array],
+        total: Array,
+        along: Array,
     ) -> None:
         """Send the adjoints before the normalisations."""
         kernels, moments = _kernels(), run.moments[self.out]
         n, channels = adjoint.shape[:2]
         period = z[0].shape[1]
         before = [
-            run.values[norm.src] if run.last and norm.owned else torch.empty_like(adjoint)
+            run.values[norm.src] if sweep.last and norm.owned else torch.empty_like(adjoint)
             for norm in self.norms
         ]
-        with_dots = run.fisher is not None
+        with_dots = sweep.fisher is not None
         dots = np.zeros((TERMS, n, period) if with_dots else (TERMS, 1, 1), z[0].dtype)
         kernels.spread(
             len(z), _rows(adjoint), *_three(z),
@@ -194,19 +200,19 @@ class Merge(Op):
         for k, norm in enumerate(self.norms):
             if with_dots:
                 folded = dots[k].reshape(n, period // channels, channels).sum(1)
-                run.products[norm.src] = torch.from_numpy(folded)
-            if run.store:
-                run.kept[norm.out] = adjoint
+                sweep.products[norm.src] = torch.from_numpy(folded)
+            if sweep.store:
+                sweep.kept[norm.out] = adjoint
                 inverse = run.stats[norm.out][1]
-                run.sums[norm.out] = (
+                sweep.sums[norm.out] = (
                     torch.from_numpy(along[k]).to(inverse.dtype) * inverse,
                     torch.from_numpy(total).to(inverse.dtype),
                 )
-            run.send(norm.src, run.own(before[k]))
+            sweep.send(norm.src, sweep.own(before[k]))
 
-    def tangent(self, run: Run) -> None:
+    def tangent(self, run: Run, sweep: Sweep) -> None:
         for part in self.parts:
-            part.tangent(run)
+            part.tangent(run, sweep)
         for value in self.inner:
             run.r.pop(value, None)
             run.u.pop(value, None)
@@ -288,13 +294,13 @@ def _kernels() -> ModuleType:
     return _kernels
 
 
-def _parts(run: Run, value: int) -> list[_Part]:
+def _parts(sweep: Sweep, value: int) -> list[_Part]:
     """The adjoints of a value, at most as many as a kernel adds up, one's own first."""
     found = []
-    for by, x in run.adjoints.pop(value, []):
+    for by, x in sweep.adjoints.pop(value, []):
         dense = _dense(x)
-        found.append(_Part(by, dense, dense is not x or id(x) in run.owned))
-        run.owned.discard(id(x))
+        found.append(_Part(by, dense, dense is not x or id(x) in sweep.owned))
+        sweep.owned.discard(id(x))
     if len(found) > TERMS:
         rest = combine([(part.by, part.x) for part in found[TERMS - 1 :]])
         found = [*found[: TERMS - 1], _Part(1.0, rest, True)]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from foretell.proxies._codes import agreement
 
-__all__ = ["Conv", "Gap", "Linear", "Norm", "Op", "Pool", "Relu", "Run", "Sum", "Weights"]
+__all__ = ["Conv", "Gap", "Linear", "Norm", "Op", "Pool", "Relu", "Run", "Sum", "Sweep", "Weights"]
 
 aten = torch.ops.aten
 
@@ -41,7 +41,7 @@ class Weights:
 
 @dataclass
 class Run:
-    """One forward and what followed from it.
+    """One forward, and the second order along it.
 
     Args:
         weights: the parameters.
@@ -49,9 +49,13 @@ class Run:
         linear: ReLU and batch normalisation do nothing (SynFlow).
         merge: use the kernels of ``Merge``.
         codes: sum of the agreement of ReLU codes, if they are counted.
+        values: what the operations wrote.
+        stats: mean and 1 / sqrt(variance + epsilon) of each normalisation.
+        sizes: how many values these are taken over.
         moments: what each ``Merge`` normalised with.
-        last: nothing but this backward reads what a ``Merge`` normalised.
-        products: sums over pixels of a value times its adjoint, where a ``Merge`` knew them.
+        r: the direction R of one tangent sweep.
+        u: the direction U.
+        second: w'Hg so far.
     """
 
     weights: Weights
@@ -63,23 +67,42 @@ class Run:
     stats: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
     moments: dict[int, Any] = field(default_factory=dict)
-    # one backward
-    adjoints: dict[int, list[tuple[float, Tensor]]] = field(default_factory=dict)
-    owned: set[int] = field(default_factory=set)
-    mine: bool = False
-    want_weights: bool = True
-    want_image: bool = False
-    last: bool = False
-    store: bool = False
-    grads: dict[int, Tensor] = field(default_factory=dict)
-    fisher: dict[int, Tensor] | None = None
-    products: dict[int, Tensor] = field(default_factory=dict)
-    kept: dict[int, Tensor] = field(default_factory=dict)
-    sums: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    # one tangent sweep: direction R, direction U, and w'Hg so far
     r: dict[int, Tensor] = field(default_factory=dict)
     u: dict[int, Tensor] = field(default_factory=dict)
     second: float = 0.0
+
+
+@dataclass
+class Sweep:
+    """One backward through a run.
+
+    Args:
+        want_weights: find the gradients of the weights.
+        want_image: find the adjoint of the images.
+        last: nothing reads the run's values after this backward.
+        store: keep what a tangent sweep needs.
+        fisher: sums over pixels of each layer's results times their adjoints, if they are wanted.
+        adjoints: of each value, as multiples of tensors that are still to be added up.
+        owned: ids of the tensors among them that nothing else reads.
+        mine: whether the adjoint asked for last may be written into.
+        grads: of the weights of each layer.
+        products: those sums where a ``Merge`` found them on its way.
+        kept: adjoints of results.
+        sums: sum a xhat and sum a of the adjoint a of each normalisation.
+    """
+
+    want_weights: bool = True
+    want_image: bool = False
+    last: bool = True
+    store: bool = False
+    fisher: dict[int, Tensor] | None = None
+    adjoints: dict[int, list[tuple[float, Tensor]]] = field(default_factory=dict)
+    owned: set[int] = field(default_factory=set)
+    mine: bool = False
+    grads: dict[int, Tensor] = field(default_factory=dict)
+    products: dict[int, Tensor] = field(default_factory=dict)
+    kept: dict[int, Tensor] = field(default_factory=dict)
+    sums: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def adjoint(self, value: int) -> Tensor | None:
         """The summed adjoint of a value; it is taken away.
@@ -174,11 +197,11 @@ class Op(ABC):
         """Write the result."""
 
     @abstractmethod
-    def backward(self, run: Run) -> None:
+    def backward(self, run: Run, sweep: Sweep) -> None:
         """Send the adjoint of the result to the source."""
 
     @abstractmethod
-    def tangent(self, run: Run) -> None:
+    def tangent(self, run: Run, sweep: Sweep) -> None:
         """Carry both directions on."""
 
 
@@ -186,7 +209,7 @@ class Op(ABC):
 class LinearOp(Op):
     """An operation without weights whose result is linear in its source."""
 
-    def tangent(self, run: Run) -> None:
+    def tangent(self, run: Run, sweep: Sweep) -> None:
         """Apply the operation to each direction."""
         for tangents in (run.r, run.u):
             if self.src in tangents:
@@ -225,13 +248,13 @@ class Sum(Op):
                 total.add_(run.values[v], alpha=c)
         run.values[self.out] = total
 
-    def backward(self, run: Run) -> None:
-        adjoint = run.adjoint(self.out)
+    def backward(self, run: Run, sweep: Sweep) -> None:
+        adjoint = sweep.adjoint(self.out)
         if adjoint is not None:
             for c, v in self.terms:
-                run.send(v, adjoint, c)
+                sweep.send(v, adjoint, c)
 
-    def tangent(self, run: Run) -> None:
+    def tangent(self, run: Run, sweep: Sweep) -> None:
         for tangents in (run.r, run.u):
             parts = [(c, tangents[v]) for c, v in self.terms if v in tangents]
             if parts:
@@ -261,21 +284,21 @@ class Relu(Op):
             codes = torch.sign(y).permute(0, 2, 3, 1).reshape(len(y), -1)
             run.codes.add_(agreement(codes), alpha=self.calls)
 
-    def backward(self, run: Run) -> None:
-        adjoint = run.adjoint(self.out)
+    def backward(self, run: Run, sweep: Sweep) -> None:
+        adjoint = sweep.adjoint(self.out)
         if adjoint is None:
             return
         if run.linear:
-            run.send(self.src, adjoint)
+            sweep.send(self.src, adjoint)
             return
         y = run.values[self.out]
-        if run.mine:
+        if sweep.mine:
             aten.threshold_backward.grad_input(adjoint, y, 0, grad_input=adjoint)
         else:
             adjoint = aten.threshold_backward(adjoint, y, 0)
-        run.send(self.src, run.own(adjoint))
+        sweep.send(self.src, sweep.own(adjoint))
 
-    def tangent(self, run: Run) -> None:
+    def tangent(self, run: Run, sweep: Sweep) -> None:
         y = run.values[self.out]
         for tangents in (run.r, run.u):
             if self.src in tangents:
@@ -295,12 +318,12 @@ class Pool(LinearOp):
         y: Tensor = aten.avg_pool2d(x, self.kernel, self.stride, self.padding, self.ceil, False)
         return y
 
-    def backward(self, run: Run) -> None:
-        adjoint = run.adjoint(self.out)
+    def backward(self, run: Run, sweep: Sweep) -> None:
+        adjoint = sweep.adjoint(self.out)
         if adjoint is not None:
             x = run.values[self.src]
             k, s, p = (self.kernel,) * 2, (self.stride,) * 2, (self.padding,) * 2
-            run.send(
+            sweep.send(
                 self.src, aten.avg_pool2d_backward(adjoint, x, k, s, p, self.ceil, False, None)
             )
 
@@ -324,30 +347,30 @@ class Conv(Op):
     def _conv(self, x: Tensor, weight: Tensor) -> Tensor:
         return torch.conv2d(x, weight, None, self.stride, self.padding)
 
-    def backward(self, run: Run) -> None:
-        adjoint = run.adjoint(self.out)
+    def backward(self, run: Run, sweep: Sweep) -> None:
+        adjoint = sweep.adjoint(self.out)
         if adjoint is None:
             return
-        image = self.src != 0 or run.want_image
-        if run.fisher is not None:
-            known = run.products.pop(self.out, None)
+        image = self.src != 0 or sweep.want_image
+        if sweep.fisher is not None:
+            known = sweep.products.pop(self.out, None)
             dots = spatial_dots(run.values[self.out], adjoint) if known is None else known
-            run.fisher[self.layer] = dots
-        if run.store:
-            run.kept[self.out] = adjoint
+            sweep.fisher[self.layer] = dots
+        if sweep.store:
+            sweep.kept[self.out] = adjoint
         x, w = run.values[self.src], run.weights.layers[self.layer]
         s, p = (self.stride,) * 2, (self.padding,) * 2
         gx, gw, _ = aten.convolution_backward(
-            adjoint, x, w, None, s, p, (1, 1), False, (0, 0), 1, (image, run.want_weights, False)
+            adjoint, x, w, None, s, p, (1, 1), False, (0, 0), 1, (image, sweep.want_weights, False)
         )
-        if run.want_weights:
-            run.grads[self.layer] = gw
+        if sweep.want_weights:
+            sweep.grads[self.layer] = gw
         if image:
-            run.send(self.src, run.own(gx))
+            sweep.send(self.src, sweep.own(gx))
 
-    def tangent(self, run: Run) -> None:
-        x, w, g = run.values[self.src], run.weights.layers[self.layer], run.grads[self.layer]
-        adjoint = run.kept.pop(self.out)
+    def tangent(self, run: Run, sweep: Sweep) -> None:
+        x, w, g = run.values[self.src], run.weights.layers[self.layer], sweep.grads[self.layer]
+        adjoint = sweep.kept.pop(self.out)
         if self.src in run.r:
             r = self._conv(torch.cat([run.r[self.src], x], 1), torch.cat([w, g], 1))
         else:
@@ -402,26 +425,26 @@ class Norm(Op):
         )
         return found
 
-    def backward(self, run: Run) -> None:
-        adjoint = run.adjoint(self.out)
+    def backward(self, run: Run, sweep: Sweep) -> None:
+        adjoint = sweep.adjoint(self.out)
         if adjoint is None:
             return
         if run.linear:
-            run.send(self.src, adjoint)
+            sweep.send(self.src, adjoint)
             return
-        gz, along, total = self._jacobian(run, adjoint, (True, run.store, run.store))
-        if run.store:
-            run.kept[self.out] = adjoint
-            run.sums[self.out] = along, total
-        run.send(self.src, gz)
+        gz, along, total = self._jacobian(run, adjoint, (True, sweep.store, sweep.store))
+        if sweep.store:
+            sweep.kept[self.out] = adjoint
+            sweep.sums[self.out] = along, total
+        sweep.send(self.src, gz)
 
-    def tangent(self, run: Run) -> None:
+    def tangent(self, run: Run, sweep: Sweep) -> None:
         z, (mean, inv) = run.values[self.src], run.stats[self.out]
-        a = run.kept.pop(self.out)
+        a = sweep.kept.pop(self.out)
         m = z.numel() // z.shape[1]
         w, _ = run.weights.norms[self.norm]
         gamma = torch.ones_like(inv) if w is None else w
-        a_x, a_1 = (s.double() for s in run.sums[self.out])
+        a_x, a_1 = (s.double() for s in sweep.sums[self.out])
         inv64 = inv.double()
         everything = (True, True, True)
 
@@ -461,13 +484,13 @@ class Gap(LinearOp):
     def apply(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
-    def backward(self, run: Run) -> None:
-        adjoint = run.adjoint(self.out)
+    def backward(self, run: Run, sweep: Sweep) -> None:
+        adjoint = sweep.adjoint(self.out)
         if adjoint is not None:
             x = run.values[self.src]
             size = x.shape[2] * x.shape[3]
             wide = (adjoint / size)[:, :, None, None].expand_as(x)
-            run.send(self.src, wide.contiguous(memory_format=_format(x)))
+            sweep.send(self.src, wide.contiguous(memory_format=_format(x)))
 
 
 @dataclass
@@ -480,20 +503,20 @@ class Linear(Op):
         w = run.weights.layers[self.layer]
         run.values[self.out] = torch.nn.functional.linear(run.values[self.src], w, run.weights.bias)
 
-    def backward(self, run: Run) -> None:
-        adjoint = run.adjoint(self.out)
+    def backward(self, run: Run, sweep: Sweep) -> None:
+        adjoint = sweep.adjoint(self.out)
         assert adjoint is not None
-        if run.fisher is not None:
-            run.fisher[self.layer] = run.values[self.out] * adjoint
-        if run.store:
-            run.kept[self.out] = adjoint
-        if run.want_weights:
-            run.grads[self.layer] = adjoint.T @ run.values[self.src]
-        run.send(self.src, adjoint @ run.weights.layers[self.layer])
+        if sweep.fisher is not None:
+            sweep.fisher[self.layer] = run.values[self.out] * adjoint
+        if sweep.store:
+            sweep.kept[self.out] = adjoint
+        if sweep.want_weights:
+            sweep.grads[self.layer] = adjoint.T @ run.values[self.src]
+        sweep.send(self.src, adjoint @ run.weights.layers[self.layer])
 
-    def tangent(self, run: Run) -> None:
-        f, w, g = run.values[self.src], run.weights.layers[self.layer], run.grads[self.layer]
-        adjoint = run.kept.pop(self.out)
+    def tangent(self, run: Run, sweep: Sweep) -> None:
+        f, w, g = run.values[self.src], run.weights.layers[self.layer], sweep.grads[self.layer]
+        adjoint = sweep.kept.pop(self.out)
         r, u = f @ g.T, f @ w.T
         if self.src in run.r:
             moved = run.r[self.src] @ w.T
