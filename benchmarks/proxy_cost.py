@@ -25,7 +25,7 @@ import torch.nn.functional as F
 
 from foretell.arch import Arch
 from foretell.networks import build
-from foretell.proxies import Batches, Costs, Needs, collect, make_plan, needs_of, proxies
+from foretell.proxies import Batches, Costs, Needs, _merge, collect, make_plan, needs_of, proxies
 from foretell.proxies._heap import kept_heap
 from foretell.spaces import Skeleton
 
@@ -45,20 +45,37 @@ CELLS = {
 KERNELS = {
     "convolutions": ("mkldnn_convolution", "convolution_backward", "_slow_conv2d"),
     "batch normalisation": ("native_batch_norm", "batch_norm"),
+    "normalisation, sum and ReLU in one": ("moments", "merge", "gather", "spread", "agreements"),
     "sums, ReLUs, copies": ("add", "relu", "threshold", "copy", "cat", "sign", "fill", "zero"),
 }
 
 
 def kernels(run: Callable[[], object]) -> None:
-    """Print the shares of groups of kernels."""
-    with torch.profiler.profile() as profiler:
-        run()
-    totals = dict.fromkeys([*KERNELS, "other"], 0.0)
+    """Print the shares of groups of kernels in the CPU seconds of a run."""
+    compiled = _merge._kernels()
+    names = [*KERNELS["normalisation, sum and ReLU in one"]]
+    plain = {name: getattr(compiled, name) for name in names}
+
+    def recorded(name: str) -> Callable[..., None]:
+        def call(*arguments: object) -> None:
+            with torch.profiler.record_function(name):
+                plain[name](*arguments)
+
+        return call
+
+    for name in names:
+        setattr(compiled, name, recorded(name))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        whole = seconds(run)
+    for name, function in plain.items():
+        setattr(compiled, name, function)
+    totals = dict.fromkeys([*KERNELS], 0.0)
     for event in profiler.key_averages():
         name = event.key.removeprefix("aten::")
-        group = next((g for g, starts in KERNELS.items() if name.startswith(starts)), "other")
-        totals[group] += event.self_cpu_time_total / 1e6
-    whole = sum(totals.values())
+        group = next((g for g, starts in KERNELS.items() if name.startswith(starts)), None)
+        if group is not None:
+            totals[group] += event.self_cpu_time_total / 1e6
+    totals["other"] = whole - sum(totals.values())
     print("    " + ", ".join(f"{g} {t / whole:.0%}" for g, t in totals.items()), flush=True)
 
 
@@ -76,9 +93,12 @@ def main() -> None:
     parser.add_argument("--cell", choices=CELLS, action="append")
     parser.add_argument("--each", action="store_true", help="also what single needs cost")
     parser.add_argument("--kernels", action="store_true", help="where the last set's time goes")
+    parser.add_argument("--without-kernels", action="store_true", help="as without Numba")
     parser.add_argument("--generic", action="store_true", help="also the pass over any module")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.without_kernels:
+        _merge.THREADS = 0
     generator = torch.Generator().manual_seed(0)
     shape = (options.batch, 3, 32, 32)
     batches = Batches(

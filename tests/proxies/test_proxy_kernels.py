@@ -116,7 +116,7 @@ def test_values_that_are_not_finite_stay(value):
     g = rows(z[0])
     others = [rows(x) for x in images((2, 16, 4, 4), 2, 6, torch.float32)]
     _kernels.gather(
-        g, np.float32(1), 0, *others[:2], by, others[0], 0, *others[:3], by,
+        g, np.float32(1), 0, *others[:2], by, np.empty((1, 1), np.uint8), 0, *others[:3], by,
         1, *others[3:], zeros, total, along,
     )  # fmt: skip
     assert not np.isfinite(total[3])
@@ -137,9 +137,10 @@ def test_gather(shape, seed, masked, plain, count):
     g = g + sum((p[k] * p_by[k] for k in range(plain)), torch.zeros_like(y))
     first, first_by = (m[0], m_by[0]) if masked else (p[0], p_by[0])
     rest = (p, p_by) if masked else ([*p[1:], p[0]], np.roll(p_by, -1))
+    active = (rows(y) > 0).astype(np.uint8)
     total, along = np.zeros(shape[1]), np.zeros((3, shape[1]))
     _kernels.gather(
-        rows(first), first_by, masked, rows(m[1]), rows(m[2]), np.roll(m_by, -1), rows(y),
+        rows(first), first_by, masked, rows(m[1]), rows(m[2]), np.roll(m_by, -1), active,
         plain if masked else plain - 1, *map(rows, rest[0]), rest[1],
         count, *map(rows, z), mean, total, along,
     )  # fmt: skip

@@ -200,7 +200,7 @@ def _fold(sums: Array, target: Array) -> None:
 @_compiled
 def gather(
     g: Array, g_by: float,
-    masked: int, m0: Array, m1: Array, masked_by: Array, y: Array,
+    masked: int, m0: Array, m1: Array, masked_by: Array, active: Array,
     plain: int, p0: Array, p1: Array, p2: Array, plain_by: Array,
     count: int, z0: Array, z1: Array, z2: Array, mean: Array, total: Array, along: Array,
 ) -> None:  # fmt: skip
@@ -214,7 +214,7 @@ def gather(
         m0: the second, (rows, period); not read if there is none, like all that follow.
         m1: the third.
         masked_by: (3,), their coefficients, and one that is not read.
-        y: the ReLU's result, (rows, period): adjoints of the ReLU count where it is positive.
+        active: (rows, period) of uint8: adjoints of the ReLU count where it is not 0.
         plain: further adjoints of the sum itself, 0 to 3.
         p0: the first, (rows, period).
         p1: the second.
@@ -241,15 +241,15 @@ def gather(
                 g[i, j] *= g_by
         elif masked == 1:
             for j in range(period):
-                g[i, j] = zero if y[i, j] <= zero else g[i, j] * g_by
+                g[i, j] = zero if active[i, j] == 0 else g[i, j] * g_by
         elif masked == 2:
             for j in range(period):
                 value = g[i, j] * g_by + m0[i, j] * f0
-                g[i, j] = zero if y[i, j] <= zero else value
+                g[i, j] = zero if active[i, j] == 0 else value
         else:
             for j in range(period):
                 value = g[i, j] * g_by + m0[i, j] * f0 + m1[i, j] * f1
-                g[i, j] = zero if y[i, j] <= zero else value
+                g[i, j] = zero if active[i, j] == 0 else value
         if plain > 0:
             _add_row(i, g, p0, plain_by[0])
         if plain > 1:

@@ -113,7 +113,7 @@ class Merge(Op):
             run.values[value] = _dense(run.values[value])
         terms = [run.values[v] for v in self.reads]
         like, z = terms[0], [_rows(t) for t in terms]
-        moments = run.moments[self.out] = _Moments.make(self, run, like)
+        moments = _Moments.make(self, run, like)
         for k, norm in enumerate(self.norms):
             kernels.moments(z[k], norm.eps, moments.mean[k], moments.inverse[k])
             run.stats[norm.out] = moments.tensors(k)
@@ -122,13 +122,15 @@ class Merge(Op):
         result = torch.empty_like(like) if spare is None else spare
         both = self.relu is not None and self.total is not None
         relu = torch.empty_like(like) if both else result
-        count = run.codes is not None and self.relu is not None
-        active = np.empty(z[0].shape if count else (1, 1), np.uint8)
+        signs = self.relu is not None and (run.keep or run.codes is not None)
+        active = np.empty(z[0].shape if signs else (1, 1), np.uint8)
         kernels.merge(
             len(z), *_three(z), moments.mean, moments.inverse, moments.weight, moments.bias,
             self.total is not None, _rows(result),
-            self.relu is not None, _rows(relu), count, active,
+            self.relu is not None, _rows(relu), signs, active,
         )  # fmt: skip
+        if run.keep:
+            run.merges[self.out] = _Kept(moments, z[: len(self.norms)], active)
         if self.total is not None:
             run.values[self.total] = result
         if self.relu is not None:
@@ -145,21 +147,20 @@ class Merge(Op):
         plain = [] if self.total is None else _parts(sweep, self.total)
         if not masked and not plain:
             return
-        z = [_rows(run.values[norm.src]) for norm in self.norms]
-        adjoint, total, along = self._gather(run, masked, plain, z)
+        kept = run.merges[self.out]
+        adjoint, total, along = self._gather(kept, masked, plain)
         for coefficient, value in self.plain:
             sweep.send(value, adjoint, coefficient)
         if self.norms:
-            self._spread(run, sweep, adjoint, z, total, along)
+            self._spread(run, sweep, kept, adjoint, total, along)
 
     def _gather(
-        self, run: Run, masked: list[_Part], plain: list[_Part], z: list[Array]
+        self, kept: "_Kept", masked: list[_Part], plain: list[_Part]
     ) -> tuple[Tensor, Array, Array]:
         """The adjoint of the sum and, of its channels, the sums alone and along each term."""
         first = (masked or plain)[0]
         adjoint = first.x if first.mine else first.x.clone()
         g = _rows(adjoint)
-        y = _rows(run.values[self.relu.out]) if self.relu is not None and masked else g
         masks, others = masked[1:], plain if masked else plain[1:]
         m0, m1, _ = _three([_rows(part.x) for part in masks] or [g])
         p0, p1, p2 = _three([_rows(part.x) for part in others] or [g])
@@ -167,23 +168,17 @@ class Merge(Op):
         along = np.zeros((TERMS, len(total)))
         _kernels().gather(
             g, g.dtype.type(first.by),
-            len(masked), m0, m1, _factors(masks, g), y,
+            len(masked), m0, m1, _factors(masks, g), kept.active,
             len(others), p0, p1, p2, _factors(others, g),
-            len(z), *_three(z or [g]), run.moments[self.out].mean, total, along,
+            len(kept.z), *_three(kept.z or [g]), kept.moments.mean, total, along,
         )  # fmt: skip
         return adjoint, total, along
 
     def _spread(
-        self,
-        run: Run,
-        sweep: Sweep,
-        adjoint: Tensor,
-        z: list[Array],
-        total: Array,
-        along: Array,
+        self, run: Run, sweep: Sweep, kept: "_Kept", adjoint: Tensor, total: Array, along: Array
     ) -> None:
         """Send the adjoints before the normalisations."""
-        kernels, moments = _kernels(), run.moments[self.out]
+        moments, z = kept.moments, kept.z
         n, channels = adjoint.shape[:2]
         period = z[0].shape[1]
         before = [
@@ -192,7 +187,7 @@ class Merge(Op):
         ]
         with_dots = sweep.fisher is not None
         dots = np.zeros((TERMS, n, period) if with_dots else (TERMS, 1, 1), z[0].dtype)
-        kernels.spread(
+        _kernels().spread(
             len(z), _rows(adjoint), *_three(z),
             moments.mean, moments.inverse, moments.weight, total, along,
             *_three([_rows(b) for b in before]), with_dots, dots,
@@ -245,6 +240,21 @@ class _Moments:
 
     def tensors(self, k: int) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(self.mean[k]), torch.from_numpy(self.inverse[k])
+
+
+@dataclass
+class _Kept:
+    """What a backward needs.
+
+    Args:
+        moments: of the terms.
+        z: the terms before their normalisation, in rows.
+        active: 1 where the ReLU is positive, in rows.
+    """
+
+    moments: _Moments
+    z: list[Array]
+    active: Array
 
 
 def merged(ops: Sequence[Op]) -> list[Op]:

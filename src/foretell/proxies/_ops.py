@@ -52,7 +52,7 @@ class Run:
         values: what the operations wrote.
         stats: mean and 1 / sqrt(variance + epsilon) of each normalisation.
         sizes: how many values these are taken over.
-        moments: what each ``Merge`` normalised with.
+        merges: what each ``Merge`` keeps.
         r: the direction R of one tangent sweep.
         u: the direction U.
         second: w'Hg so far.
@@ -66,7 +66,7 @@ class Run:
     values: dict[int, Tensor] = field(default_factory=dict)
     stats: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
-    moments: dict[int, Any] = field(default_factory=dict)
+    merges: dict[int, Any] = field(default_factory=dict)
     r: dict[int, Tensor] = field(default_factory=dict)
     u: dict[int, Tensor] = field(default_factory=dict)
     second: float = 0.0
