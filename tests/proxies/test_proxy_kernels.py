@@ -274,3 +274,8 @@ def test_compiles_where_nothing_can_be_kept(monkeypatch):
 
     monkeypatch.setattr(_kernels.numba, "njit", njit)
     assert _kernels._compiled(lambda x: x + 1)(2) == 3
+
+
+def test_no_version_finds_what_another_has_kept():
+    names = {getattr(_kernels, name).py_func.__qualname__ for name in _kernels.__all__}
+    assert names == {f"{name}_{_kernels._VERSION}" for name in _kernels.__all__}

@@ -11,6 +11,8 @@ infinite values stay what they are.
 """
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -26,8 +28,17 @@ BLOCK = 128
 """Rows that are summed before float64 takes over."""
 
 
+_VERSION = sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+
+
 def _compiled(function: Function) -> Function:
-    """Compile on first use; the result is kept on disk where there is a place for it."""
+    """Compile on first use; the result is kept on disk where there is a place for it.
+
+    Numba names what it keeps by name and line, and lists it before it writes it: of two processes
+    that compile after an upgrade, one could load what an older version left there. With this
+    file's digest in the name no version finds another's.
+    """
+    function.__qualname__ = f"{function.__name__}_{_VERSION}"
     options: dict[str, Any] = {
         "fastmath": {"reassoc", "contract", "nsz", "arcp"},
         "error_model": "numpy",
