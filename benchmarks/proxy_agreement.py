@@ -1,12 +1,12 @@
 """How well the proxies agree with published values, and with themselves under another seed.
 
-Draws networks of NAS-Bench-201 without unreachable operations, scores each under two seeds (weights
-and batches), and prints Spearman correlations with the values published by NAS-Bench-Suite-Zero
-beside those between the two seeds. Each network gets a batch of its own, as the published values
-did (their loader was shuffled at every query); ``--one-batch`` gives all networks of a seed the
-same one, which is how foretell scores a pool, and ``--all`` adds the proxies that have no published
-values. ``--augment`` crops and mirrors the images at random, as NASLib's loader of training images
-did. Rows are appended to a CSV file as they come; running the same command again goes on where
+Draws networks of NAS-Bench-201 without unreachable operations, scores each under two or more seeds
+(weights and batches), and prints Spearman correlations with the values published by
+NAS-Bench-Suite-Zero beside those between seeds, and those of the published values between
+isomorphic networks. Each network gets a batch of its own (NASLib's loader is shuffled at every
+query); ``--one-batch`` gives all networks of a seed the same one, which is how foretell scores a
+pool, and ``--all`` adds the proxies that have no published values. ``--augment`` crops and mirrors
+the images at random, as NASLib's loader of training images does. Rows are appended to a CSV file as they come; running the same command again goes on where
 it stopped. A second table has the correlations of own and published scores with the CIFAR-10 test
 accuracy of the same networks, and the bootstrap interval of their difference.
 
@@ -21,6 +21,7 @@ import csv
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import duckdb
@@ -125,23 +126,61 @@ def run(
                 file.flush()
 
 
+def repeats() -> dict[str, float]:
+    """Spearman between published values of isomorphic networks, one pair of each class.
+
+    They are the same network with weights and images of their own, so this is how far the published
+    values agree with themselves. (Classes are as published, which now and then join networks that
+    compute the same with other parameters: those are told apart.)
+    """
+    columns = ", ".join(f'"{c}"' for c in PUBLISHED.values())
+    rows = duckdb.sql(
+        f"SELECT (iso_class, zcs_params_cifar10), {columns} FROM '{DATA / 'nb201.parquet'}' "
+        "WHERE suite_row IS NOT NULL ORDER BY suite_row"
+    ).fetchall()
+    classes: dict[object, list[int]] = {}
+    for i, row in enumerate(rows):
+        classes.setdefault(row[0], []).append(i)
+    rng = stream(0, "isomorphic")
+    pairs = np.array([rng.choice(c, 2, replace=False) for c in classes.values() if len(c) > 1])
+    values = np.array([row[1:] for row in rows], dtype=np.float64)
+    return {
+        name: float(spearman(values[pairs[:, 0], j], values[pairs[:, 1], j]))
+        for j, name in enumerate(PUBLISHED)
+    }
+
+
 def table(archs: list[Arch], seeds: list[int], published: dict[str, np.ndarray], out: Path) -> None:
-    """Print the markdown table."""
+    """Print the markdown table; means over seeds and over pairs of seeds."""
     found = read(out)
     kept = [i for i, a in enumerate(archs) if all((str(a), s) in found for s in seeds)]
-    print(f"{len(kept)} networks, batch 64, seeds {seeds}\n")
-    print("| proxy | with published | with itself | difference |")
-    print("|---|---|---|---|")
+    print(f"{len(kept)} networks, batch 64, seeds {seeds}; 95 % intervals by 500 resamples\n")
+    print("| proxy | with published | with itself | difference | published with itself |")
+    print("|---|---|---|---|---|")
+    theirs = repeats()
     for name in proxies.names():
         if not kept or name not in found[str(archs[kept[0]]), seeds[0]]:
             continue
         mine = [np.array([found[str(archs[i]), s][name] for i in kept]) for s in seeds]
-        itself = float(spearman(mine[0], mine[1]))
+
+        def itself(*columns: np.ndarray) -> float:
+            return float(np.mean([float(spearman(x, y)) for x, y in combinations(columns, 2)]))
+
+        def other(*columns: np.ndarray) -> float:
+            return float(np.mean([float(spearman(x, columns[-1])) for x in columns[:-1]]))
+
+        def difference(*columns: np.ndarray) -> float:
+            return other(*columns) - itself(*columns[:-1])
+
         if name not in published:
-            print(f"| {name} | - | {itself:.4f} | - |")
+            print(f"| `{name}` | - | {itself(*mine):.4f} | - | - |")
             continue
-        other = np.mean([float(spearman(m, published[name][kept])) for m in mine])
-        print(f"| {name} | {other:.4f} | {itself:.4f} | {other - itself:+.4f} |")
+        columns = (*mine, published[name][kept])
+        ends = bootstrap_of(difference, columns, stream(0, "agreement", name), samples=500)
+        print(
+            f"| `{name}` | {other(*columns):.4f} | {itself(*mine):.4f} | {ends.value:+.4f} "
+            f"({ends.low:+.3f} to {ends.high:+.3f}) | {theirs[name]:.3f} |"
+        )
 
 
 def accuracy(archs: list[Arch]) -> np.ndarray:
@@ -205,7 +244,7 @@ def accuracy_table(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nets", type=int, default=300)
-    parser.add_argument("--seeds", type=int, nargs=2, default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="two or more")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "proxy_agreement.csv")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th network, in n processes")
     parser.add_argument("--one-batch", action="store_true", help="one batch for all networks")
