@@ -6,8 +6,8 @@ NAS-Bench-Suite-Zero beside those between seeds, and those of the published valu
 isomorphic networks. Each network gets a batch of its own (NASLib's loader is shuffled at every
 query); ``--one-batch`` gives all networks of a seed the same one, which is how foretell scores a
 pool, and ``--all`` adds the proxies that have no published values. ``--augment`` crops and mirrors
-the images at random, as NASLib's loader of training images does. Rows are appended to a CSV file as they come; running the same command again goes on where
-it stopped. A second table has the correlations of own and published scores with the CIFAR-10 test
+the images at random, as NASLib's loader of training images does. Rows are appended to a CSV file as
+they come; running the same command again goes on where it stopped. A second table has the correlations of own and published scores with the CIFAR-10 test
 accuracy of the same networks, and the bootstrap interval of their difference.
 
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
