@@ -1,14 +1,15 @@
 """How well the proxies agree with published values, and with themselves under another seed.
 
 Draws networks of NAS-Bench-201 without unreachable operations, scores each under two or more seeds
-(weights and batches), and prints Spearman correlations with the values published by
-NAS-Bench-Suite-Zero beside those between seeds, and those of the published values between
-isomorphic networks. Each network gets a batch of its own (NASLib's loader is shuffled at every
-query); ``--one-batch`` gives all networks of a seed the same one, which is how foretell scores a
-pool, and ``--all`` adds the proxies that have no published values. ``--augment`` crops and mirrors
-the images at random, as NASLib's loader of training images does. Rows are appended to a CSV file as
-they come; running the same command again goes on where it stopped. A second table has the correlations of own and published scores with the CIFAR-10 test
-accuracy of the same networks, and the bootstrap interval of their difference.
+(weights and batches), and prints Spearman correlations with the values published by NAS-Bench-
+Suite-Zero beside those between seeds, and those of the published values between isomorphic
+networks. Each network gets a batch of its own (NASLib's loader is shuffled at every query);
+``--one-batch`` gives all networks of a seed the same one, which is how foretell scores a pool, and
+``--all`` adds the proxies that have no published values. ``--augment`` crops and mirrors the images
+at random, as NASLib's loader of training images does. Rows are appended to a CSV file as they come;
+running the same command again goes on where it stopped. A second table has the correlations of own
+and published scores with the CIFAR-10 test accuracy of the same networks, and the bootstrap
+interval of their difference.
 
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
     python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv --table
