@@ -240,6 +240,8 @@ def accuracy_table(
                 f"{ends.value:+.3f} ({ends.low:+.3f} to {ends.high:+.3f})",
             ]
         print(f"| `{name}` | {' | '.join(cells)} |")
+        each = [f"{float(spearman(m, truth)):.3f}" for m in mine]
+        print(f"|   seed by seed | {', '.join(each)} | | | | | |")
 
 
 def main() -> None:
