@@ -26,9 +26,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 BLOCK = 128
 """Rows that are summed before float64 takes over."""
-
-
 _VERSION = sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+"""Of this file."""
 
 
 def _compiled(function: Function) -> Function:

@@ -82,6 +82,7 @@ class Merge(Op):
         plain: coefficients and values of the other terms.
         total: the value of the sum, if it is read elsewhere.
         relu: the ReLU of the sum, if there is one.
+        inner: the values that only the parts know.
     """
 
     parts: tuple[Op, ...] = ()
