@@ -3,8 +3,8 @@
     python experiments/values.py --out before.json
     python experiments/values.py --out after.json --against before.json
 
-Runs small searches, scores, features, predictions and evaluations through the command line, keeps every
-number that is no measured time, and with ``--against`` lists what differs.
+Runs small searches, scores, features, predictions and evaluations through the command line, keeps
+every number that is no measured time, and with ``--against`` lists what differs.
 """
 
 import argparse
@@ -96,7 +96,9 @@ def values() -> dict[str, object]:
 def differences(a: object, b: object, where: str = "") -> list[str]:
     if isinstance(a, dict) and isinstance(b, dict):
         lines = [f"{where}/{k}: only in one" for k in a.keys() ^ b.keys()]
-        return lines + [x for k in a.keys() & b.keys() for x in differences(a[k], b[k], f"{where}/{k}")]
+        return lines + [
+            x for k in a.keys() & b.keys() for x in differences(a[k], b[k], f"{where}/{k}")
+        ]
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         pairs = enumerate(zip(a, b, strict=True))
         return [x for i, (c, d) in pairs for x in differences(c, d, f"{where}[{i}]")]

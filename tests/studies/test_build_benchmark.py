@@ -23,10 +23,10 @@ from foretell.rng import stream_seed
 from foretell.robustness import evaluate
 from foretell.studies import _benchmark_run as run
 from foretell.studies import build_benchmark
-from foretell.studies._benchmark_records import Records
 from foretell.studies._benchmark_run import Settings, digits_task, run_cell
 from foretell.studies._benchmark_table import table_data
 from foretell.studies.build_benchmark import build_digits, draw_cells
+from foretell.studies.run.journal import Records
 from foretell.training import Recipe, train
 
 TINY = Settings(epochs=2, eps=(8.0, 32.0), attacked=40)

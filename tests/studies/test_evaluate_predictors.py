@@ -24,7 +24,6 @@ from foretell.features import Known, represent
 from foretell.metrics import unreachable
 from foretell.predictors import BayesianLinear, Conformal, LightGBM
 from foretell.spaces import get_space
-from foretell.studies._folder import RunFolder
 from foretell.studies.evaluate_predictors import (
     FitFailure,
     Method,
@@ -33,6 +32,7 @@ from foretell.studies.evaluate_predictors import (
     evaluate_predictors,
     split_rows,
 )
+from foretell.studies.run.folder import RunFolder
 
 N = 150
 SPACE = get_space("nb201")

@@ -15,7 +15,7 @@ from foretell.data.digits import read_digits
 from foretell.errors import NonFiniteLossError
 from foretell.rng import stream, stream_seed
 from foretell.spaces import Skeleton
-from foretell.studies._threads import one_thread
+from foretell.studies.run.threads import one_thread
 from foretell.types import Json
 
 __all__ = ["Settings", "digits_task", "run_cell"]

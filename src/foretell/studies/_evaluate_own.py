@@ -10,9 +10,9 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.errors import UsageError
 from foretell.spaces import Space
-from foretell.studies._benchmark_records import Records
 from foretell.studies._evaluate_columns import Column
 from foretell.studies._evaluate_tables import OWN
+from foretell.studies.run.journal import Records
 
 if TYPE_CHECKING:
     from foretell.data import Task

@@ -11,7 +11,7 @@ from foretell.rng import stream
 from foretell.spaces import Skeleton, Space
 from foretell.studies._evaluate_columns import Column
 from foretell.studies._evaluate_tables import BASELINE
-from foretell.studies._threads import one_thread
+from foretell.studies.run.threads import one_thread
 
 __all__ = ["timed"]
 

@@ -11,10 +11,10 @@ from foretell.errors import SearchError
 from foretell.rng import stream_seed
 from foretell.store import Store, Trial
 from foretell.studies._config import SearchConfig, fingerprint
-from foretell.studies._costs import CostBook
-from foretell.studies._folder import RunFolder
-from foretell.studies._stages import OnProgress
-from foretell.studies._threads import one_thread
+from foretell.studies.run.costs import CostBook
+from foretell.studies.run.folder import RunFolder
+from foretell.studies.run.progress import OnProgress
+from foretell.studies.run.threads import one_thread
 
 if TYPE_CHECKING:
     from torch import nn

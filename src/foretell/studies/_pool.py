@@ -15,10 +15,10 @@ from foretell.rng import stream, stream_seed
 from foretell.search import Feasibility, draw_pool
 from foretell.store import Store
 from foretell.studies._config import SearchConfig
-from foretell.studies._costs import CostBook
-from foretell.studies._stages import OnProgress
-from foretell.studies._threads import one_thread
 from foretell.studies._trial import skeleton_of, task_of
+from foretell.studies.run.costs import CostBook
+from foretell.studies.run.progress import OnProgress
+from foretell.studies.run.threads import one_thread
 from foretell.types import Array, Json
 
 __all__ = ["CHUNK", "Pool", "draw", "score_chunk", "score_pool"]

@@ -14,7 +14,7 @@ from foretell.errors import UsageError
 from foretell.rng import stream_seed
 from foretell.spaces import Skeleton, get_space
 from foretell.studies._config import SearchConfig
-from foretell.studies._threads import one_thread
+from foretell.studies.run.threads import one_thread
 from foretell.types import Json
 
 __all__ = ["payload_of", "run_trial", "skeleton_of", "task_of", "use_task"]

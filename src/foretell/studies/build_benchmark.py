@@ -14,9 +14,9 @@ from foretell.errors import UsageError, WorkerError
 from foretell.execution import Claim, Executor, InlineExecutor, PoolExecutor
 from foretell.rng import stream
 from foretell.spaces import get_space
-from foretell.studies._benchmark_records import Records
 from foretell.studies._benchmark_run import Settings
 from foretell.studies._benchmark_table import table_data
+from foretell.studies.run.journal import Records
 from foretell.types import Json
 
 __all__ = ["build_digits", "draw_cells"]

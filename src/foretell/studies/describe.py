@@ -8,7 +8,7 @@ from foretell.errors import UsageError
 from foretell.features import Inputs, Known, represent
 from foretell.graph import Graph
 from foretell.spaces import Skeleton, Space
-from foretell.studies._stages import OnProgress, silent
+from foretell.studies.run.progress import OnProgress, silent
 
 __all__ = ["describe"]
 

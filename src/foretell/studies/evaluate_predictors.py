@@ -12,8 +12,6 @@ from foretell.benchmarks import Benchmark
 from foretell.errors import UsageError
 from foretell.execution import Claim, Executor, InlineExecutor, PoolExecutor
 from foretell.predictors import predictors
-from foretell.studies._benchmark_records import Records
-from foretell.studies._folder import RunFolder
 from foretell.studies._predictors_fit import BEST_PROXY, METRICS, Fit, Material, split_rows
 from foretell.studies._predictors_material import Prepared, prepare
 from foretell.studies._predictors_result import (
@@ -22,6 +20,8 @@ from foretell.studies._predictors_result import (
     PredictorEvaluation,
     Spread,
 )
+from foretell.studies.run.folder import RunFolder
+from foretell.studies.run.journal import Records
 from foretell.types import Json
 
 __all__ = [

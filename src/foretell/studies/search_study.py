@@ -22,14 +22,14 @@ from foretell.search import Constraint, Feasibility, Problem, Searcher, searcher
 from foretell.spaces import Skeleton, Space, get_space
 from foretell.store import Store, Trial
 from foretell.studies._config import SearchConfig
-from foretell.studies._costs import CostBook
 from foretell.studies._final import Final, attack, retrain
-from foretell.studies._folder import RunFolder
 from foretell.studies._jobs import make_executor
 from foretell.studies._pool import Pool, draw, score_pool
 from foretell.studies._rounds import Rounds
-from foretell.studies._stages import OnProgress, silent
 from foretell.studies._trial import payload_of, run_trial, skeleton_of, task_of
+from foretell.studies.run.costs import CostBook
+from foretell.studies.run.folder import RunFolder
+from foretell.studies.run.progress import OnProgress, silent
 from foretell.types import Array, Json
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How fast the store and the executors are: python benchmarks/store.py.
+"""How fast the store and the executors are: python experiments/store.py.
 
 Prints the time to write and read scores, the time per trial of claim and finish, and what one claim
 costs in an executor, each as the median and the best of several runs in a fresh folder.

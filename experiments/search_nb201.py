@@ -5,7 +5,7 @@ numbers of trials, its mean test accuracy and, in brackets, its median rank amon
 networks; then CPU seconds a run. On the pool of all 9,445 networks the seed does not matter to
 "robot".
 
-    OMP_NUM_THREADS=1 python benchmarks/search_nb201.py --seeds 20
+    OMP_NUM_THREADS=1 python experiments/search_nb201.py --seeds 20
 
 Needs duckdb and the validation data (nb201.parquet).
 """

@@ -1,6 +1,6 @@
 """Predicted against true changes by one edit, on NAS-Bench-201.
 
-    OMP_NUM_THREADS=1 python benchmarks/edits.py
+    OMP_NUM_THREADS=1 python experiments/edits.py
 
 128 of the 15,625 cells are measured, 1,000 others ranked; the 24 edits of the three best and of
 three from the middle of the ranking are predicted. Truth is the mean test accuracy on CIFAR-10 over

@@ -11,8 +11,8 @@ running the same command again goes on where it stopped. A second table has the 
 and published scores with the CIFAR-10 test accuracy of the same networks, and the bootstrap
 interval of their difference.
 
-    python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
-    python benchmarks/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv --table
+    python experiments/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
+    python experiments/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv --table
 
 Needs duckdb and the validation data (nb201.parquet, cifar10_10000_2000.npz).
 """

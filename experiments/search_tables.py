@@ -4,7 +4,7 @@ From each table, pools of some networks are drawn, one per seed, with all publis
 is the geometric mean over seeds of the answer's rank in its pool after some numbers of trials.
 Accuracies of nasbench301 are a surrogate's.
 
-    OMP_NUM_THREADS=1 python benchmarks/search_tables.py --seeds 20
+    OMP_NUM_THREADS=1 python experiments/search_tables.py --seeds 20
 
 Needs duckdb and the validation data.
 """

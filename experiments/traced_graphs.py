@@ -1,6 +1,6 @@
 """What graphs of traced networks add for a space of one's own.
 
-    OMP_NUM_THREADS=1 python benchmarks/traced_graphs.py
+    OMP_NUM_THREADS=1 python experiments/traced_graphs.py
 
 Members of ``tutorials/my_space.py`` are trained for three epochs on digits; a Gaussian process
 learns from some of them and predicts the others. Kendall's tau, mean and standard error over random

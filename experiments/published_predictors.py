@@ -1,7 +1,7 @@
 """Our predictors beside published ones of the same name, by train size.
 
-    OMP_NUM_THREADS=1 python benchmarks/published_predictors.py --trials 30
-    python benchmarks/published_predictors.py --table
+    OMP_NUM_THREADS=1 python experiments/published_predictors.py --trials 30
+    python experiments/published_predictors.py --table
 
 The published study (White et al., NeurIPS 2021, `vary_train_size`) draws a train set and 200 test
 networks for each of up to 100 trials and predicts the validation accuracy after the last epoch, on

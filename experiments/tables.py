@@ -1,4 +1,4 @@
-"""How fast a table of trained networks is: python benchmarks/tables.py.
+"""How fast a table of trained networks is: python experiments/tables.py.
 
 Makes a table of the size of NATS-Bench's topology space (15,625 cells) with 80 metrics, without
 and with whole curves, and prints the time to open it, to ask for all cells by `Arch` and by

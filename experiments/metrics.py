@@ -1,6 +1,6 @@
 """CPU seconds of every metric on many pairs, one thread.
 
-OMP_NUM_THREADS=1 python benchmarks/metrics.py --pairs 1000000
+OMP_NUM_THREADS=1 python experiments/metrics.py --pairs 1000000
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Predictors on NAS-Bench-201, on the splits of published studies.
 
-    OMP_NUM_THREADS=1 python benchmarks/predictors.py --sizes 32 128 --targets cifar10 fgsm
-    OMP_NUM_THREADS=1 python benchmarks/predictors.py --inputs onehot graf+onehot --targets cifar10
+    OMP_NUM_THREADS=1 python experiments/predictors.py --sizes 32 128 --targets cifar10 fgsm
+    OMP_NUM_THREADS=1 python experiments/predictors.py --inputs onehot graf+onehot --targets cifar10
 
 Rows in the order of NAS-Bench-Suite-Zero, ``train_test_split(train_size=n, random_state=seed)``
 with seeds 42 to 51, tested on all other of the 9,445 networks; Kendall's tau, mean and standard

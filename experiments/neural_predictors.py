@@ -1,6 +1,6 @@
 """Neural predictors on NAS-Bench-201, by train size: losses, targets, inputs, uncertainties.
 
-    OMP_NUM_THREADS=1 python benchmarks/neural_predictors.py --trials 12
+    OMP_NUM_THREADS=1 python experiments/neural_predictors.py --trials 12
 
 Learned from random architectures among all 15,625, tested on 200 others; CIFAR-10 validation
 accuracy after 200 epochs. Kendall's tau, mean over the trials (seeds from 100 on), CPU seconds of a

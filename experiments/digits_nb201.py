@@ -1,6 +1,6 @@
 """What the embedded benchmark holds: spread, noise, optimum, and how well proxies order it.
 
-    python benchmarks/digits_nb201.py [TABLE]
+    python experiments/digits_nb201.py [TABLE]
 
 Prints the tables of the page on digits-nb201, as Markdown. TABLE is the name or the file of a
 table of the same layout; by default the embedded one.

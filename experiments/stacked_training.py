@@ -1,6 +1,6 @@
 """Training many small networks at once, against one after the other.
 
-    python benchmarks/stacked_training.py [--networks 16] [--repeats 5]
+    python experiments/stacked_training.py [--networks 16] [--repeats 5]
 
 Networks of one skeleton have layers of equal shapes, so each kind of layer of k networks can be one
 grouped convolution. As cells differ, the channels of the networks that use an operation are

@@ -1,6 +1,6 @@
 """What an epoch of training costs, and which part of it is not the network's own passes.
 
-    python benchmarks/training.py [--repeats 5]
+    python experiments/training.py [--repeats 5]
 
 Each network of the small NAS-Bench-201 preset is trained on the embedded digits, on one thread.
 The time of an epoch, validation included, stands beside that of as many plain forward and backward

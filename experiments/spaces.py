@@ -1,7 +1,7 @@
 """CPU seconds of what a search asks of a whole space: costs, liveness, graphs and hashes.
 
-    python benchmarks/spaces.py
-    python benchmarks/spaces.py --hashes
+    python experiments/spaces.py
+    python experiments/spaces.py --hashes
 
 Medians of five calls, one thread. The second form counts the graph hashes of all NAS-Bench-101
 cells, in about two minutes.

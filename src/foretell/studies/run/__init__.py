@@ -1,0 +1,1 @@
+"""What every study shares: run folder, journal, costs, progress, threads."""
