@@ -23,8 +23,8 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.metrics import kendall
 from foretell.spaces import get_space
-from foretell.studies.explain_study import explain_ranking
-from foretell.studies.predict_study import PredictConfig, predict_values
+from foretell.studies.predict.explain import explain_ranking
+from foretell.studies.predict.study import PredictConfig, predict_values
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FORETELL_VALIDATION_DATA") or ROOT.parent / "shared" / "data")

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from foretell.features import Known, represent
+from foretell.encodings import Known, represent
 from foretell.metrics import coverage, kendall, normal_interval
 from foretell.predictors import BANANAS, BOHAMIANN, DNGO, MLP, GaussianProcess, Predictor
 from foretell.spaces import get_space

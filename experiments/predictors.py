@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from foretell.features import Inputs, Known, represent
+from foretell.encodings import Inputs, Known, represent
 from foretell.metrics import coverage, kendall
 from foretell.predictors import (
     Auto,

@@ -33,7 +33,7 @@ from foretell.arch import Arch
 from foretell.data import Split, Task, load_task
 from foretell.metrics import Correlation, bootstrap_of, kendall, spearman
 from foretell.proxies import Batches, make_batches, proxies, score
-from foretell.proxies._heap import kept_heap
+from foretell.proxies.cell_pass.heap import kept_heap
 from foretell.rng import stream, stream_seed
 from foretell.spaces import get_space
 

@@ -25,8 +25,9 @@ import torch.nn.functional as F
 
 from foretell.arch import Arch
 from foretell.networks import build
-from foretell.proxies import Batches, Costs, Needs, _merge, collect, make_plan, needs_of, proxies
-from foretell.proxies._heap import kept_heap
+from foretell.proxies import Batches, Costs, Needs, collect, make_plan, needs_of, proxies
+from foretell.proxies.cell_pass import _fuse
+from foretell.proxies.cell_pass.heap import kept_heap
 from foretell.spaces import Skeleton
 
 SUITE = [
@@ -52,7 +53,7 @@ KERNELS = {
 
 def kernels(run: Callable[[], object]) -> None:
     """Print the shares of groups of kernels in the CPU seconds of a run."""
-    compiled = _merge._kernels()
+    compiled = _fuse._kernels()
     names = [*KERNELS["normalisation, sum and ReLU in one"]]
     plain = {name: getattr(compiled, name) for name in names}
 
@@ -98,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.without_kernels:
-        _merge.THREADS = 0
+        _fuse.THREADS = 0
     generator = torch.Generator().manual_seed(0)
     shape = (options.batch, 3, 32, 32)
     batches = Batches(

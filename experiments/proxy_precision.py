@@ -15,7 +15,8 @@ import torch
 
 from foretell.arch import Arch
 from foretell.networks import build
-from foretell.proxies import Batches, Needs, _merge, collect, make_plan, needs_of, proxies
+from foretell.proxies import Batches, Needs, collect, make_plan, needs_of, proxies
+from foretell.proxies.cell_pass import _fuse
 from foretell.spaces import Skeleton
 
 NAMES = [
@@ -42,7 +43,7 @@ def main() -> None:
         net = build(Arch("nb201", genes), skeleton, seed=1)
 
         def values(module: torch.nn.Module, dtype: torch.dtype, fast: bool, threads: int):
-            _merge.THREADS = threads
+            _fuse.THREADS = threads
             data = Batches(tuple(x.to(dtype) for x in images), labels)
             found = collect(module, data, plan, seed=3, fast=fast)
             return [float(proxies[name](found)) for name in NAMES]

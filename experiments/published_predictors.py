@@ -32,7 +32,7 @@ from foretell.benchmarks import Benchmark, Metric, TableData, from_data
 from foretell.predictors import predictors
 from foretell.rng import stream
 from foretell.spaces import Space, get_space
-from foretell.studies.evaluate_predictors import PredictorsConfig, evaluate_predictors
+from foretell.studies.evaluate_predictors.study import PredictorsConfig, evaluate_predictors
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FORETELL_VALIDATION_DATA") or ROOT.parent / "shared" / "data")

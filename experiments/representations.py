@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from foretell.features import Known, represent, representations
+from foretell.encodings import Known, represent, representations
 from foretell.metrics import kendall
 from foretell.predictors import predictors
 from foretell.spaces import get_space

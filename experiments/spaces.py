@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from foretell.features import graf
+from foretell.encodings import graf
 from foretell.spaces import NB101, NB201, Darts, SizeSpace
-from foretell.spaces._dag_cells import all_keys
+from foretell.spaces.dag.cells import all_keys
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:

@@ -15,11 +15,11 @@ import numpy as np
 
 from foretell import get_space, load_task
 from foretell.cost import costs
-from foretell.features import Known, represent
+from foretell.encodings import Known, represent
 from foretell.metrics import kendall
 from foretell.networks import build
-from foretell.networks.graphs import graphs
 from foretell.predictors import GaussianProcess
+from foretell.tracing.archs import graphs
 from foretell.training import Recipe, train
 
 SPACE = Path(__file__).resolve().parent.parent / "tutorials" / "my_space.py"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from foretell.kernels import matern52, matern52_slope, squared_distances
+from foretell.gaussian.kernels import matern52, matern52_slope, squared_distances
 
 
 def test_distances_are_scipys():

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,16 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "foretell"
 ORDER = [
     ["errors", "types"],
-    ["rng", "arch", "graph", "registry", "unpickle", "files", "kernels"],
+    ["rng", "arch", "graph", "registry", "unpickle", "files", "gaussian"],
     ["metrics"],
     ["store"],
     ["execution"],
     ["spaces"],
     ["benchmarks"],
-    ["features"],
+    ["encodings"],
     ["data"],
     ["networks"],
+    ["tracing"],
     ["cost"],
     ["proxies"],
     ["training"],
@@ -34,11 +36,13 @@ ORDER = [
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
-    "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "files", "kernels",
-    "metrics", "store", "execution", "spaces", "benchmarks", "features", "data", "predictors",
+    "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "files", "gaussian",
+    "metrics", "store", "execution", "spaces", "benchmarks", "encodings", "data", "predictors",
     "search", "studies", "report", "tables", "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
+MOST_FILES = {"cli": 20}
+"""Python files of a folder, beside ``__init__`` and its sub-folders; 14 elsewhere."""
 
 
 def room(path: Path) -> str:
@@ -57,10 +61,85 @@ def imports(tree: ast.AST, *, top_only: bool) -> set[str]:
                 found.update(a.name for a in child.names if not (top_only and inside))
             elif isinstance(child, ast.ImportFrom) and not (top_only and inside):
                 found.add(child.module or "")
+                found.update(f"{child.module}.{a.name}" for a in child.names)
             walk(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
 
     walk(tree, False)
     return found
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module of foretell; None for what is no module."""
+    path = SOURCE.joinpath(*name.split(".")[1:])
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if name.startswith("foretell.") and file.is_file():
+            return file
+    return None
+
+
+def file_graph() -> dict[Path, set[Path]]:
+    """File -> files that it imports; a name of a package is looked up in its ``__init__``."""
+    graph: dict[Path, set[Path]] = {}
+    for path in FILES:
+        names = imports(ast.parse(path.read_text(encoding="utf-8")), top_only=False)
+        found = {name: module_file(name) for name in names}
+        # "from package import module" imports the module; the package alone only if nothing else
+        packages = {n.rpartition(".")[0] for n, f in found.items() if f is not None}
+        graph[path] = {
+            f for n, f in found.items() if f not in (None, path)
+            and not (n in packages and f.name == "__init__.py" and not own_names(path, n))
+        }  # fmt: skip
+    return graph
+
+
+def own_names(path: Path, package: str) -> bool:
+    """Whether a file takes something from a package that is no module of it."""
+    return any(
+        module_file(f"{package}.{a.name}") is None
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == package
+        for a in node.names
+    )
+
+
+def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
+    """Groups of nodes that reach each other."""
+    reach = {n: set(m) for n, m in graph.items()}
+    changed = True
+    while changed:
+        changed = False
+        for there in reach.values():
+            more = set().union(*(reach.get(m, set()) for m in there)) - there
+            if more:
+                there |= more
+                changed = True
+    groups = {frozenset({n, *(m for m in reach[n] if n in reach.get(m, ()))}) for n in reach}
+    return [sorted(str(n.relative_to(SOURCE)) for n in g) for g in groups if len(g) > 1]
+
+
+def folder_graph() -> dict[Path, set[Path]]:
+    """Folder -> folders that its files import from.
+
+    A sub-folder may import the contracts of the folders around it: ``_base.py``, and the modules
+    of the package's root.
+    """
+    graph: dict[Path, set[Path]] = {}
+    for path, there in file_graph().items():
+        here = graph.setdefault(path.parent, set())
+        for file in there:
+            contract = file.stem == "_base" and file.parent in path.parents
+            if file.parent != path.parent and not contract:
+                here.add(file.parent)
+    graph.pop(SOURCE)
+    return {n: there - {SOURCE} for n, there in graph.items()}
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    assert circles(file_graph()) == []
+
+
+def test_no_folder_imports_itself_by_way_of_others():
+    assert circles(folder_graph()) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
@@ -69,8 +148,8 @@ def test_imports_run_one_way(path):
         return
     here = room(path)
     for name in imports(ast.parse(path.read_text()), top_only=False):
-        if name.startswith("foretell."):
-            there = name.split(".")[1]
+        there = name.split(".")[1] if name.startswith("foretell.") else ""
+        if there in LEVEL:
             assert LEVEL[there] <= LEVEL[here], f"{here} may not import {there}"
             if LEVEL[there] == LEVEL[here] and there != here:
                 assert here not in ("arch", "rng") or there in ("errors", "types")
@@ -87,6 +166,15 @@ def test_torch_is_not_imported_at_module_level(path):
 def test_every_room_is_in_the_order():
     rooms = {p.name.removesuffix(".py") for p in SOURCE.iterdir()} - {"__init__", "__pycache__"}
     assert {r for r in rooms if "." not in r} == set(LEVEL)
+
+
+def test_no_folder_is_crowded():
+    """Few files in a folder, and no family of three that should be a folder of its own."""
+    for folder in {p.parent for p in FILES} - {SOURCE}:
+        names = [p.stem.lstrip("_") for p in folder.glob("*.py") if p.name != "__init__.py"]
+        assert len(names) <= MOST_FILES.get(folder.name, 14), folder
+        for family, size in Counter(n.split("_")[0] for n in names).items():
+            assert size < 3, f"{folder} has {size} files {family}_*"
 
 
 def test_importing_foretell_and_its_light_rooms_leaves_torch_out():

@@ -13,7 +13,7 @@ from foretell.cost import count
 from foretell.data import load_task
 from foretell.metrics import coverage, kendall
 from foretell.networks import build
-from foretell.studies.predict_study import PredictConfig, predict_values
+from foretell.studies.predict.study import PredictConfig, predict_values
 from foretell.training import Recipe, train
 
 MEASURED, CHECKED = 20, 20

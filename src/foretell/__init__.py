@@ -17,7 +17,7 @@ _LAZY = {
     "Task": "foretell.data",
     "load_task": "foretell.data",
     "SearchConfig": "foretell.studies",
-    "PredictConfig": "foretell.studies.predict_study",
+    "PredictConfig": "foretell.studies.predict.study",
     "explain": "foretell.api",
     "find": "foretell.api",
     "predict": "foretell.api",

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from foretell.proxies import Scores
-    from foretell.studies.explain_study import Explanation
-    from foretell.studies.predict_study import PredictConfig, Ranking
+    from foretell.studies.predict.explain import Explanation
+    from foretell.studies.predict.study import PredictConfig, Ranking
 
 __all__ = ["ScoreRun", "SearchResult", "cost", "explain", "features", "find", "predict", "score"]
 
@@ -89,7 +89,7 @@ def find(
     """
     from foretell.export import export_best
     from foretell.report import write
-    from foretell.report.from_study import run_data
+    from foretell.report.search.from_study import run_data
     from foretell.studies import use_task
 
     if task is not None:
@@ -330,9 +330,9 @@ def features(
         dot before it where there are several.
 
     Raises:
-        ForetellError: see ``foretell.studies.describe``.
+        ForetellError: see ``foretell.studies.predict.describe``.
     """
-    from foretell.studies.describe import describe
+    from foretell.studies.predict.describe import describe
 
     place = get_space(space) if isinstance(space, str) else space
     if data is not None:
@@ -381,7 +381,7 @@ def predict(
     """
     from dataclasses import replace
 
-    from foretell.studies.predict_study import PredictConfig, predict_values
+    from foretell.studies.predict.study import PredictConfig, predict_values
     from foretell.tables import read_archs, read_values
 
     config = config or PredictConfig()
@@ -419,9 +419,9 @@ def explain(
         on_progress: told how far it is.
 
     Raises:
-        ForetellError: see ``foretell.studies.explain_study.explain_ranking``.
+        ForetellError: see ``foretell.studies.predict.explain.explain_ranking``.
     """
-    from foretell.studies.explain_study import explain_ranking
+    from foretell.studies.predict.explain import explain_ranking
 
     return explain_ranking(ranking, archs, on_progress=on_progress)
 

@@ -201,7 +201,7 @@ def test_downloads(server, tmp_path, tables_home, capsys):
 
 
 def test_build_is_one_call(small_data, monkeypatch, tmp_path, capsys):
-    from foretell.studies import build_benchmark
+    from foretell.studies.digits_benchmark import study as build_benchmark
 
     asked = {}
 

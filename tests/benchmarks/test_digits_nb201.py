@@ -9,8 +9,8 @@ import pytest
 from foretell import get_space
 from foretell.benchmarks import open_benchmark, table_path
 from foretell.proxies import make_batches, proxies, score
-from foretell.studies._benchmark_run import Settings, digits_task, run_cell
-from foretell.studies.build_benchmark import draw_cells
+from foretell.studies.digits_benchmark.run_cell import Settings, digits_task, run_cell
+from foretell.studies.digits_benchmark.study import draw_cells
 
 NAME = "digits-nb201"
 PAGE = Path(__file__).parents[2] / "docs" / "digits-nb201.md"

@@ -23,8 +23,13 @@ from import_writers import nb101_record as record
 from import_writers import write_tfrecord as write
 
 from foretell.benchmarks.importers import read_benchmark
-from foretell.benchmarks.importers._protobuf import fields
-from foretell.benchmarks.importers._tfrecord import _crc32c_of_all, crc32c, masked, read_records
+from foretell.benchmarks.importers.formats.protobuf import fields
+from foretell.benchmarks.importers.formats.tfrecord import (
+    _crc32c_of_all,
+    crc32c,
+    masked,
+    read_records,
+)
 from foretell.benchmarks.table import from_data
 from foretell.errors import ArchError, OutOfTableError, TableFormatError
 from foretell.spaces import get_space

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foretell.benchmarks import Metric
-from foretell.benchmarks.importers import _base, _sheet, read_benchmark
-from foretell.benchmarks.importers._sheet import Sheet, number, numbers, shown
+from foretell.benchmarks.importers import _base, read_benchmark
+from foretell.benchmarks.importers.formats import sheet as _sheet
+from foretell.benchmarks.importers.formats.sheet import Sheet, number, numbers, shown
 from foretell.errors import MissingDataError, TableFormatError, UnknownNameError
 from foretell.registry import Registry
 

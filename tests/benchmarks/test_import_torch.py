@@ -8,7 +8,7 @@ import pytest
 from import_writers import CELLS, nb201_content, record, transnas_content, trial
 
 from foretell.benchmarks.importers import read_benchmark
-from foretell.benchmarks.importers._torch_file import read_torch
+from foretell.benchmarks.importers.formats.torch_file import read_torch
 from foretell.errors import (
     DataError,
     MissingDataError,
@@ -106,7 +106,7 @@ def test_nb201_in_the_official_layout(tmp_path, zipped):
 
 def test_nb201_and_nats_agree_on_real_records(tmp_path, validation_data):
     """The official NATS records, put into the layout of NAS-Bench-201."""
-    from foretell.benchmarks.importers._files import read_pickle_bz2
+    from foretell.benchmarks.importers.formats.files import read_pickle_bz2
 
     folder = validation_data / "nats-bench"
     meta = read_pickle_bz2(folder / "tss-meta.pickle.pbz2", 1 << 26)

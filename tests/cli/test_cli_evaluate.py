@@ -9,7 +9,7 @@ import pytest
 from foretell.benchmarks import Metric, TableData, write_table
 from foretell.cli._app import run
 from foretell.spaces import get_space
-from foretell.studies.evaluate_proxies import evaluate_proxies
+from foretell.studies.evaluate_proxies.study import evaluate_proxies
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from foretell.benchmarks import Metric, TableData, open_benchmark, write_table
 from foretell.cli._app import run
 from foretell.spaces import get_space
-from foretell.studies.evaluate_predictors import PredictorsConfig, evaluate_predictors
+from foretell.studies.evaluate_predictors.study import PredictorsConfig, evaluate_predictors
 
 QUICK = ("--pair", "bayes_linear:graf+onehot", "--sizes", "20", "--seeds", "100,101",
          "--workers", "0")  # fmt: skip

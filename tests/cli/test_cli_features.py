@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from foretell.cli import main
-from foretell.features import graf, representations
-from foretell.networks.trace import trace
+from foretell.encodings import graf, representations
 from foretell.registry import resolve
 from foretell.spaces import get_space
+from foretell.tracing.module import trace
 
 NETS = Path(__file__).parents[2] / "tutorials" / "my_net.py"
 SPACE = f"{NETS.parent}/my_space.py:space"

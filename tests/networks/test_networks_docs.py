@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foretell.features import graf
+from foretell.encodings import graf
 from foretell.metrics import kendall
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "graphs-of-networks.md"

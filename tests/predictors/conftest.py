@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foretell.features import Known, represent
+from foretell.encodings import Known, represent
 from foretell.spaces import get_space
 
 

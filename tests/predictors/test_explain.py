@@ -6,8 +6,8 @@ from math import factorial
 import numpy as np
 import pytest
 
+from foretell.encodings import FeatureTable, Inputs, Known, represent
 from foretell.errors import MissingExtraError, PredictorError
-from foretell.features import FeatureTable, Inputs, Known, represent
 from foretell.metrics import kendall, normal_scores
 from foretell.predictors import (
     Auto,

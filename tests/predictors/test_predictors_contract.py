@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
+from foretell.encodings import FeatureTable, Inputs
 from foretell.errors import PredictorError
-from foretell.features import FeatureTable, Inputs
 from foretell.metrics import kendall
 from foretell.predictors import predictors
 

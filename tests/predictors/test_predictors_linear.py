@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from foretell.encodings import FeatureTable, Inputs
 from foretell.errors import PredictorError
-from foretell.features import FeatureTable, Inputs
 from foretell.predictors import Linear
-from foretell.predictors._targets import NormalTarget
+from foretell.predictors.shared.targets import NormalTarget
 
 
 def table(x):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from foretell.errors import PredictorError
 from foretell.predictors import MLP
-from foretell.predictors._losses import LOSSES, RANK_LOSSES, check_loss
+from foretell.predictors.neural.losses import LOSSES, RANK_LOSSES, check_loss
 
 NUMBERS = st.floats(-4, 4).map(lambda v: round(v, 2))
 LISTS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=8)

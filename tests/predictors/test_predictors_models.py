@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
+from foretell.encodings import FeatureTable, Inputs
 from foretell.errors import PredictorError, UsageError
-from foretell.features import FeatureTable, Inputs
-from foretell.kernels import matern52
+from foretell.gaussian.kernels import matern52
 from foretell.metrics import coverage
 from foretell.predictors import (
     Auto,
@@ -21,10 +21,10 @@ from foretell.predictors import (
     folds,
     held_out,
 )
-from foretell.predictors._evidence import exact_loss, likeliest, minimised
-from foretell.predictors._kernels import Prior
-from foretell.predictors._targets import NormalTarget, UnitTarget
 from foretell.predictors.auto import _Continued
+from foretell.predictors.gp.evidence import exact_loss, likeliest, minimised
+from foretell.predictors.gp.groups import Prior
+from foretell.predictors.shared.targets import NormalTarget, UnitTarget
 
 
 def table(x):

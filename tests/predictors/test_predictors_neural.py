@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from foretell.encodings import FeatureTable, Inputs
 from foretell.errors import PredictorError
-from foretell.features import FeatureTable, Inputs
 from foretell.metrics import coverage, kendall, normal_interval
 from foretell.predictors import BANANAS, BOHAMIANN, DNGO, MLP, BayesianLinear
-from foretell.predictors._losses import LOSSES, RANK_LOSSES
-from foretell.predictors._networks import Batches, Networks, Recipe, Shape, train
-from foretell.predictors._neural import to_targets
-from foretell.predictors._sghmc import sample
-from foretell.predictors.bananas import _parts
 from foretell.predictors.dngo import LinearHead
+from foretell.predictors.neural._base import to_targets
+from foretell.predictors.neural.bananas import _parts
+from foretell.predictors.neural.losses import LOSSES, RANK_LOSSES
+from foretell.predictors.neural.networks import Batches, Networks, Recipe, Shape, train
+from foretell.predictors.neural.sghmc import sample
 from foretell.rng import stream
 
 QUICK = {"hidden": (8,), "steps": 20}

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foretell.encodings import FeatureTable, Inputs
 from foretell.errors import MissingExtraError, PredictorError
-from foretell.features import FeatureTable, Inputs
 from foretell.predictors.ngboost import NGBoost, _line_search, natural_gradient
 
 pytest.importorskip("sklearn")

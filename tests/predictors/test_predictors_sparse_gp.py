@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal
 
-from foretell.features import FeatureTable, Inputs
-from foretell.kernels import matern52
+from foretell.encodings import FeatureTable, Inputs
+from foretell.gaussian.kernels import matern52
+from foretell.gaussian.posterior import Posterior
 from foretell.predictors import (
     GaussianProcess,
     SparseGaussianProcess,
     VariationalGaussianProcess,
 )
-from foretell.predictors._evidence import exact_loss
-from foretell.predictors._kernels import covariance, groups
-from foretell.predictors._posterior import Posterior
-from foretell.predictors.sparse_gp import inducing_rows, sparse_loss
+from foretell.predictors.gp.evidence import exact_loss
+from foretell.predictors.gp.groups import covariance, groups
+from foretell.predictors.gp.sparse import inducing_rows, sparse_loss
 
 BOTH = [SparseGaussianProcess, VariationalGaussianProcess]
 THETA = np.array([-0.5, 0.3, -1.0, 0.6, -1.5])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from foretell.encodings import FeatureTable, Inputs
 from foretell.errors import MissingExtraError, PredictorError
-from foretell.features import FeatureTable, Inputs
 from foretell.predictors import SVR
 
 svm = pytest.importorskip("sklearn.svm")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from foretell.encodings import FeatureTable, Inputs, Known, represent
 from foretell.errors import PredictorError
-from foretell.features import FeatureTable, Inputs, Known, represent
 from foretell.metrics import kendall
 from foretell.predictors import GraphGaussianProcess
 from foretell.spaces import get_space

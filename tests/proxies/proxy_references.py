@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from foretell.proxies._zen import gaussian_weights, zen_inputs
+from foretell.proxies.shared.zen_inputs import gaussian_weights, zen_inputs
 from foretell.rng import stream_seed
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from foretell.errors import ProxyError, TooFewBatchesError
 from foretell.proxies import Collected, SynflowLayer, ZenStats, proxies
-from foretell.proxies._codes import CodeCounter, agreement
-from foretell.proxies._ops import combine, dots, spatial_dots
+from foretell.proxies.cell_pass._ops import combine, dots, spatial_dots
 from foretell.proxies.jacobian import correlation
+from foretell.proxies.shared.codes import CodeCounter, agreement
 from foretell.proxies.zico import zico_layer
 
 

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from foretell.arch import Arch
 from foretell.networks import build
-from foretell.proxies import Batches, Needs, _merge, collect, make_plan, needs_of, proxies
-from foretell.proxies._codes import agreement
-from foretell.proxies._merge import Merge, can_merge, flat
-from foretell.proxies._ops import Norm, Relu, Sum
-from foretell.proxies._program import lower
+from foretell.proxies import Batches, Needs, collect, make_plan, needs_of, proxies
+from foretell.proxies.cell_pass import _fuse
+from foretell.proxies.cell_pass._fuse import Merge, can_merge, flat
+from foretell.proxies.cell_pass._ops import Norm, Relu, Sum
+from foretell.proxies.cell_pass.lower import lower
+from foretell.proxies.shared.codes import agreement
 from foretell.spaces import Skeleton
 
 pytest.importorskip("numba")
-from foretell.proxies import _kernels
+from foretell.proxies.cell_pass import numba_kernels as _kernels
 
 CHANNELS = st.sampled_from([1, 3, 8, 16, 20])
 SHAPES = st.tuples(st.integers(2, 5), CHANNELS, st.integers(1, 7), st.integers(1, 7))
@@ -31,7 +32,7 @@ def images(shape, seed, count=1, dtype=torch.float64):
 
 
 def rows(x):
-    return _merge._rows(x)
+    return _fuse._rows(x)
 
 
 def over(values, like):
@@ -189,7 +190,7 @@ def test_spread_is_the_backward_of_batch_normalisation(shape, seed, count, with_
 def test_agreements(n, units, seed):
     active = np.random.default_rng(seed).integers(0, 2, (n, units)).astype(np.uint8)
     expected = agreement(torch.from_numpy(active).float())
-    assert torch.equal(_merge._agreement(active), expected)
+    assert torch.equal(_fuse._agreement(active), expected)
 
 
 def network(genes, size=8, channels=16):
@@ -219,16 +220,16 @@ def test_who_uses_the_kernels(monkeypatch):
     x = torch.zeros(64, 3, 32, 32)
     threads = torch.get_num_threads()
     try:
-        torch.set_num_threads(_merge.THREADS)
+        torch.set_num_threads(_fuse.THREADS)
         assert can_merge(x)
         assert can_merge(x.double())
         assert not can_merge(x.half())
         assert not can_merge(x[:16])
         assert not can_merge(x.to("meta"))
-        torch.set_num_threads(_merge.THREADS + 1)
+        torch.set_num_threads(_fuse.THREADS + 1)
         assert not can_merge(x)
         torch.set_num_threads(1)
-        monkeypatch.setattr(_merge, "_installed", lambda: False)
+        monkeypatch.setattr(_fuse, "_installed", lambda: False)
         assert not can_merge(x)
     finally:
         torch.set_num_threads(threads)
@@ -255,7 +256,7 @@ def test_single_precision_is_kept(monkeypatch):
     try:
         assert can_merge(draws[0])
         found = collect(net, Batches(tuple(draws), labels), plan, seed=3)
-        monkeypatch.setattr(_merge, "THREADS", 0)
+        monkeypatch.setattr(_fuse, "THREADS", 0)
         expected = collect(net.double(), exact, plan, seed=3, fast=False)
     finally:
         torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ from foretell.errors import (
 )
 from foretell.networks import build
 from foretell.proxies import Batches, Needs, collect, make_plan, needs_of, proxies
-from foretell.proxies._program import lower
+from foretell.proxies.cell_pass.lower import lower
 from foretell.spaces import Skeleton
 
 

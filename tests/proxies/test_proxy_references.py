@@ -6,7 +6,8 @@ from proxy_references import REFERENCES
 
 from foretell.arch import Arch
 from foretell.networks import build
-from foretell.proxies import Batches, Needs, _merge, collect, make_plan, needs_of, proxies
+from foretell.proxies import Batches, Needs, collect, make_plan, needs_of, proxies
+from foretell.proxies.cell_pass import _fuse
 from foretell.spaces import Skeleton
 
 CELLS = [
@@ -50,8 +51,8 @@ def fast(request, monkeypatch):
     """Which way: by PyTorch's operations, by compiled kernels, or over any module."""
     if request.param == "compiled":
         pytest.importorskip("numba")
-        monkeypatch.setattr(_merge, "PIXELS", 0)
-        monkeypatch.setattr(_merge, "THREADS", 1000)
+        monkeypatch.setattr(_fuse, "PIXELS", 0)
+        monkeypatch.setattr(_fuse, "THREADS", 1000)
     return request.param != "any module"
 
 

@@ -12,7 +12,8 @@ from torch import nn
 from foretell.arch import Arch
 from foretell.data import load_task
 from foretell.errors import ProxyError, TooFewBatchesError, UsageError
-from foretell.proxies import Batches, _heap, make_batches, score
+from foretell.proxies import Batches, make_batches, score
+from foretell.proxies.cell_pass import heap
 from foretell.spaces import Skeleton, get_space
 
 SKELETON = Skeleton((3, 8, 8), 4, 4, 1)
@@ -164,12 +165,12 @@ def test_freed_memory_is_kept_and_given_back():
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * 4096
 
-    if not hasattr(os, "sysconf") or _heap._glibc() is None:
+    if not hasattr(os, "sysconf") or heap._glibc() is None:
         pytest.skip("not glibc")
     size = 256 << 20
-    with _heap.kept_heap():
+    with heap.kept_heap():
         before = resident()
-        with _heap.kept_heap():
+        with heap.kept_heap():
             block = torch.ones(size // 4)
             del block
         assert resident() - before > size / 2
@@ -180,6 +181,6 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
     def absent(name):
         raise OSError(name)
 
-    monkeypatch.setattr(_heap.ctypes, "CDLL", absent)
-    with _heap.kept_heap():
-        assert _heap._glibc() is None
+    monkeypatch.setattr(heap.ctypes, "CDLL", absent)
+    with heap.kept_heap():
+        assert heap._glibc() is None

@@ -364,4 +364,4 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def light(monkeypatch):
     """Without the four megabytes of plotly.js, for tests that do not look at it."""
-    monkeypatch.setattr("foretell.report._html._plotly", lambda: "/* plotly */")
+    monkeypatch.setattr("foretell.report.html.document._plotly", lambda: "/* plotly */")

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from foretell.benchmarks import Metric, TableData, from_data
 from foretell.errors import RunFolderError
-from foretell.report.evaluation import evaluation_figures, render_evaluation, write_evaluation
-from foretell.report.evaluation_terminal import evaluation_summary
+from foretell.report.proxies.page import evaluation_figures, render_evaluation, write_evaluation
+from foretell.report.proxies.terminal import evaluation_summary
 from foretell.spaces import get_space
-from foretell.studies.evaluate_proxies import evaluate_proxies
+from foretell.studies.evaluate_proxies.study import evaluate_proxies
 
 NASTY = "</script><img src=x onerror=alert(1)>{{7*7}}"
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from foretell.arch import Arch
 from foretell.graph import Graph, Node
-from foretell.report.layout import place
-from foretell.report.svg import graph_svg
+from foretell.report.html.layout import place
+from foretell.report.html.svg import graph_svg
 from foretell.spaces.nb201 import NB201
 
 cells = st.tuples(*[st.integers(0, 4)] * 6).map(lambda g: NB201().graph(Arch("nb201", g)))

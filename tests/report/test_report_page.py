@@ -20,11 +20,11 @@ from foretell.report import (
     TrialRow,
     Winner,
     figures,
-    plots,
     render,
-    tables,
     write,
 )
+from foretell.report.html.charts import jsonable
+from foretell.report.search import plots, tables
 
 LOADERS = {"src", "href", "srcset", "data", "poster", "action", "formaction", "background", "ping"}
 
@@ -339,13 +339,13 @@ class TestPlots:
         css = (plots.__spec__.origin.rsplit("/", 1)[0]) + "/report.css"
         with open(css) as file:
             known = set(re.findall(r"--(\w+):", file.read()))
-        used = set(re.findall(r'"@(\w+)"', json.dumps(plots.jsonable(figures(run)))))
+        used = set(re.findall(r'"@(\w+)"', json.dumps(jsonable(figures(run)))))
         assert used <= known
         assert len(used) > 8
 
     def test_jsonable(self):
         value = {"a": np.float64(np.inf), 1: (np.int64(3), np.array([[0.1, np.nan]])), "b": None}
-        assert plots.jsonable(value) == {"a": None, "1": [3, [[0.1, None]]], "b": None}
+        assert jsonable(value) == {"a": None, "1": [3, [[0.1, None]]], "b": None}
 
 
 class TestWrite:

@@ -11,12 +11,17 @@ from html_page import Page
 from rich.console import Console
 
 from foretell.errors import RunFolderError
-from foretell.report.predictors import predictors_figures, render_predictors, write_predictors
-from foretell.report.predictors_terminal import predictors_summary
-from foretell.report.predictors_words import names, notes, seconds, spread_text, tau
-from foretell.studies._evaluate_tables import TargetInfo
-from foretell.studies._predictors_fit import METRICS
-from foretell.studies.evaluate_predictors import FitFailure, Method, PredictorEvaluation, Spread
+from foretell.report.predictors.names import names, notes, seconds, spread_text, tau
+from foretell.report.predictors.page import predictors_figures, render_predictors, write_predictors
+from foretell.report.predictors.terminal import predictors_summary
+from foretell.studies.evaluate_predictors.fit import METRICS
+from foretell.studies.evaluate_predictors.study import (
+    FitFailure,
+    Method,
+    PredictorEvaluation,
+    Spread,
+)
+from foretell.studies.evaluation.facts import TargetInfo
 
 NASTY = "</script><img src=x onerror=alert(1)>{{7*7}}"
 

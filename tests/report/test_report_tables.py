@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from foretell.report import PoolTable, TrialRow, tables
+from foretell.report import PoolTable, TrialRow
+from foretell.report.search import tables
 
 
 def finite_pairs(x, y):

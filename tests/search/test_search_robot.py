@@ -7,10 +7,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from foretell.errors import SearchError
-from foretell.kernels import matern52
+from foretell.gaussian.kernels import matern52
+from foretell.gaussian.small import fit_gaussian_process
 from foretell.rng import stream
 from foretell.search import Problem, PublishedRobotSearch, RobotSearch
-from foretell.search._gaussian import fit_gaussian_process
 from foretell.search._normalise import NORMALISATIONS, normal_scores
 from foretell.spaces import get_space
 

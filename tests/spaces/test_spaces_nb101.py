@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from foretell.arch import Arch
 from foretell.errors import ArchError
 from foretell.spaces import get_space
-from foretell.spaces._dag_cells import all_keys, keys
-from foretell.spaces._dag_costs import vertex_costs
+from foretell.spaces.dag.cells import all_keys, keys
+from foretell.spaces.dag.costs import vertex_costs
 
 SPACE = get_space("nb101")
 C1, C3, POOL = SPACE.ops

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foretell.arch import Arch
+from foretell.encodings import graf_transnas_macro, graf_transnas_micro
+from foretell.encodings.registry import Known, represent
 from foretell.errors import ArchError
-from foretell.features import graf_transnas_macro, graf_transnas_micro
-from foretell.features.representations import Known, represent
 from foretell.spaces import Space, TransNASMacro, TransNASMicro, get_space
 
 MICRO, MACRO = TransNASMicro(), TransNASMacro()

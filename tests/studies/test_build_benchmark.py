@@ -21,11 +21,11 @@ from foretell.networks import build
 from foretell.proxies import make_batches, score
 from foretell.rng import stream_seed
 from foretell.robustness import evaluate
-from foretell.studies import _benchmark_run as run
-from foretell.studies import build_benchmark
-from foretell.studies._benchmark_run import Settings, digits_task, run_cell
-from foretell.studies._benchmark_table import table_data
-from foretell.studies.build_benchmark import build_digits, draw_cells
+from foretell.studies.digits_benchmark import run_cell as run
+from foretell.studies.digits_benchmark import study as build_benchmark
+from foretell.studies.digits_benchmark.run_cell import Settings, digits_task, run_cell
+from foretell.studies.digits_benchmark.study import build_digits, draw_cells
+from foretell.studies.digits_benchmark.table import table_data
 from foretell.studies.run.journal import Records
 from foretell.training import Recipe, train
 
@@ -194,7 +194,8 @@ def test_an_interrupted_build_gives_the_same_table_with_any_number_of_workers(wh
 @pytest.mark.slow
 def test_a_killed_build_goes_on(whole, tmp_path):
     code = (
-        "from pathlib import Path; from foretell.studies.build_benchmark import build_digits; "
+        "from pathlib import Path; "
+        "from foretell.studies.digits_benchmark.study import build_digits; "
         f"build_digits(Path({str(tmp_path / 'k.foretell')!r}), cells=3, epochs=2, "
         f"work=Path({str(tmp_path / 'work')!r}))"
     )

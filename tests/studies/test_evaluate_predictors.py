@@ -19,12 +19,12 @@ from sklearn.model_selection import train_test_split
 
 from foretell.benchmarks import Metric, TableData, from_data, open_benchmark
 from foretell.benchmarks.importers import read_benchmark
+from foretell.encodings import Known, represent
 from foretell.errors import RunFolderError, UnknownNameError, UsageError
-from foretell.features import Known, represent
 from foretell.metrics import unreachable
 from foretell.predictors import BayesianLinear, Conformal, LightGBM
 from foretell.spaces import get_space
-from foretell.studies.evaluate_predictors import (
+from foretell.studies.evaluate_predictors.study import (
     FitFailure,
     Method,
     PredictorsConfig,
@@ -513,7 +513,7 @@ class TestFailures:
 
     def test_nothing_left_to_do_starts_no_worker(self, table, tmp_path, monkeypatch):
         evaluate_predictors(table, QUICK, out=tmp_path)
-        monkeypatch.setattr("foretell.studies.evaluate_predictors.PoolExecutor", None)
+        monkeypatch.setattr("foretell.studies.evaluate_predictors.study.PoolExecutor", None)
         found = evaluate_predictors(table, QUICK, out=tmp_path, workers=2)
         assert found.reused == found.fits
 

@@ -14,7 +14,7 @@ from foretell.data import load_task
 from foretell.errors import BenchmarkError, UnknownNameError, UsageError
 from foretell.metrics import unreachable
 from foretell.spaces import get_space
-from foretell.studies.evaluate_proxies import Recompute, evaluate_proxies
+from foretell.studies.evaluate_proxies.study import Recompute, evaluate_proxies
 
 N = 160
 SCIPY = {"kendall": stats.kendalltau, "spearman": stats.spearmanr, "pearson": stats.pearsonr}

@@ -11,8 +11,8 @@ from foretell.arch import Arch
 from foretell.data import load_task
 from foretell.errors import ArchError, UsageError
 from foretell.spaces import get_space
-from foretell.studies.explain_study import explain_ranking
-from foretell.studies.predict_study import PredictConfig, predict_values
+from foretell.studies.predict.explain import explain_ranking
+from foretell.studies.predict.study import PredictConfig, predict_values
 
 SPACE = get_space("nb201")
 

@@ -8,7 +8,7 @@ import pytest
 from foretell.benchmarks import Metric, TableData, from_data
 from foretell.metrics import kendall
 from foretell.spaces import get_space
-from foretell.studies.evaluate_proxies import evaluate_proxies
+from foretell.studies.evaluate_proxies.study import evaluate_proxies
 
 duckdb = pytest.importorskip("duckdb")
 

@@ -7,7 +7,7 @@ from foretell.data import load_task
 from foretell.errors import PredictorError, UnknownNameError, UsageError
 from foretell.metrics import kendall
 from foretell.spaces import get_space
-from foretell.studies.predict_study import PredictConfig, predict_values
+from foretell.studies.predict.study import PredictConfig, predict_values
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_a_second_call_trains_nothing_and_says_the_same(finished, monkeypatch):
     def refuse(payload: object) -> None:
         pytest.fail("nothing is left to do")
 
-    monkeypatch.setattr("foretell.studies._jobs.run_job", refuse)
+    monkeypatch.setattr("foretell.studies.search.jobs.run_job", refuse)
     again = run_search(SMALL, finished.folder)
     assert again.reused_trials == 3
     assert again.pool.reused == 12

@@ -200,7 +200,7 @@ def build(
     """
     from foretell.cli._progress import progress
     from foretell.errors import UsageError
-    from foretell.studies.build_benchmark import build_digits
+    from foretell.studies.digits_benchmark.study import build_digits
 
     if name != "digits-nb201":
         raise UsageError(f"{name!r} is not built here: the embedded benchmark is digits-nb201.")

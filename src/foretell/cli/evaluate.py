@@ -11,8 +11,8 @@ from foretell.cli._given import given_command
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from foretell.studies.evaluate_predictors import PredictorEvaluation
-    from foretell.studies.evaluate_proxies import ProxyEvaluation
+    from foretell.studies.evaluate_predictors.study import PredictorEvaluation
+    from foretell.studies.evaluate_proxies.study import ProxyEvaluation
 
 __all__ = ["evaluate_command"]
 
@@ -77,7 +77,7 @@ def proxies_command(
     from foretell.benchmarks import open_benchmark
     from foretell.cli._progress import progress
     from foretell.errors import UsageError
-    from foretell.studies.evaluate_proxies import Recompute, evaluate_proxies
+    from foretell.studies.evaluate_proxies.study import Recompute, evaluate_proxies
 
     if recompute != (data is not None):
         raise UsageError(
@@ -108,7 +108,7 @@ def proxies_command(
         return
     from rich.console import Console
 
-    from foretell.report.evaluation_terminal import evaluation_summary
+    from foretell.report.proxies.terminal import evaluation_summary
 
     console = Console()
     console.print(evaluation_summary(found, console.width))
@@ -117,7 +117,7 @@ def proxies_command(
 def _write(found: "ProxyEvaluation", out: Path | None, command: str) -> None:
     if out is None:
         return
-    from foretell.report.evaluation import write_evaluation
+    from foretell.report.proxies.page import write_evaluation
 
     _wrote(out, *write_evaluation(found, out, command))
 
@@ -217,7 +217,7 @@ def predictors_command(
     """
     from foretell.benchmarks import open_benchmark
     from foretell.cli._progress import progress
-    from foretell.studies.evaluate_predictors import PredictorsConfig, evaluate_predictors
+    from foretell.studies.evaluate_predictors.study import PredictorsConfig, evaluate_predictors
 
     config = PredictorsConfig(
         predictors=predictors,
@@ -245,7 +245,7 @@ def predictors_command(
             on_progress=tell,
         )
     if out is not None:
-        from foretell.report.predictors import write_predictors
+        from foretell.report.predictors.page import write_predictors
 
         _wrote(out, *write_predictors(found, out, given_command()))
     if as_json:
@@ -253,7 +253,7 @@ def predictors_command(
         return
     from rich.console import Console
 
-    from foretell.report.predictors_terminal import predictors_summary
+    from foretell.report.predictors.terminal import predictors_summary
 
     Console().print(predictors_summary(found))
 

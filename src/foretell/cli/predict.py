@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from foretell.spaces import Space
-    from foretell.studies.explain_study import Explanation
-    from foretell.studies.predict_study import Ranking
+    from foretell.studies.predict.explain import Explanation
+    from foretell.studies.predict.study import Ranking
 
 __all__ = ["predict_command"]
 
@@ -74,7 +74,7 @@ def predict_command(
     from foretell.cli._progress import progress
     from foretell.errors import UsageError
     from foretell.spaces import get_space
-    from foretell.studies.predict_study import PredictConfig
+    from foretell.studies.predict.study import PredictConfig
     from foretell.tables import check_table_path, write_table
 
     if out is not None:
@@ -136,7 +136,7 @@ def _bounds(text: str | None) -> tuple[float, float] | None:
 
 def _write(found: "Ranking", why: "Explanation", folder: Path) -> None:
     from foretell.cli._given import given_command
-    from foretell.report.prediction import write_prediction
+    from foretell.report.prediction.page import write_prediction
 
     files, left_out = write_prediction(found, why, folder, given_command())
     click.echo(f"Wrote {', '.join(f.name for f in files)} to {folder}.", err=True)
@@ -195,7 +195,7 @@ def _show(
     if why is not None:
         from rich.console import Console
 
-        from foretell.report.prediction_terminal import explanation_summary
+        from foretell.report.prediction.terminal import explanation_summary
 
         Console().print(explanation_summary(found, why))
 

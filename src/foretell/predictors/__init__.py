@@ -1,18 +1,18 @@
 """Predictors: from what is known of an architecture to what training it would give."""
 
 from foretell.predictors._base import Prediction, Predictor, predictors, seeded
-from foretell.predictors._folds import folds, held_out
 from foretell.predictors.auto import Auto, Candidate
-from foretell.predictors.bananas import BANANAS
-from foretell.predictors.bohamiann import BOHAMIANN
 from foretell.predictors.conformal import Conformal, Intervals
 from foretell.predictors.dngo import DNGO
-from foretell.predictors.gp import GaussianProcess
-from foretell.predictors.gp_wl import GraphGaussianProcess
+from foretell.predictors.gp.exact import GaussianProcess
+from foretell.predictors.gp.sparse import SparseGaussianProcess, VariationalGaussianProcess
+from foretell.predictors.gp.wl import GraphGaussianProcess
 from foretell.predictors.linear import BayesianLinear, Linear
-from foretell.predictors.mlp import MLP
+from foretell.predictors.neural.bananas import BANANAS
+from foretell.predictors.neural.bohamiann import BOHAMIANN
+from foretell.predictors.neural.mlp import MLP
 from foretell.predictors.ngboost import NGBoost
-from foretell.predictors.sparse_gp import SparseGaussianProcess, VariationalGaussianProcess
+from foretell.predictors.shared.folds import folds, held_out
 from foretell.predictors.svr import SVR
 from foretell.predictors.trees import ExtraTrees, LightGBM, RandomForest, XGBoost
 

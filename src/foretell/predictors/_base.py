@@ -9,8 +9,8 @@ from typing import Self
 
 import numpy as np
 
+from foretell.encodings import Inputs
 from foretell.errors import PredictorError
-from foretell.features import Inputs
 from foretell.registry import Registry
 from foretell.types import Array
 

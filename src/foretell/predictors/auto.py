@@ -7,13 +7,13 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from foretell.encodings import Inputs
 from foretell.errors import PredictorError
-from foretell.features import Inputs
 from foretell.metrics import kendall, normal_scores
 from foretell.predictors._base import Prediction, Predictor, predictors
-from foretell.predictors._folds import held_out
-from foretell.predictors._targets import NormalTarget
-from foretell.predictors.gp import GaussianProcess
+from foretell.predictors.gp.exact import GaussianProcess
+from foretell.predictors.shared.folds import held_out
+from foretell.predictors.shared.targets import NormalTarget
 from foretell.types import Array
 
 __all__ = ["Auto", "Candidate"]

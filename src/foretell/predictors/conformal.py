@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foretell.encodings import Inputs
 from foretell.errors import PredictorError, UsageError
-from foretell.features import Inputs
 from foretell.predictors._base import Prediction, Predictor
-from foretell.predictors._folds import held_out
+from foretell.predictors.shared.folds import held_out
 from foretell.types import Array
 
 __all__ = ["Conformal", "Intervals"]

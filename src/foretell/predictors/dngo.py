@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from foretell.features import FeatureTable, Inputs
+from foretell.encodings import FeatureTable, Inputs
 from foretell.predictors._base import predictors
-from foretell.predictors._networks import Recipe, train
-from foretell.predictors._neural import Neural, check_at_least
 from foretell.predictors.linear import BayesianLinear
+from foretell.predictors.neural._base import Neural, check_at_least
+from foretell.predictors.neural.networks import Recipe, train
 from foretell.rng import stream
 from foretell.types import Array
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from foretell.encodings import Inputs
 from foretell.errors import PredictorError
-from foretell.features import Inputs
 from foretell.predictors._base import Prediction, Predictor, predictors
-from foretell.predictors._targets import NormalTarget
+from foretell.predictors.shared.targets import NormalTarget
 from foretell.types import Array
 
 __all__ = ["BayesianLinear", "Linear"]

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from foretell.encodings import Inputs
 from foretell.errors import MissingExtraError, PredictorError
-from foretell.features import Inputs
 from foretell.predictors._base import Prediction, Predictor, predictors
-from foretell.predictors._folds import folds
-from foretell.predictors._targets import UnitTarget
+from foretell.predictors.shared.folds import folds
+from foretell.predictors.shared.targets import UnitTarget
 from foretell.types import Array
 
 __all__ = ["NGBoost", "natural_gradient"]

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from foretell.encodings import Inputs
 from foretell.errors import MissingExtraError, PredictorError
-from foretell.features import Inputs
-from foretell.kernels import squared_distances
+from foretell.gaussian.kernels import squared_distances
 from foretell.predictors._base import Prediction, Predictor, predictors
-from foretell.predictors._folds import folds
-from foretell.predictors._targets import UnitTarget
+from foretell.predictors.shared.folds import folds
+from foretell.predictors.shared.targets import UnitTarget
 from foretell.types import Array
 
 __all__ = ["SVR"]

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from foretell.encodings import Inputs
 from foretell.errors import MissingExtraError
-from foretell.features import Inputs
 from foretell.predictors._base import Prediction, Predictor, predictors
-from foretell.predictors._targets import NormalTarget
+from foretell.predictors.shared.targets import NormalTarget
 from foretell.types import Array
 
 __all__ = ["ExtraTrees", "LightGBM", "RandomForest", "XGBoost"]

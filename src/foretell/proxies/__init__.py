@@ -20,10 +20,10 @@ from foretell.proxies._base import (
     needs_of,
     proxies,
 )
-from foretell.proxies._pass import collect
-from foretell.proxies._plan import Plan, make_plan
-from foretell.proxies.batches import Batches, make_batches
+from foretell.proxies.autograd_pass.run import collect
 from foretell.proxies.scores import Item, Scores, score
+from foretell.proxies.shared.batches import Batches, make_batches
+from foretell.proxies.shared.plan import Plan, make_plan
 
 __all__ = [
     "Batches",

@@ -20,10 +20,10 @@ from foretell.errors import (
 )
 from foretell.networks import build
 from foretell.proxies._base import Collected, Costs, Needs, Proxy, needs_of, proxies
-from foretell.proxies._heap import kept_heap
-from foretell.proxies._pass import collect
-from foretell.proxies._plan import make_plan
-from foretell.proxies.batches import Batches
+from foretell.proxies.autograd_pass.run import collect
+from foretell.proxies.cell_pass.heap import kept_heap
+from foretell.proxies.shared.batches import Batches
+from foretell.proxies.shared.plan import make_plan
 from foretell.rng import stream_seed
 from foretell.spaces import Skeleton, get_space
 from foretell.types import Array

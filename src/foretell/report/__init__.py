@@ -1,6 +1,6 @@
 """The report of a search run: one HTML file that needs nothing but a browser."""
 
-from foretell.report._data import (
+from foretell.report.search.data import (
     BASELINES,
     ConstraintRow,
     CurveRow,
@@ -11,8 +11,8 @@ from foretell.report._data import (
     TrialRow,
     Winner,
 )
-from foretell.report.page import figures, render, write
-from foretell.report.terminal import summary
+from foretell.report.search.page import figures, render, write
+from foretell.report.search.terminal import summary
 
 __all__ = [
     "BASELINES",

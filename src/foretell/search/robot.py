@@ -8,9 +8,9 @@ from numpy.random import Generator
 
 from foretell.arch import Arch
 from foretell.errors import SearchError
+from foretell.gaussian.pool import PoolProcess
 from foretell.metrics import normal_scores
 from foretell.search._base import Problem, Searcher, searcher
-from foretell.search._pool_process import PoolProcess
 from foretell.types import Array
 
 __all__ = ["RobotSearch"]

@@ -111,7 +111,7 @@ class Darts(Space):
 
     ops: ClassVar[tuple[str, ...]] = OPS
     """Names of the operations; the last, ``none``, is not in the published space."""
-    published_features: ClassVar[str] = "foretell.features.graf_published:darts"
+    published_features: ClassVar[str] = "foretell.encodings.graf.published:darts"
 
     @property
     def cardinalities(self) -> tuple[int, ...]:

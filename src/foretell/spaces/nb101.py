@@ -14,7 +14,7 @@ from foretell.arch import Arch
 from foretell.errors import ArchError
 from foretell.graph import Graph, Node
 from foretell.spaces._base import Space
-from foretell.spaces._dag_cells import (
+from foretell.spaces.dag.cells import (
     EDGES,
     MIDDLE,
     MOST_EDGES,
@@ -24,9 +24,9 @@ from foretell.spaces._dag_cells import (
     is_whole,
     keys,
 )
-from foretell.spaces._dag_costs import vertex_costs
-from foretell.spaces._dag_edits import differences, edits, place_name
-from foretell.spaces._dag_text import OPS, read, write
+from foretell.spaces.dag.costs import vertex_costs
+from foretell.spaces.dag.edits import differences, edits, place_name
+from foretell.spaces.dag.text import OPS, read, write
 from foretell.types import IntArray
 
 __all__ = ["NB101"]
@@ -77,7 +77,7 @@ class NB101(Space):
 
     ops: ClassVar[tuple[str, ...]] = OPS
     """Names of the operations 1, 2 and 3."""
-    published_features: ClassVar[str] = "foretell.features.graf_published:nb101"
+    published_features: ClassVar[str] = "foretell.encodings.graf.published:nb101"
 
     @property
     def cardinalities(self) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ class NB201(ProductSpace):
     edges: ClassVar[tuple[tuple[int, int], ...]] = EDGES
     """(source, target) of each gene's edge."""
     network: ClassVar[str] = "foretell.networks.nb201:build"
-    published_features: ClassVar[str] = "foretell.features.graf_published:nb201"
+    published_features: ClassVar[str] = "foretell.encodings.graf.published:nb201"
     presets: ClassVar[Mapping[str, tuple[int, int]]] = MappingProxyType(
         {"full": (16, 5), "small": (8, 1)}
     )

@@ -84,7 +84,7 @@ class TransNASMacro(Space):
 
     modules: ClassVar[tuple[str, ...]] = ("plain", "wider", "strided", "wider and strided")
     """What the genes 1 to 4 stand for."""
-    published_features: ClassVar[str] = "foretell.features.graf_published:transnas_macro"
+    published_features: ClassVar[str] = "foretell.encodings.graf.published:transnas_macro"
 
     @property
     def cardinalities(self) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ class TransNASMicro(ProductSpace):
     """Names of the operations; a gene is an index into them."""
     edges: ClassVar[tuple[tuple[int, int], ...]] = EDGES
     """(source, target) of each gene's edge."""
-    published_features: ClassVar[str] = "foretell.features.graf_published:transnas_micro"
+    published_features: ClassVar[str] = "foretell.encodings.graf.published:transnas_micro"
 
     @property
     def cardinalities(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from foretell.benchmarks._base import Metric, Split
-from foretell.benchmarks.importers._sheet import Sheet, number, numbers, shown
+from foretell.benchmarks.importers.formats.sheet import Sheet, number, numbers, shown
 from foretell.errors import TableFormatError
 from foretell.types import Array
 

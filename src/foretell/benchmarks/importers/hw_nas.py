@@ -8,9 +8,9 @@ import numpy as np
 
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._files import only_file, read_pickle
 from foretell.benchmarks.importers._names import dataset_name
-from foretell.benchmarks.importers._sheet import numbers, shown
+from foretell.benchmarks.importers.formats.files import only_file, read_pickle
+from foretell.benchmarks.importers.formats.sheet import numbers, shown
 from foretell.errors import TableFormatError
 from foretell.spaces import get_space
 

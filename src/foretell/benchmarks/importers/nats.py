@@ -8,9 +8,9 @@ import numpy as np
 
 from foretell.benchmarks._base import TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._files import read_pickle_bz2
-from foretell.benchmarks.importers._sheet import Sheet, same, shown
 from foretell.benchmarks.importers._trials import put_trials
+from foretell.benchmarks.importers.formats.files import read_pickle_bz2
+from foretell.benchmarks.importers.formats.sheet import Sheet, same, shown
 from foretell.errors import MissingDataError, TableFormatError
 from foretell.spaces import get_space
 

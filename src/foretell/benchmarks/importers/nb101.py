@@ -12,9 +12,9 @@ import numpy as np
 
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._protobuf import fields
-from foretell.benchmarks.importers._sheet import Sheet, shown
-from foretell.benchmarks.importers._tfrecord import read_records
+from foretell.benchmarks.importers.formats.protobuf import fields
+from foretell.benchmarks.importers.formats.sheet import Sheet, shown
+from foretell.benchmarks.importers.formats.tfrecord import read_records
 from foretell.errors import TableFormatError
 from foretell.spaces.nb101 import NB101
 from foretell.types import IntArray

@@ -8,10 +8,10 @@ import numpy as np
 
 from foretell.benchmarks._base import TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._files import only_file
-from foretell.benchmarks.importers._sheet import Sheet, same, shown
-from foretell.benchmarks.importers._torch_file import read_torch
 from foretell.benchmarks.importers._trials import put_trials
+from foretell.benchmarks.importers.formats.files import only_file
+from foretell.benchmarks.importers.formats.sheet import Sheet, same, shown
+from foretell.benchmarks.importers.formats.torch_file import read_torch
 from foretell.benchmarks.importers.nats import read_names
 from foretell.errors import TableFormatError
 from foretell.spaces import get_space

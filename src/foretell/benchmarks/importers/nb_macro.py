@@ -4,8 +4,8 @@ from pathlib import Path
 
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._files import only_file, read_json
-from foretell.benchmarks.importers._sheet import Sheet, number, numbers
+from foretell.benchmarks.importers.formats.files import only_file, read_json
+from foretell.benchmarks.importers.formats.sheet import Sheet, number, numbers
 from foretell.errors import TableFormatError
 
 __all__ = ["nb_macro"]

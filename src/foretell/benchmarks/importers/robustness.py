@@ -7,9 +7,9 @@ import numpy as np
 
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._files import read_json
 from foretell.benchmarks.importers._names import dataset_name
-from foretell.benchmarks.importers._sheet import Sheet, number
+from foretell.benchmarks.importers.formats.files import read_json
+from foretell.benchmarks.importers.formats.sheet import Sheet, number
 from foretell.errors import MissingDataError, TableFormatError
 from foretell.spaces import get_space
 from foretell.types import Json

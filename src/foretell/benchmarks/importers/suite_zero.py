@@ -11,9 +11,9 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._files import only_file, read_json
 from foretell.benchmarks.importers._names import FAILED, accuracy_scale, dataset_name, proxy_name
-from foretell.benchmarks.importers._sheet import Sheet, number
+from foretell.benchmarks.importers.formats.files import only_file, read_json
+from foretell.benchmarks.importers.formats.sheet import Sheet, number
 from foretell.errors import ArchError, TableFormatError
 from foretell.spaces import Space, get_space
 from foretell.spaces.nb201 import NB201

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from foretell.benchmarks._base import Metric, Split, TableData
 from foretell.benchmarks.importers._base import Progress, importers
-from foretell.benchmarks.importers._files import only_file
-from foretell.benchmarks.importers._sheet import Sheet, number, numbers, same, shown
-from foretell.benchmarks.importers._torch_file import read_torch
+from foretell.benchmarks.importers.formats.files import only_file
+from foretell.benchmarks.importers.formats.sheet import Sheet, number, numbers, same, shown
+from foretell.benchmarks.importers.formats.torch_file import read_torch
 from foretell.errors import ArchError, TableFormatError, UsageError
 from foretell.spaces import get_space
 

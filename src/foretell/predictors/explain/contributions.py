@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from foretell.encodings import Inputs
 from foretell.errors import PredictorError
-from foretell.features import Inputs
 from foretell.metrics import Correlation, Estimate, kendall, r2
 from foretell.predictors._base import Predictor
-from foretell.predictors._folds import held_out
+from foretell.predictors.shared.folds import held_out
 from foretell.predictors.trees import LightGBM
 from foretell.types import Array, IntArray
 

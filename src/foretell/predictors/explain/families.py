@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from foretell.features import Inputs
+from foretell.encodings import Inputs
 from foretell.types import IntArray
 
 __all__ = ["families", "tables"]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from foretell.encodings import FeatureTable, Inputs
 from foretell.errors import PredictorError
-from foretell.features import FeatureTable, Inputs
 from foretell.metrics import Correlation, kendall
 from foretell.predictors._base import Predictor
-from foretell.predictors._folds import folds
+from foretell.predictors.shared.folds import folds
 from foretell.types import Array, IntArray
 
 __all__ = ["Importance", "permutation_importance"]

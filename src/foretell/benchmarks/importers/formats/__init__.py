@@ -1,0 +1,1 @@
+"""Readers of file formats; what they hold is the importers' affair."""

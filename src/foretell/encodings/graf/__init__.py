@@ -1,0 +1,1 @@
+"""GRAF's features: our own, the published ones, and the authors' columns."""

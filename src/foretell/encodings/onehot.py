@@ -1,0 +1,44 @@
+"""Encodings that say which architecture it is, and nothing about what it does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foretell.arch import Arch
+from foretell.encodings._base import FeatureTable
+from foretell.errors import ArchError
+from foretell.spaces import Space
+
+__all__ = ["categorical", "onehot"]
+
+
+def categorical(space: Space, archs: Sequence[Arch]) -> FeatureTable:
+    """The genes as they are, (n, genes) int64.
+
+    Raises:
+        ArchError: the space's architectures differ in length.
+    """
+    _check(space)
+    return FeatureTable(
+        tuple(f"gene_{i}" for i in range(len(space.cardinalities))), space.genes(archs)
+    )
+
+
+def onehot(space: Space, archs: Sequence[Arch]) -> FeatureTable:
+    """A column for each choice of each gene, 1 where it was made, (n, choices).
+
+    Raises:
+        ArchError: the space's architectures differ in length.
+    """
+    _check(space)
+    genes, counts = space.genes(archs), space.cardinalities
+    columns = [genes[:, i] == choice for i, count in enumerate(counts) for choice in range(count)]
+    names = [f"gene_{i}_is_{c}" for i, count in enumerate(counts) for c in range(count)]
+    return FeatureTable(tuple(names), np.stack(columns, axis=1).astype(np.float64))
+
+
+def _check(space: Space) -> None:
+    if not space.cardinalities:
+        raise ArchError(
+            f"The architectures of {space.name!r} differ in length: use 'graf' or 'path' instead."
+        )

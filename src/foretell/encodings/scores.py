@@ -1,0 +1,47 @@
+"""Scores and costs as features, on a scale that models can use."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from foretell.encodings._base import FeatureTable
+from foretell.encodings._forms import column_names
+from foretell.metrics import normal_scores
+from foretell.spaces import CostTable
+from foretell.types import Array
+
+__all__ = ["cost_features", "score_features"]
+
+
+def score_features(scores: Mapping[str, Sequence[float] | Array]) -> FeatureTable:
+    """Proxies as normal quantiles over all architectures at hand, labelled or not.
+
+    Args:
+        scores: name of a proxy -> (n,); NaN where it has none, which becomes the middle and, if
+            there are any, 1 in a column ``<name>_missing``.
+
+    Returns:
+        (n, proxies and columns of missing values).
+    """
+    names, columns = [], []
+    for name, given in scores.items():
+        values = np.asarray(given, dtype=np.float64)
+        names.append(name)
+        columns.append(normal_scores(values))
+        if (lost := np.isnan(values)).any():
+            names.append(f"{name}_missing")
+            columns.append(lost.astype(np.float64))
+    return FeatureTable(column_names(names), np.stack(columns, axis=1))
+
+
+def cost_features(costs: CostTable) -> FeatureTable:
+    """Logarithms of what a network takes, (n, 6), and whether it is alive."""
+    columns = {
+        "log_params": np.log1p(costs.params),
+        "log_live_params": np.log1p(costs.live_params),
+        "log_flops": np.log1p(costs.flops),
+        "log_memory": np.log1p(costs.memory),
+        "sum_log_params": costs.sum_log_params,
+        "alive": costs.alive.astype(np.float64),
+    }
+    return FeatureTable(tuple(columns), np.stack(list(columns.values()), axis=1))

@@ -1,0 +1,1 @@
+"""Kernels and exact Gaussian processes, of predictors and of searchers; no torch."""

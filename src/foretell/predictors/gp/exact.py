@@ -1,0 +1,48 @@
+"""Gaussian processes: one kernel for what architectures look like, one for which they are."""
+
+from foretell.encodings import Inputs
+from foretell.gaussian.posterior import Posterior
+from foretell.predictors._base import Prediction, Predictor, predictors
+from foretell.predictors.gp.evidence import likeliest
+from foretell.predictors.gp.groups import covariance, groups, total_variance
+from foretell.predictors.shared.targets import UnitTarget
+from foretell.types import Array
+
+__all__ = ["GaussianProcess"]
+
+
+@predictors.add(
+    "gp",
+    family="gaussian process",
+    reference="Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, chapter 5",
+)
+class GaussianProcess(Predictor):
+    """A sum of Matern 5/2 kernels, one over descriptions and one over identities.
+
+    Representations that describe (graph features, proxies, costs) are scaled to weigh the same and
+    share a kernel; those that only identify (one-hot genes, paths) share another, which can learn
+    what no description says, such as the place of an operation, and fades out where there is
+    little to learn it from. Variances, length scales and noise maximise the marginal likelihood
+    times a weak prior. Values are turned into normal quantiles first.
+
+    Args:
+        normal_target: whether to turn values into normal quantiles.
+        start: ``theta_`` of an earlier fit on the same tables, to begin the search with.
+    """
+
+    def __init__(self, normal_target: bool = True, start: Array | None = None) -> None:
+        """Store the options."""
+        self.normal_target, self.start = normal_target, start
+
+    def _fit(self, inputs: Inputs, y: Array) -> None:
+        self.target_ = UnitTarget.of(y, self.normal_target)
+        t = self.target_.forward(y)
+        self.groups_ = groups(inputs)
+        distances = [g.distances(inputs) for g in self.groups_]
+        self.theta_, _ = likeliest(distances, t, start=self.start)
+        self.posterior_ = Posterior.of(covariance(distances, self.theta_), t, self.theta_)
+
+    def _predict(self, inputs: Inputs) -> Prediction:
+        cross = covariance([g.distances(inputs) for g in self.groups_], self.theta_)
+        total = total_variance(self.theta_, len(self.groups_))
+        return self.target_.prediction(*self.posterior_.at(cross, total))

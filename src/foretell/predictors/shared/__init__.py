@@ -1,0 +1,1 @@
+"""What several predictors share: folds and targets."""

@@ -1,0 +1,1 @@
+"""The shared pass over any module, by autograd."""

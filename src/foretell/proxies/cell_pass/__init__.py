@@ -1,0 +1,1 @@
+"""The shared pass over plain cell networks, compiled to a list of operations."""

@@ -1,0 +1,116 @@
+"""Charts as the plain JSON that plotly.js draws, in the house look.
+
+A chart is made from a table and computes nothing but positions on paper. A colour is the name of
+one in the style sheet, such as ``@accent``, and looked up by the page, so that one chart serves a
+light and a dark page. Every text that comes from outside is escaped, since plotly reads some tags.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from html import escape, unescape
+
+import numpy as np
+
+from foretell.types import Json
+
+__all__ = [
+    "DASHES",
+    "SERIES",
+    "SYMBOLS",
+    "Figure",
+    "axis",
+    "figure",
+    "jsonable",
+    "names_axis",
+    "scatter",
+    "wrap",
+]
+
+Figure = dict[str, Json]
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+SERIES = ("@accent", "@warm", "@third", "@fourth", "@muted")
+
+
+def jsonable(value: Json) -> Json:
+    """The same with lists for arrays, None for what is not finite, and seven digits.
+
+    >>> jsonable({"x": np.array([1.0, np.nan]), "y": (2, float("inf"))})
+    {'x': [1.0, None], 'y': [2, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        return jsonable(value.item())
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    return value
+
+
+def wrap(text: str, width: int = 38) -> str:
+    """A long text in lines, escaped, broken where an architecture's text has a joint."""
+    pieces = re.findall(r"[^+,;:\s|]+[+,;:\s|]*|[+,;:\s|]+", text)
+    lines = [""]
+    for piece in pieces:
+        while len(piece) > width:
+            lines += [piece[:width], ""]
+            piece = piece[width:]
+        if len(lines[-1]) + len(piece) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += piece
+    return "<br>".join(escape(line, quote=False) for line in lines if line)
+
+
+def names_axis(names: Sequence[str], marks: Sequence[bool] | None = None) -> Figure:
+    """An axis of names: long ones are shortened on the axis, and whole where they are pointed at.
+
+    Args:
+        names: escaped, all different.
+        marks: which of them get a diamond.
+    """
+    short = []
+    for i, name in enumerate(names):
+        text = unescape(name)
+        text = text if len(text) <= 20 else f"{text[:19]}…"
+        short.append(escape(text, quote=False) + (" ◆" if marks is not None and marks[i] else ""))
+    return {"type": "category", "tickvals": list(names), "ticktext": short}
+
+
+def axis(title: str, **settings: Json) -> Figure:
+    """An axis in the house look; settings are plotly's."""
+    return {
+        "title": {"text": title, "standoff": 14},
+        "automargin": True,
+        "zeroline": False,
+        "gridcolor": "@grid",
+        "linecolor": "@line",
+        "tickcolor": "@line",
+        **settings,
+    }
+
+
+def figure(data: Sequence[Figure], x: Figure, y: Figure, **layout: Json) -> Figure:
+    """Traces and their two axes in the house look; layout is plotly's."""
+    named = sum(bool(t.get("name")) and t.get("showlegend", True) for t in data)
+    base: Figure = {
+        "xaxis": x,
+        "yaxis": y,
+        "height": 380,
+        "margin": {"l": 8, "r": 14, "t": 10, "b": 0},
+        "showlegend": named > 1,
+        "hovermode": "closest",
+    }
+    return {"data": list(data), "layout": {**base, **layout}}
+
+
+def scatter(x: Json, y: Json, name: str, **settings: Json) -> Figure:
+    """A trace of points; settings are plotly's."""
+    base: Figure = {"type": "scatter", "x": x, "y": y, "name": name, "mode": "markers"}
+    if "text" in settings:
+        base["hovertemplate"] = "%{text}<extra></extra>"
+    return {**base, **settings}

@@ -1,0 +1,120 @@
+"""Numbers as people read them; NaN is a dash."""
+
+import math
+import re
+
+from markupsafe import Markup
+
+__all__ = ["DASH", "amount", "duration", "joints", "percent", "plain", "shape", "signed", "size"]
+
+DASH = "–"
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """An accuracy in [0, 1] as per cent.
+
+    >>> percent(0.98888), percent(float("nan"))
+    ('98.89 %', '–')
+    """
+    return f"{100 * value:.{digits}f} %" if math.isfinite(value) else DASH
+
+
+def amount(value: float) -> str:
+    """A count with three digits and k, M or G.
+
+    >>> amount(71_234), amount(4_560_000), amount(812), amount(1_000_000)
+    ('71.2k', '4.56M', '812', '1M')
+    """
+    if not math.isfinite(value):
+        return DASH
+    for unit, text in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * unit:
+            return _three(value / unit) + text
+    return _three(value)
+
+
+def size(value: float) -> str:
+    """Bytes, in powers of 1,024.
+
+    >>> size(131_072), size(900)
+    ('128 KiB', '900 B')
+    """
+    if not math.isfinite(value):
+        return DASH
+    for unit, text in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if abs(value) >= 0.9995 * unit:
+            return f"{_three(value / unit)} {text}"
+    return f"{value:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours.
+
+    >>> duration(0.0421), duration(7.31), duration(102), duration(7_260)
+    ('42 ms', '7.3 s', '1 min 42 s', '2 h 1 min')
+    """
+    if not math.isfinite(seconds):
+        return DASH
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A correlation, with a true minus sign.
+
+    >>> signed(0.614), signed(-0.2)
+    ('0.61', '−0.20')
+    """
+    if not math.isfinite(value):
+        return DASH
+    text = f"{abs(value):.{digits}f}"
+    return f"−{text}" if value < 0 and float(text) else text
+
+
+def plain(value: object) -> str:
+    """A setting as text.
+
+    >>> plain(0.1), plain(None), plain(True), plain((1, 2))
+    ('0.1', '–', 'yes', '1, 2')
+    """
+    if value is None or value == "":
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else DASH
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value)) or DASH
+    return str(value)
+
+
+def shape(values: tuple[int, ...]) -> str:
+    """An image shape.
+
+    >>> shape((1, 8, 8))
+    '1 × 8 × 8'
+    """
+    return " × ".join(map(str, values))
+
+
+def _three(value: float) -> str:
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def joints(text: object) -> Markup:
+    """A text, escaped, that may be broken after its separators and nowhere else by preference.
+
+    >>> joints("a=<1>,b")
+    Markup('a=&lt;1&gt;,<wbr>b')
+    """
+    pieces = re.findall(r"[^+,;|]*[+,;|]+|[^+,;|]+", str(text))
+    return Markup("<wbr>").join(pieces)

@@ -1,0 +1,127 @@
+"""The report of a prediction: one page, its tables as CSV, and its settings."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from foretell import __version__
+from foretell.report.html.charts import jsonable
+from foretell.report.html.document import document
+from foretell.report.html.folder import write_folder
+from foretell.report.prediction import plots as draw
+from foretell.report.prediction.text import context
+from foretell.report.prediction.units import unit_of
+from foretell.studies.predict.explain import Explanation
+from foretell.studies.predict.study import Ranking
+from foretell.tables import plain
+from foretell.types import Json
+
+__all__ = ["prediction_figures", "render_prediction", "write_prediction"]
+
+
+def prediction_figures(ranking: Ranking, explanation: Explanation) -> dict[str, Json]:
+    """Every chart, by the id of its place on the page."""
+    unit = unit_of(ranking)
+    shares = explanation.contributions
+    made: dict[str, Json] = {
+        "best": draw.best_plot(ranking, unit),
+        "pool": draw.pool_plot(ranking, unit),
+        "measured": draw.measured_plot(ranking, unit),
+        "calibration": draw.calibration_plot(ranking),
+        "strip": draw.strip_plot(ranking, explanation, unit),
+    }
+    if shares is not None:
+        made["families"] = draw.families_plot(shares, unit)
+        for i, found in enumerate(explanation.explained):
+            made[f"reasons-{i}"] = draw.reasons_plot(found, shares, unit)
+    if explanation.importance is not None:
+        made["importance"] = draw.importance_plot(explanation.importance)
+    return {name: jsonable(chart) for name, chart in made.items() if chart is not None}
+
+
+def render_prediction(ranking: Ranking, explanation: Explanation, command: str = "") -> str:
+    """The page of a prediction.
+
+    Args:
+        ranking: what was predicted.
+        explanation: why.
+        command: what repeats it.
+
+    Returns:
+        A complete HTML document; its content security policy forbids every request.
+
+    Raises:
+        MissingExtraError: plotly is not installed.
+    """
+    words = context(ranking, explanation, command, f" {__version__}")
+    return document("prediction/page.html.j2", words, prediction_figures(ranking, explanation))
+
+
+def write_prediction(
+    ranking: Ranking, explanation: Explanation, folder: Path | str, command: str = ""
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Write the page, the tables and the settings.
+
+    Args:
+        ranking: what was predicted.
+        explanation: why.
+        folder: made if it is not there.
+        command: what repeats it.
+
+    Returns:
+        The files, and what was left out and why.
+
+    Raises:
+        RunFolderError: the folder cannot be made or written.
+    """
+    tables = {
+        "predictions.csv": _ranked(ranking),
+        "held_out.csv": _held_out(ranking),
+        "families.csv": explanation.by_family(),
+        "reasons.csv": explanation.reasons(),
+        "edits.csv": explanation.edits(),
+    }
+    return write_folder(
+        folder,
+        tables,
+        lambda: render_prediction(ranking, explanation, command),
+        texts={"config.json": _config(ranking, command)},
+        option="--report",
+    )
+
+
+def _ranked(ranking: Ranking) -> dict[str, Sequence[object]]:
+    return {
+        "place": range(1, len(ranking.archs) + 1),
+        "arch": [ranking.fitted.known.space.format(a) for a in ranking.archs],
+        "predicted": ranking.mean.tolist(),
+        "low": ranking.low.tolist(),
+        "high": ranking.high.tolist(),
+    }
+
+
+def _held_out(ranking: Ranking) -> dict[str, Sequence[object]]:
+    learned = ranking.learned
+    return {
+        "arch": [ranking.fitted.known.space.format(a) for a in learned.archs],
+        "measured": learned.values.tolist(),
+        "predicted": learned.mean.tolist(),
+        "low": learned.low.tolist(),
+        "high": learned.high.tolist(),
+    }
+
+
+def _config(ranking: Ranking, command: str) -> str:
+    """Everything that repeats the prediction, as JSON."""
+    config = {
+        "foretell": __version__,
+        "command": command,
+        "space": ranking.fitted.known.space.name,
+        **asdict(ranking.config),
+        "inputs": ranking.inputs,
+        "bounds": ranking.config.bounds and [plain(v) for v in ranking.config.bounds],
+        "measured": ranking.measured,
+        "ranked": len(ranking.archs),
+    }
+    return json.dumps(config, indent=2) + "\n"

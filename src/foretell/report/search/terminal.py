@@ -1,0 +1,99 @@
+"""The same run in a few lines for a terminal."""
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from foretell.report.html.format import amount, duration, percent, signed, size
+from foretell.report.search import tables
+from foretell.report.search.data import RunData
+
+__all__ = ["summary"]
+
+
+def summary(run: RunData) -> RenderableType:
+    """What to print when a search has ended.
+
+    Args:
+        run: what happened.
+
+    Returns:
+        Something that a rich console prints; texts from outside are never read as markup.
+    """
+    parts: list[RenderableType] = [_winner(run), _facts(run)]
+    failures = tables.failure_info(run)
+    if failures:
+        counts = ", ".join(f"{r.count} × {r.error} ({r.stage})" for r in failures)
+        parts.append(
+            Text(f"Failed: {counts}. The most frequent: {failures[0].message}", style="yellow")
+        )
+    parts += [Text(note, style="yellow") for note in run.notes]
+    title = Text(run.title, style="bold")
+    return Panel(Group(*parts), title=title, title_align="left", border_style="dim", padding=(0, 2))
+
+
+def _winner(run: RunData) -> RenderableType:
+    winner, hero = run.winner, tables.hero_info(run)
+    if winner is None:
+        why = "no network was trained to the end" if run.trials else "nothing was trained"
+        return Text(f"No winner: {why}.", style="bold yellow")
+    line = Text()
+    line.append(percent(hero.test_accuracy), style="bold green")
+    line.append(" test accuracy")
+    if math.isfinite(hero.low):
+        line.append(
+            f" (95 % interval {percent(hero.low, 1)} to {percent(hero.high, 1)}", style="dim"
+        )
+        line.append(f", {run.task.test:,} images)", style="dim")
+    line.append("\n")
+    line.append(winner.arch, style="cyan")
+    return line
+
+
+def _facts(run: RunData) -> RenderableType:
+    hero, winner = tables.hero_info(run), run.winner
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+
+    def row(name: str, *facts: str) -> None:
+        if text := ", ".join(f for f in facts if f):
+            table.add_row(name, Text(text))
+
+    if winner is not None:
+        limits = ", ".join(c.text for c in run.constraints)
+        row(
+            "cost",
+            f"{amount(winner.params)} params",
+            f"{amount(winner.flops)} multiply-adds",
+            f"{size(winner.memory)} activations",
+        )
+        row("limits", limits)
+        row("validation", percent(winner.val_accuracy))
+    for attack in tables.robustness_info(run):
+        pairs = zip(attack.eps, attack.accuracy, strict=True)
+        row(attack.attack, *(f"{percent(float(a), 1)} at {e:g}/255" for e, a in pairs if e))
+    of = f" of {hero.budget:,}" if hero.budget is not None else ""
+    row(
+        "trained",
+        f"{hero.trained:,}{of} networks",
+        f"{hero.failed:,} failed" if hero.failed else "",
+        f"{hero.drawn:,} drawn" if hero.drawn else "",
+        f"{hero.scored:,} scored" if hero.scored else "",
+    )
+    prediction = tables.prediction_info(run)
+    if math.isfinite(prediction.tau):
+        row("prediction", f"Kendall's tau-b {signed(prediction.tau)} (n = {prediction.n})")
+    stages = [f"{k} {duration(v)}" for k, v in run.stages.items() if math.isfinite(v)]
+    row("time", f"{duration(hero.seconds)}{' (' + ', '.join(stages) + ')' if stages else ''}")
+    if run.resumed is not None:
+        saved = run.resumed.seconds
+        row(
+            "resumed",
+            f"{run.resumed.trials:,} trials and {run.resumed.scores:,} scores reused",
+            f"{duration(saved)} saved" if math.isfinite(saved) else "",
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Cells that are DAGs with operations on vertices."""

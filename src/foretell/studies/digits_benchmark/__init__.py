@@ -1,0 +1,1 @@
+"""The study that builds digits-nb201."""

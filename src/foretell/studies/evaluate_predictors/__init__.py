@@ -1,0 +1,1 @@
+"""The study that evaluates predictors on a table."""

@@ -1,0 +1,1 @@
+"""The study that evaluates proxies on a table."""

@@ -1,0 +1,1 @@
+"""The study that predicts values and explains them."""

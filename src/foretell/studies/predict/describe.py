@@ -1,0 +1,80 @@
+"""What architectures, networks and ONNX files look like, as columns of numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from foretell.arch import Arch
+from foretell.encodings import Inputs, Known, represent
+from foretell.errors import UsageError
+from foretell.graph import Graph
+from foretell.spaces import Skeleton, Space
+from foretell.studies.run.progress import OnProgress, silent
+
+__all__ = ["describe"]
+
+
+def describe(
+    items: Sequence[Arch | str],
+    inputs: str = "graf",
+    *,
+    space: Space,
+    skeleton: Skeleton,
+    on_progress: OnProgress = silent,
+) -> Inputs:
+    """Representations that need no images, of architectures or of any networks.
+
+    Where all items are architectures, their space says what they look like; beside networks and
+    files, the networks of architectures are traced like the others.
+
+    Args:
+        items: architectures, places of functions such as ``my_net.py:small``, or .onnx files.
+        inputs: representations with "+" between; ``graf`` where there are networks or files.
+        space: of the architectures.
+        skeleton: what surrounds their genes, and what networks are built for.
+        on_progress: told how many networks were traced.
+
+    Raises:
+        UsageError: a representation needs scores, or more than a graph where there are networks.
+        ForetellError: a name, a place, a file or a network is at fault.
+    """
+    names = [name.strip() for name in inputs.split("+")]
+    if "scores" in names:
+        raise UsageError("Scores need images: compute them with foretell score.")
+    archs = [item for item in items if isinstance(item, Arch)]
+    if len(archs) == len(items):
+        known = Known(space, archs)
+        if "costs" in names:
+            from foretell.cost import costs
+
+            known = Known(space, archs, costs(archs, skeleton))
+        if "graf" not in names or space.telling_graph or not space.network:
+            return represent(inputs, known)
+    elif names != ["graf"]:
+        raise UsageError(
+            f"Networks and files have a graph and no genes: --inputs graf is all that can be said "
+            f"of them, but it is {inputs!r}."
+        )
+    else:
+        known = Known(space, archs)
+    found = []
+    on_progress("trace", 0, len(items))
+    for done, item in enumerate(items, 1):
+        found.append(_traced(item, skeleton))
+        on_progress("trace", done, len(items))
+    return represent(inputs, Known(space, known.archs, known.costs, graphs=found))
+
+
+def _traced(item: Arch | str, skeleton: Skeleton) -> Graph:
+    if isinstance(item, Arch):
+        from foretell.tracing.archs import graphs
+
+        return graphs([item], skeleton)[0]
+    if Path(item).suffix == ".onnx":
+        from foretell.tracing.onnx import read_onnx
+
+        return read_onnx(item)
+    from foretell.networks import build_module
+    from foretell.tracing.module import trace
+
+    shape, classes = skeleton.input_shape, skeleton.classes
+    return trace(build_module(item, input_shape=shape, classes=classes, seed=0), shape)

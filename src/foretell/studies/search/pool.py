@@ -1,0 +1,217 @@
+"""The pool of a search: drawn once, dropped by closed form, scored in shared passes."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foretell.arch import Arch
+from foretell.errors import ForetellError, NetworkError, NoFeasibleArchError, ProxyError
+from foretell.execution import Claim, Executor
+from foretell.rng import stream, stream_seed
+from foretell.search import Feasibility, draw_pool
+from foretell.store import Store
+from foretell.studies.run.costs import CostBook
+from foretell.studies.run.progress import OnProgress
+from foretell.studies.run.threads import one_thread
+from foretell.studies.search.config import SearchConfig
+from foretell.studies.search.trial import skeleton_of, task_of
+from foretell.types import Array, Json
+
+__all__ = ["CHUNK", "Pool", "draw", "score_chunk", "score_pool"]
+
+CHUNK = 10
+"""Networks scored between two writes to the store."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a search chooses from.
+
+    Args:
+        archs: distinct, alive, feasible.
+        scores: proxy -> (n,) values, NaN where a proxy failed; empty if the searcher needs none.
+        drawn: how many architectures were drawn to fill it.
+        excluded: what excluded how many of the drawn ones.
+        failures: index -> why its scoring failed.
+        reused: how many were scored by an earlier call.
+        seconds: what scoring took, all calls together.
+    """
+
+    archs: tuple[Arch, ...]
+    scores: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
+    drawn: int = 0
+    excluded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    failures: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    reused: int = 0
+    seconds: float = 0.0
+
+
+class _Watched:
+    """Feasibility that counts what it was asked."""
+
+    def __init__(self, inner: Feasibility) -> None:
+        self.inner, self.drawn = inner, 0
+        self.excluded: dict[str, int] = {}
+
+    def __call__(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
+        self.drawn += len(archs)
+        for name, count in self.inner.excluded(archs).items():
+            self.excluded[name] = self.excluded.get(name, 0) + count
+        return self.inner(archs)
+
+
+def draw(
+    store: Store, study: str, config: SearchConfig, book: CostBook, feasible: Feasibility
+) -> Pool:
+    """The pool of the stored run, or a new one.
+
+    Args:
+        store: where it is remembered.
+        study: name of the study.
+        config: its size and seed.
+        book: the costs of the space.
+        feasible: the constraints.
+
+    Raises:
+        NoFeasibleArchError: nothing that was drawn meets the constraints.
+        NetworkError: nothing that was drawn can be built.
+    """
+    known = store.value(study, _KEY)
+    if known is None:
+        space = book.space
+        watched = _Watched(feasible)
+        try:
+            archs = draw_pool(
+                space,
+                config.pool,
+                stream(config.seed, "pool"),
+                watched,
+                dedup=lambda arch: space.graph(arch).hash(),
+                excluded=feasible.excluded,
+            )
+        except NoFeasibleArchError as error:
+            raise _reason(book, error) from error
+        known = {
+            "genes": [list(a.genes) for a in archs],
+            "drawn": watched.drawn,
+            "excluded": watched.excluded,
+        }
+        store.put_value(study, _KEY, known)
+    return Pool(
+        tuple(Arch(config.space, tuple(g)) for g in known["genes"]),
+        drawn=known["drawn"],
+        excluded=known["excluded"],
+    )
+
+
+def _reason(book: CostBook, error: NoFeasibleArchError) -> ForetellError:
+    """The error to tell: where networks cannot be built, that is why none is feasible."""
+    if not book.failures:
+        return error
+    arch, why = next(iter(book.failures.items()))
+    return NetworkError(
+        f"{len(book.failures)} of the networks that were drawn cannot be built and no other is "
+        f"feasible, the first {book.space.format(arch)}: {why}"
+    )
+
+
+def score_chunk(payload: Json) -> Json:
+    """Score a few architectures, here or in a worker process.
+
+    Args:
+        payload: genes of each, and the search's settings.
+
+    Returns:
+        names, values (n, p) as lists, and failures by position.
+    """
+    from foretell.proxies import make_batches, score
+
+    config = SearchConfig.from_json(payload["config"])
+    task = task_of(config)
+    with one_thread():
+        batches = make_batches(
+            task,
+            batch_size=min(config.score_batch, len(task.train) // 2),
+            count=2,
+            seed=stream_seed(config.seed, "batches"),
+        )
+        done = score(
+            [Arch(config.space, tuple(genes)) for genes in payload["score"]],
+            config.proxies,
+            batches,
+            skeleton=skeleton_of(config, task),
+            seed=config.seed,
+        )
+    failures = {str(i): why for i, why in done.failures.items()}
+    return {"names": list(done.names), "values": done.values.tolist(), "failures": failures}
+
+
+def score_pool(
+    store: Store,
+    study: str,
+    config: SearchConfig,
+    pool: Pool,
+    executor: Executor,
+    on_progress: OnProgress,
+) -> Pool:
+    """The pool with its scores; those in the store are not computed again.
+
+    Args:
+        store: where scores are kept, a chunk at a time.
+        study: name of the study.
+        config: proxies, batch size and seed.
+        pool: what to score.
+        executor: runs ``score_chunk`` on each chunk.
+        on_progress: told how many are scored.
+
+    Raises:
+        ForetellError: a proxy is unknown, or cannot be computed on these data.
+    """
+    start = time.perf_counter()
+    stored = store.scores(study, _KIND)
+    failures: dict[str, str] = store.value(study, _FAILED) or {}
+    known = set(stored.keys)
+    todo = [a for a in pool.archs if str(a) not in known]
+    reused = len(pool.archs) - len(todo)
+    chunks = [todo[at : at + CHUNK] for at in range(0, len(todo), CHUNK)]
+    claims = (
+        Claim(i, {"score": [list(a.genes) for a in chunk], "config": config.identity()})
+        for i, chunk in enumerate(chunks)
+    )
+    count = reused
+    on_progress("score", count, len(pool.archs))
+    for result in executor.map(claims) if chunks else ():
+        if not result.ok:
+            raise ProxyError(f"Scoring the pool failed with {result.error}: {result.message}")
+        chunk = chunks[int(result.id)]
+        for place, why in result.value["failures"].items():
+            failures[str(chunk[int(place)])] = why
+        if result.value["failures"]:
+            store.put_value(study, _FAILED, failures)
+        keys = [str(a) for a in chunk]
+        store.put_scores(study, _KIND, keys, result.value["names"], result.value["values"])
+        count += len(chunk)
+        on_progress("score", count, len(pool.archs))
+    if chunks:
+        stored = store.scores(study, _KIND)  # as rounded by the store: a resumed run sees the same
+    spent = (store.value(study, _SECONDS) or 0.0) + (time.perf_counter() - start if chunks else 0.0)
+    store.put_value(study, _SECONDS, spent)
+    places = {key: i for i, key in enumerate(stored.keys)}
+    values = stored.values[[places[str(a)] for a in pool.archs]]
+    position = {str(a): i for i, a in enumerate(pool.archs)}
+    return Pool(
+        pool.archs,
+        MappingProxyType({n: values[:, i] for i, n in enumerate(stored.names)}),
+        pool.drawn,
+        pool.excluded,
+        {position[key]: why for key, why in failures.items() if key in position},
+        reused,
+        spent,
+    )
+
+
+_KEY, _KIND, _FAILED, _SECONDS = "pool", "proxies", "pool failures", "pool seconds"

@@ -1,0 +1,1 @@
+"""Graphs of any nn.Module or ONNX file."""

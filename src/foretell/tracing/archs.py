@@ -1,0 +1,57 @@
+"""Graphs of whole networks, traced one after the other."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from foretell.arch import Arch
+from foretell.errors import NetworkError
+from foretell.graph import Graph
+from foretell.networks._build import build
+from foretell.spaces import Skeleton, get_space
+from foretell.tracing.module import trace
+
+__all__ = ["graphs"]
+
+
+def graphs(
+    archs: Sequence[Arch],
+    skeleton: Skeleton,
+    *,
+    on_done: Callable[[int], None] | None = None,
+) -> list[Graph]:
+    """What the networks of architectures compute; each network is freed once it was traced.
+
+    Args:
+        archs: the architectures; one that stands there twice is traced once.
+        skeleton: what surrounds their genes.
+        on_done: told how many of ``archs`` are done.
+
+    Raises:
+        ForetellError: a network cannot be built.
+        NetworkError: a network cannot be traced.
+    """
+    known: dict[Arch, Graph] = {}
+    found = []
+    for place, arch in enumerate(archs, 1):
+        if arch not in known:
+            known[arch] = _traced(arch, skeleton)
+        found.append(known[arch])
+        if on_done is not None:
+            on_done(place)
+    return found
+
+
+def _traced(arch: Arch, skeleton: Skeleton) -> Graph:
+    try:
+        with torch.device("meta"):
+            module = build(arch, skeleton, seed=0)
+        return trace(module, skeleton.input_shape)
+    except Exception:  # the builder may look at values, which the meta device has not
+        module = build(arch, skeleton, seed=0)
+    try:
+        return trace(module, skeleton.input_shape)
+    except NetworkError as error:
+        raise NetworkError(
+            f"The network of {get_space(arch.space).format(arch)} has no graph: {error}"
+        ) from error
