@@ -16,7 +16,7 @@ ORDER = [
     ["store"],
     ["execution"],
     ["spaces"],
-    ["benchmarks"],
+    ["benchmarks", "tables"],
     ["encodings"],
     ["data"],
     ["networks"],
@@ -26,9 +26,10 @@ ORDER = [
     ["training"],
     ["robustness"],
     ["predictors"],
+    ["quantities"],
     ["search"],
     ["studies"],
-    ["report", "tables"],
+    ["report"],
     ["export"],
     ["api"],
     ["cli"],
@@ -38,7 +39,7 @@ LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
     "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "files", "gaussian",
     "metrics", "store", "execution", "spaces", "benchmarks", "encodings", "data", "predictors",
-    "search", "studies", "report", "tables", "api", "cli",
+    "quantities", "search", "studies", "report", "tables", "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 MOST_FILES = {"cli": 20}

@@ -36,6 +36,7 @@ __all__ = [
     "PluginError",
     "PredictorError",
     "ProxyError",
+    "QuantityError",
     "RunFolderError",
     "SearchError",
     "SpaceError",
@@ -209,6 +210,24 @@ class ConstraintError(ForetellError):
 
 class NoFeasibleArchError(ConstraintError):
     """No architecture that was drawn meets the constraints."""
+
+
+class QuantityError(ForetellError):
+    """A quantity could not be measured, or its value is no finite number.
+
+    Args:
+        name: of the quantity.
+        why: as the end of a sentence.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        """Make the sentence."""
+        super().__init__(f"{name} could not be measured: {why}.")
+        self.name, self.why = name, why
+
+    def __reduce__(self) -> tuple[type["QuantityError"], tuple[str, str]]:
+        """Survive the way from a worker process."""
+        return type(self), (self.name, self.why)
 
 
 class SpaceError(ForetellError):

@@ -45,13 +45,16 @@ def table(params, **others) -> CostTable:
         ("memory<=1MB", Constraint("memory", max=1e6)),
         ("memory<=512B", Constraint("memory", max=512)),
         ("memory<=2M", Constraint("memory", max=2e6)),
-        ("flops<=90%", Constraint("flops", max=0.9, relative=True)),
-        ("50%<=flops<=90%", Constraint("flops", max=0.9, min=0.5, relative=True)),
+        ("flops<=90%ref", Constraint("flops", max=0.9, relative=True)),
+        ("50%ref<=flops<=90%ref", Constraint("flops", max=0.9, min=0.5, relative=True)),
         ("latency<=4ms", Constraint("latency", max=0.004)),
         ("latency@onnxruntime<=250us", Constraint("latency@onnxruntime", max=0.00025)),
         ("latency<=1.5s", Constraint("latency", max=1.5)),
-        ("latency<=120%", Constraint("latency", max=1.2, relative=True)),
+        ("latency<=120%ref", Constraint("latency", max=1.2, relative=True)),
         ("sum_log_params>=12.5", Constraint("sum_log_params", min=12.5)),
+        ("pgd@8>=60%", Constraint("pgd@8", min=0.6)),
+        ("accuracy>=.9", Constraint("accuracy", min=0.9)),
+        ("loss<=0.5", Constraint("loss", max=0.5)),
     ],
 )
 def test_texts_that_are_read(text, expected):
@@ -77,13 +80,13 @@ def test_texts_that_are_read(text, expected):
         ("params<=-5", "no number"),
         ("params<=1,000", "no number"),
         ("params<=flops", "no number"),
-        ("5<=7", "no cost"),
+        ("5<=7", "no quantity"),
         ("parms<=5", "did you mean params"),
-        ("alive<=5", "Unknown cost"),
-        ("weight<=5", "Unknown cost 'weight'"),
+        ("alive<=5", "Unknown quantity"),
+        ("weight<=5", "Unknown quantity 'weight'"),
         ("params<=5MB", "cannot be read"),
-        ("params<=5ms", "k, m, g"),
-        ("memory<=5ms", "kib"),
+        ("params<=5ms", "k, M, G"),
+        ("memory<=5ms", "KiB"),
         ("flops<=5x", "cannot be read"),
         ("latency<=4", "no unit"),
         ("latency<=4k", "us, ms, s"),
@@ -92,7 +95,13 @@ def test_texts_that_are_read(text, expected):
         ("1k<=params>=5k", "two bounds"),
         ("params<=1k<=5k", "two bounds"),
         ("1<=params<=2<=3", "<= or >="),
-        ("10%<=params<=300k", "mixes"),
+        ("10%ref<=params<=300k", "mixes"),
+        ("flops<=90%", "90%ref"),
+        ("pgd@8>=60", "60%"),
+        ("pgd@x>=60%", "pgd@8"),
+        ("pgd>=60%", "needs its eps"),
+        ("params@8<=5", "nothing behind an @"),
+        ("latency@tensorflow<=4ms", "runtime of latency"),
     ],
 )
 def test_texts_that_are_refused(text, word):
@@ -104,8 +113,9 @@ def test_texts_that_are_refused(text, word):
 
 def test_other_costs_may_be_named():
     assert Constraint.parse("energy<=3", known=("energy",)) == Constraint("energy", max=3.0)
-    with pytest.raises(ConstraintError, match="known are: energy"):
+    with pytest.raises(ConstraintError, match="Unknown quantity 'xyz'"):
         Constraint.parse("xyz<=3", known=("energy",))
+    assert Constraint.parse("xyz<=3", anything=True) == Constraint("xyz", max=3.0)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +168,7 @@ def test_feasible_mask():
     assert feasible_mask([Constraint("params", max=5)], costs).tolist() == [True, True, False]
     both = [Constraint("params", max=5), Constraint("params", min=5)]
     assert feasible_mask(both, costs).tolist() == [False, True, False]
-    share = [Constraint.parse("params<=50%")]
+    share = [Constraint.parse("params<=50%ref")]
     assert feasible_mask(share, costs, reference=table([10])).tolist() == [True, True, False]
     measured = {"latency": np.array([0.1, np.nan, 0.3])}
     slow = [Constraint("latency", max=0.2)]
@@ -190,13 +200,13 @@ def test_feasibility_leaves_out_dead_networks_and_counts_why():
     loose = Feasibility([limit], lambda archs: space.costs(archs, skeleton), alive=False)
     assert loose([alive, dead]).tolist() == [False, True]
     share = Feasibility(
-        [Constraint.parse("params<=100%")],
+        [Constraint.parse("params<=100%ref")],
         lambda archs: space.costs(archs, skeleton),
         reference=costs,
     )
     assert share([alive]).tolist() == [True]
     with pytest.raises(ConstraintError):
-        Feasibility([Constraint.parse("params<=90%")], lambda archs: costs)
+        Feasibility([Constraint.parse("params<=90%ref")], lambda archs: costs)
 
 
 def test_objectives_have_a_direction():

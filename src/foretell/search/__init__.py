@@ -10,7 +10,7 @@ from foretell.search.constraints import (
 )
 from foretell.search.evolution import EvolutionSearch
 from foretell.search.local import LocalSearch
-from foretell.search.objectives import Objective
+from foretell.search.objectives import Objective, chebyshev, draw_weights, preferred
 from foretell.search.pool import any_arch, draw_pool
 from foretell.search.random import RandomSearch
 from foretell.search.robot import RobotSearch
@@ -29,9 +29,12 @@ __all__ = [
     "RobotSearch",
     "Searcher",
     "any_arch",
+    "chebyshev",
     "combine",
     "draw_pool",
+    "draw_weights",
     "feasible_mask",
+    "preferred",
     "searcher",
     "searchers",
 ]

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from foretell.arch import Arch
 from foretell.errors import SearchError
 from foretell.registry import Registry
+from foretell.search.objectives import chebyshev, draw_weights
 from foretell.search.pool import Feasible, any_arch, draw_pool
 from foretell.spaces import Space
 from foretell.types import Array
@@ -105,6 +106,8 @@ class Searcher(ABC):
         self.problem, self.rng = problem, rng
         self._asked: dict[Arch, None] = {}
         self._values: dict[Arch, float] = {}
+        self._gains: dict[Arch, Array] = {}
+        self._infeasible: dict[Arch, None] = {}
         self._places: dict[Arch, int] = {}
         name = type(self).__name__
         if self.needs_pool and not problem.pool:
@@ -142,33 +145,70 @@ class Searcher(ABC):
         return archs
 
     @final
-    def tell(self, archs: Sequence[Arch], values: ArrayLike) -> None:
+    def tell(
+        self,
+        archs: Sequence[Arch],
+        values: ArrayLike,
+        *,
+        feasible: Sequence[bool] | None = None,
+    ) -> None:
         """What the architectures turned out to be worth.
 
         Architectures that were never asked for may be told too, such as those of an earlier study.
+        Several objectives become one value by ``chebyshev``, over all that was told and with
+        weights drawn anew each time from the searcher's stream: ``values`` and ``best`` follow.
 
         Args:
             archs: n distinct architectures.
-            values: (n,) higher is better; NaN for a failed trial.
+            values: (n,), or (n, k) for k objectives; higher is better, NaN for a failed trial.
+            feasible: (n,) whether they keep the constraints that were known after asking only; by
+                default all do. The value of one that does not counts as NaN.
 
         Raises:
             ArchError: an architecture is not of the space.
             SearchError: the lengths differ, a value is infinite, or was told before.
         """
         array = np.asarray(values, dtype=np.float64)
-        if array.shape != (len(archs),):
+        if array.ndim not in (1, 2) or len(array) != len(archs):
             raise SearchError(f"Expected {len(archs)} values, but got the shape {array.shape}.")
         if np.isinf(array).any():
             raise SearchError("A value is infinite: tell NaN for a failed trial.")
-        new: dict[Arch, float] = {}
-        for arch, value in zip(archs, array.tolist(), strict=True):
+        gains = array.reshape(len(archs), -1 if len(archs) else 1).copy()
+        if self._gains and len(gains) and gains.shape[1] != (k := self._objectives):
+            raise SearchError(f"Expected values of {k} objectives, but got {gains.shape[1]}.")
+        allowed = np.ones(len(archs), dtype=bool) if feasible is None else np.asarray(feasible)
+        if allowed.shape != (len(archs),):
+            raise SearchError(
+                f"Expected feasibility of {len(archs)} architectures, but got the shape "
+                f"{allowed.shape}."
+            )
+        gains[~allowed.astype(bool)] = np.nan
+        new: dict[Arch, Array] = {}
+        for arch, gain in zip(archs, gains, strict=True):
             if self.problem.space.check(arch) in self._values or arch in new:
                 raise SearchError(f"The value of {arch} was told before: tell each trial once.")
-            new[arch] = value
-        self._values |= new
+            new[arch] = gain
+        if not new:
+            return
+        self._gains |= new
+        self._infeasible |= {a: None for a, ok in zip(archs, allowed, strict=True) if not ok}
         self._asked.update(dict.fromkeys(new))
-        if new:
-            self._tell(list(new), array)
+        if gains.shape[1] == 1:
+            self._values |= {a: float(gain[0]) for a, gain in new.items()}
+        else:
+            self._scalarise()
+        self._tell(list(new), np.array([self._values[a] for a in new]))
+
+    @property
+    def _objectives(self) -> int:
+        """How many objectives were told; 1 before any."""
+        return len(next(iter(self._gains.values()), np.zeros(1)))
+
+    def _scalarise(self) -> None:
+        """One value for each architecture told, of several objectives."""
+        table = np.stack(list(self._gains.values()))
+        value = chebyshev(table, draw_weights(table.shape[1], self.rng))
+        self._values = dict(zip(self._gains, value.tolist(), strict=True))
 
     @final
     def predict(self, archs: Sequence[Arch]) -> Array:
@@ -186,8 +226,13 @@ class Searcher(ABC):
 
     @property
     def values(self) -> Mapping[Arch, float]:
-        """Every value told, in order; NaN for failed trials."""
+        """Every value told, in order; NaN for failed and infeasible trials."""
         return MappingProxyType(self._values)
+
+    @property
+    def infeasible(self) -> tuple[Arch, ...]:
+        """Those that were told to break a constraint."""
+        return tuple(self._infeasible)
 
     @property
     def pending(self) -> tuple[Arch, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.arch import Arch
-from foretell.errors import ConstraintError
+from foretell.errors import ConstraintError, PluginError, UnknownNameError, UsageError
+from foretell.quantities import Quantity, Stage, get_quantity
 from foretell.spaces import CostTable
 from foretell.types import Array
 
@@ -19,25 +20,20 @@ __all__ = ["COST_NAMES", "Constraint", "Feasibility", "combine", "feasible_mask"
 COST_NAMES = tuple(f.name for f in fields(CostTable) if f.name != "alive")
 """What ``CostTable`` can bound."""
 
-_COUNT = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
-_BYTES = {
-    "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30,
-}  # fmt: skip
-_TIME = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _BOUND = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z%]*)\s*$")
 _PARTS = re.compile(r"(<=|>=|≤|≥|==|<|>|=)")
+_SHARE = "%ref"
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """One cost and the closed interval it must lie in.
+    """One quantity and the closed interval it must lie in.
 
     Args:
-        name: a field of ``CostTable``, or another cost that is measured, such as "latency".
-        max: the largest allowed value, in parameters, multiply-adds, bytes or seconds; None for no
-            bound.
+        name: of a quantity, such as "params", "latency@onnxruntime" or "pgd@8".
+        max: the largest allowed value, in the quantity's unit; None for no bound.
         min: the smallest allowed value; None for no bound.
-        relative: whether the bounds are shares of a reference architecture's cost (0.9 = 90 %).
+        relative: whether the bounds are shares of a reference architecture's value (0.9 = 90 %).
 
     >>> Constraint.parse("params<=300k")
     Constraint(name='params', max=300000.0, min=None, relative=False)
@@ -68,52 +64,69 @@ class Constraint:
             )
 
     @classmethod
-    def parse(cls, text: str, *, known: Sequence[str] = COST_NAMES) -> "Constraint":
+    def parse(cls, text: str, *, known: Sequence[str] = (), anything: bool = False) -> "Constraint":
         """The constraint that a text names.
 
         Suffixes: k, M, G (powers of 1,000) for counts; KB, MB, GB and KiB, MiB, GiB for memory; us,
-        ms, s for latencies; % of a reference architecture. Case does not matter.
+        ms, s for times; % for fractions such as an accuracy; %ref for a share of a reference
+        architecture. Case does not matter.
 
         Args:
-            text: such as "params<=300k", "100k<=params<=300k", "memory<=1.5MiB", "flops<=90%".
-            known: costs that may be named; "latency" and "latency@DEVICE" always may.
+            text: such as "params<=300k", "100k<=params<=300k", "memory<=1.5MiB", "flops<=90%ref",
+                "latency@torch<=4ms", "pgd@8>=60%".
+            known: names of values that are no registered quantities, and what a user measures.
+            anything: whether every name is taken for a value that a user measures.
 
         Raises:
-            ConstraintError: the text is no constraint, or names an unknown cost.
+            ConstraintError: the text is no constraint, or names an unknown quantity.
         """
         parts = [p.strip() for p in _PARTS.split(text)]
         signs = [{"≤": "<=", "≥": ">="}.get(s, s) for s in parts[1::2]]
         if any(s not in ("<=", ">=") for s in signs) or not 1 <= len(signs) <= 2:
             raise ConstraintError(
-                f"{text!r} is no constraint: write a cost, <= or >=, and a number, such as "
+                f"{text!r} is no constraint: write a quantity, <= or >=, and a number, such as "
                 f"params<=300k."
             )
-        places = [i for i, p in enumerate(parts[::2]) if not _BOUND.match(p)]
-        if len(signs) == 2 and (places != [1] or signs[0] != signs[1]):
+        names = [i for i, p in enumerate(parts[::2]) if not _BOUND.match(p)]
+        if len(signs) == 2 and (names != [1] or signs[0] != signs[1]):
             raise ConstraintError(
                 f"{text!r} is no constraint: two bounds are written such as 100k<=params<=300k."
             )
-        if len(places) != 1:
-            word = "number" if places else "cost"
+        if len(names) != 1:
+            word = "number" if names else "quantity"
             raise ConstraintError(
                 f"{text!r} is no constraint: it has no {word}; write such as params<=300k, with "
-                f"k, M, G, KiB, MiB, ms or % after the number."
+                f"k, M, G, KiB, MiB, ms, % or %ref after the number."
             )
-        place = places[0]
-        name = parts[2 * place]
-        if name.partition("@")[0] != "latency":
-            _known(name, known)
+        index = names[0]
+        name = parts[2 * index]
+        quantity = Quantity(name) if name in known else _quantity(name, anything)
         bounds: dict[str, float] = {}
-        kinds: list[bool] = []
+        relative: list[bool] = []
         for i, sign in enumerate(signs):
-            number = parts[2 * i] if i < place else parts[2 * i + 2]
-            value, relative = _bound(name, number, text)
-            # The cost left of "<=" has a largest value; right of it, a smallest.
-            bounds["max" if (sign == "<=") == (i >= place) else "min"] = value
-            kinds.append(relative)
-        if len(set(kinds)) > 1:
-            raise ConstraintError(f"{text!r} mixes a percentage with a number: use one kind.")
-        return cls(name, bounds.get("max"), bounds.get("min"), kinds[0])
+            number = parts[2 * i] if i < index else parts[2 * i + 2]
+            value, is_share = _bound(quantity, number, text)
+            # The quantity left of "<=" has a largest value; right of it, a smallest.
+            bounds["max" if (sign == "<=") == (i >= index) else "min"] = value
+            relative.append(is_share)
+        if len(set(relative)) > 1:
+            raise ConstraintError(f"{text!r} mixes a share with a number: use one kind.")
+        return cls(name, bounds.get("max"), bounds.get("min"), relative[0])
+
+    @property
+    def stage(self) -> Stage:
+        """What must be done before the quantity is known."""
+        return _quantity(self.name, anything=True).stage
+
+    def violation(self, value: float) -> str:
+        """How a value breaks the bounds, such as "pgd@8 51% < 60%"; empty if it does not."""
+        quantity = _quantity(self.name, anything=True)
+        shown = quantity.format(float(f"{value:.4g}"))
+        if self.max is not None and not value <= self.max:
+            return f"{self.name} {shown} > {quantity.format(self.max)}"
+        if self.min is not None and not value >= self.min:
+            return f"{self.name} {shown} < {quantity.format(self.min)}"
+        return ""
 
     def absolute(self, reference: "Costs | None") -> "Constraint":
         """The same constraint with shares turned into values.
@@ -151,9 +164,9 @@ class Constraint:
 
     def __str__(self) -> str:
         """The text that ``parse`` reads."""
-        unit = "%" if self.relative else "s" if self.name.partition("@")[0] == "latency" else ""
+        shown = _quantity(self.name, anything=True).format
         low, high = (
-            None if b is None else f"{b * (100 if self.relative else 1):.12g}{unit}"
+            None if b is None else f"{100 * b:.12g}{_SHARE}" if self.relative else shown(b)
             for b in (self.min, self.max)
         )
         if low is None:
@@ -228,6 +241,7 @@ class Feasibility:
     ) -> None:
         """Turn percentages into values once."""
         self.constraints = combine(c.absolute(reference) for c in constraints)
+        self._texts = {str(c): c for c in self.constraints}
         self._costs, self._alive = costs, alive
 
     def __call__(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
@@ -246,41 +260,58 @@ class Feasibility:
             return {}
         costs = self._costs(archs)
         masks = {"alive": np.asarray(costs.alive, dtype=bool)} if self._alive else {}
-        return masks | {str(c): c.mask(_column(costs, c.name)) for c in self.constraints}
+        return masks | {t: c.mask(_column(costs, c.name)) for t, c in self._texts.items()}
 
 
-def _known(name: str, known: Sequence[str]) -> str:
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, 2, 0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(known)}."
-    raise ConstraintError(f"Unknown cost {name!r}: {hint}")
+def _quantity(name: str, anything: bool = False) -> Quantity:
+    """The quantity of a name.
+
+    Raises:
+        ConstraintError: there is none, and not anything may be measured.
+    """
+    try:
+        return get_quantity(name)
+    except UnknownNameError as error:
+        if anything:
+            return Quantity(name)
+        raise ConstraintError(str(error)) from error
+    except (UsageError, PluginError) as error:
+        raise ConstraintError(str(error)) from error
 
 
-def _bound(name: str, number: str, text: str) -> tuple[float, bool]:
-    """Value and whether it is a share."""
+def _bound(quantity: Quantity, number: str, text: str) -> tuple[float, bool]:
+    """Value and whether it is a share of the reference."""
     match = _BOUND.match(number)
     assert match is not None
-    value, suffix = float(match[1]), match[2].lower()
-    if suffix == "%":
-        return value / 100, True
-    cost = name.partition("@")[0]
-    units = _COUNT | _BYTES if cost == "memory" else _TIME if cost == "latency" else _COUNT
-    if cost == "latency" and not suffix:
-        raise ConstraintError(f"{text!r} has no unit: write such as latency<=4ms.")
-    if suffix not in units:
-        allowed = ", ".join(u for u in units if u)
+    suffix = match[2].lower()
+    if suffix == _SHARE:
+        return float(match[1]) / 100, True
+    if suffix == "%" and quantity.unit != "fraction":
         raise ConstraintError(
-            f"{text!r} has a number that cannot be read, {number!r}: after it, {name} takes "
-            f"{allowed} or %."
+            f"{text!r}: a share of the reference architecture is written {match[1]}{_SHARE}; % "
+            f"alone is for fractions such as an accuracy."
         )
-    return value * units[suffix], False
+    if quantity.unit == "s" and not suffix:
+        raise ConstraintError(f"{text!r} has no unit: write such as {quantity.name}<=4ms.")
+    try:
+        value = quantity.parse(number)
+    except UsageError as error:
+        raise ConstraintError(
+            f"{text!r} has a number that cannot be read, {error} or {_SHARE}."
+        ) from error
+    if quantity.unit == "fraction" and value > 1:
+        raise ConstraintError(f"{text!r}: {quantity.name} is at most 1; write such as 60%.")
+    return value, False
 
 
 def _column(costs: Costs, name: str) -> Array:
-    if isinstance(costs, CostTable):
-        return np.asarray(getattr(costs, _known(name, COST_NAMES)), dtype=np.float64)
-    return np.asarray(costs[_known(name, tuple(costs))], dtype=np.float64)
+    names = COST_NAMES if isinstance(costs, CostTable) else tuple(costs)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 2, 0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(names)}."
+        raise ConstraintError(f"Unknown cost {name!r}: {hint}")
+    values = getattr(costs, name) if isinstance(costs, CostTable) else costs[name]
+    return np.asarray(values, dtype=np.float64)
 
 
 def _length(costs: Costs) -> int:

@@ -1,0 +1,27 @@
+"""Measured latency on this machine's CPU."""
+
+from dataclasses import asdict
+
+from foretell.quantities._base import Quantity, Stage, Subject, quantities
+
+__all__ = ["LATENCY"]
+
+
+def _latency(subject: Subject, runtime: str) -> dict[str, float]:
+    from foretell.cost import measure_latency
+
+    assert subject.module is not None
+    assert subject.skeleton is not None
+    found = measure_latency(
+        subject.module, subject.skeleton.input_shape, runtime=runtime, seed=subject.seed
+    )
+    details = {k: float(v) for k, v in asdict(found).items() if not isinstance(v, str)}
+    return {"value": found.median, **details}
+
+
+LATENCY = Quantity(
+    "latency", "s", "min", Stage.BUILT, reproducible=False, measure=_latency,
+    argument="runtime", arguments=("torch", "onnxruntime"), default="torch",
+    summary="Median time of one image in a runtime, one thread of this machine's CPU.",
+)  # fmt: skip
+quantities.register(LATENCY.name, LATENCY, summary=LATENCY.summary)

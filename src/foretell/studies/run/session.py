@@ -1,0 +1,197 @@
+"""One run of a study in its folder: lock, store, identity, log and progress."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from foretell.errors import RunFolderError, StoreError, StudyConflictError
+from foretell.store import Store, Study
+from foretell.studies._base import StudyConfig, Table
+from foretell.studies.run.folder import RunFolder
+from foretell.studies.run.log import Log
+from foretell.studies.run.progress import OnProgress, Progress, Tracker, silent
+from foretell.tables import write_table
+from foretell.types import Json
+
+__all__ = ["Session", "kind_in", "open_session", "reading", "stored_settings"]
+
+_SETTINGS = "settings"
+
+
+class Session:
+    """A run that holds its folder.
+
+    Args:
+        config: the settings.
+        folder: the run folder, locked.
+        on_progress: told how far each stage is.
+    """
+
+    def __init__(self, config: StudyConfig, folder: RunFolder, on_progress: OnProgress) -> None:
+        """Nothing is written yet."""
+        self.config, self.folder = config, folder
+        self.kind = config.KIND
+        self.log = Log(folder.path / "log.txt")
+        self.tell = Tracker(self._both(on_progress))
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """The study's store; there once the folder is claimed."""
+        assert self._store is not None
+        return self._store
+
+    def claim(self, extra: Mapping[str, Json] | None = None) -> None:
+        """Make the folder this study's, or see that it is already.
+
+        To be called when settings, data, device and constraints were checked: a study that cannot
+        run leaves nothing behind.
+
+        Args:
+            extra: what the identity holds beside the settings, such as a fingerprint of the data.
+
+        Raises:
+            RunFolderError: it holds a study with other settings or data; the first one is named.
+        """
+        identity: dict[str, Json] = {**self.config.identity(), **(extra or {})}
+        self._store = Store(self.folder.store)
+        others = [s.name for s in self._store.studies() if s.name != self.kind]
+        if others:
+            raise RunFolderError(
+                f"{str(self.folder.path)!r} holds a study of another kind, {_words(others[0])}: "
+                f"choose another folder with --out."
+            )
+        try:
+            self._store.put_study(self.kind, identity)
+        except StudyConflictError:
+            stored = self._store.study(self.kind).config
+            names = dict.fromkeys([*identity, *stored])  # a fingerprint that follows the seed: last
+            name = next(n for n in names if identity.get(n) != stored.get(n))
+            raise RunFolderError(
+                f"{str(self.folder.path)!r} holds {_words(self.kind)} with {name} "
+                f"{stored.get(name)!r}, but {identity.get(name)!r} was asked for: choose another "
+                f"folder with --out, or the same settings to resume."
+            ) from None
+        self.put(_SETTINGS, self.config.to_json())
+        self.log.write(f"start: {self.config.command(self.folder.path)}")
+
+    def put(self, key: str, value: Json) -> None:
+        """Store a value of the study."""
+        self.store.put_value(self.kind, key, value)
+
+    def value(self, key: str, default: Json = None) -> Json:
+        """A stored value of the study."""
+        return self.store.value(self.kind, key, default)
+
+    def lap(self, stage: str) -> None:
+        """End a stage: its seconds are added to those of earlier calls."""
+        now = time.perf_counter()
+        self.laps[stage], self._last = now - self._last, now
+
+    def write_tables(self, tables: Mapping[str, Table]) -> tuple[Path, ...]:
+        """Write each table as CSV into the run folder; the files are whole or not there."""
+        return tuple(
+            write_table(self.folder.path / f"{name}.csv", table) for name, table in tables.items()
+        )
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _both(self, on_progress: OnProgress) -> OnProgress:
+        log = self.log
+
+        def tell(progress: Progress, /) -> None:
+            log.progress(progress)
+            on_progress(progress)
+
+        return tell
+
+
+@contextmanager
+def open_session(
+    config: StudyConfig, out: Path | str, on_progress: OnProgress = silent
+) -> Iterator[Session]:
+    """Hold a run folder for one study.
+
+    Args:
+        config: the settings.
+        out: the run folder; made if it is not there.
+        on_progress: told how far each stage is.
+
+    Raises:
+        RunFolderError: the folder cannot be written, or another run holds it.
+    """
+    folder = RunFolder(out)
+    with folder.lock():
+        session = Session(config, folder, on_progress)
+        try:
+            yield session
+            session.log.write("end")
+        except BaseException as error:
+            if session._store is not None:
+                session.log.write(f"stopped by {type(error).__name__}: {error}")
+            raise
+        finally:
+            session.close()
+
+
+@contextmanager
+def reading(out: Path | str, kind: str) -> Iterator[Store]:
+    """The store of a run folder, only to be read: no lock is taken, nothing is written.
+
+    Args:
+        out: the run folder.
+        kind: of the study that it should hold.
+
+    Raises:
+        RunFolderError: it holds none of this kind.
+    """
+    found = kind_in(out)
+    if found != kind:
+        raise RunFolderError(
+            f"{str(out)!r} holds {_words(found)}, but {_words(kind)} was asked for."
+        )
+    with Store(Path(out).expanduser() / "study.db", read_only=True) as store:
+        yield store
+
+
+def kind_in(out: Path | str) -> str:
+    """The kind of study that a run folder holds.
+
+    Raises:
+        RunFolderError: it holds none.
+    """
+    path = Path(out).expanduser() / "study.db"
+    studies: tuple[Study, ...] = ()
+    if path.is_file():
+        try:
+            with Store(path, read_only=True) as store:
+                studies = store.studies()
+        except StoreError as error:
+            raise RunFolderError(f"The run folder {str(out)!r} cannot be read: {error}") from error
+    if not studies:
+        raise RunFolderError(
+            f"{str(out)!r} holds no study: start one, such as foretell search --out {out}."
+        )
+    return studies[0].name
+
+
+def stored_settings(out: Path | str) -> Json:
+    """The settings of the study in a run folder, as it was last called.
+
+    Raises:
+        RunFolderError: it holds none.
+    """
+    kind = kind_in(out)
+    with reading(out, kind) as store:
+        return store.value(kind, _SETTINGS)
+
+
+def _words(kind: str) -> str:
+    return f"a study {kind.replace('_', ' ')!r}"
