@@ -1,9 +1,6 @@
 """The facade: one function for each thing that foretell does, for scripts and for the commands."""
 
-import csv
-import io
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +10,14 @@ from foretell.arch import Arch
 from foretell.data import Task, load_task
 from foretell.errors import ArchError, MissingExtraError, NetworkError
 from foretell.registry import short_name
-from foretell.report import RunData
 from foretell.spaces import Space, get_space
 from foretell.studies import (
     CostBook,
     OnProgress,
-    RunFolder,
+    Resources,
     SearchConfig,
-    SearchOutcome,
-    one_thread,
-    run_search,
+    SearchResult,
+    Tracker,
     silent,
 )
 from foretell.types import Shape3
@@ -37,100 +32,52 @@ if TYPE_CHECKING:
 __all__ = ["ScoreRun", "SearchResult", "cost", "explain", "features", "find", "predict", "score"]
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search leaves behind.
-
-    Args:
-        outcome: everything it found out.
-        run: the same as tables, as the report shows it.
-        files: what was written, relative to the run folder.
-        left_out: what was not written, and why.
-    """
-
-    outcome: SearchOutcome
-    run: RunData
-    files: tuple[str, ...]
-    left_out: tuple[str, ...]
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.outcome.folder
-
-
 def find(
     config: SearchConfig,
     out: Path | str,
     *,
+    space: Space | None = None,
     task: Task | None = None,
     on_progress: OnProgress = silent,
 ) -> SearchResult:
     """Find, train, attack and export the best network under a budget.
 
     Args:
-        config: what to search, on what, under which constraints.
+        config: what to search, on what, for which objectives, under which constraints.
         out: the run folder; a search that is in there goes on.
+        space: a search space in memory; then ``config.space`` is not looked up.
         task: images that are in memory already; then ``config.data`` is not read, and trials run
             in this process.
         on_progress: told how far each stage is.
 
     Returns:
-        The outcome; ``report.html``, ``trials.csv``, ``study.db`` and ``best/`` are in the folder.
+        What was found; ``report.html``, ``trials.csv``, ``study.db``, ``log.txt`` and ``best/``
+        are in the folder.
 
     Raises:
-        ForetellError: see ``foretell.studies.run_search``; what was finished is kept.
+        ForetellError: see ``foretell.studies.search.study.run``; what was finished is kept.
 
     >>> import foretell
     >>> config = foretell.SearchConfig(constraints=("params<=100k",), trials=8)
     >>> result = foretell.find(config, "runs/digits")  # doctest: +SKIP
-    >>> result.outcome.final.result.test_accuracy > 0.98  # doctest: +SKIP
+    >>> result.winner.test_accuracy > 0.98  # doctest: +SKIP
     True
     """
-    from foretell.export import export_best
-    from foretell.report import write
-    from foretell.report.search.from_study import run_data
-    from foretell.studies import use_task
+    from dataclasses import replace
 
-    if task is not None:
-        config = use_task(config, task)
-    outcome = run_search(config, out, on_progress=on_progress)
-    final = outcome.final
-    folder = RunFolder(outcome.folder)
-    on_progress("export", 0, 1)
-    mark = outcome.folder / ".exported"
-    if not (mark.is_file() and mark.read_text() == final.key and folder.best.is_dir()):
-        draft = outcome.folder / ".best"
-        shutil.rmtree(draft, ignore_errors=True)
-        with one_thread():  # as it was trained, which train.py repeats
-            export_best(
-                draft,
-                final.module,
-                arch=final.arch,
-                skeleton=outcome.skeleton,
-                task=outcome.task,
-                recipe=final.recipe,
-                seed=final.seed,
-                result=final.result,
-            )
-        mark.unlink(missing_ok=True)
-        shutil.rmtree(folder.best, ignore_errors=True)
-        draft.rename(folder.best)
-        folder.write_text(mark.name, final.key)
-    written = sorted(folder.best.iterdir())
-    left_out = [] if any(p.name == "model.onnx" for p in written) else [_NO_ONNX]
-    files = ["trials.csv", *(str(p.relative_to(outcome.folder)) for p in written)]
-    folder.write_text("trials.csv", trials_csv(outcome))
-    run = run_data(
-        outcome, command=config.command(out), files=tuple(files), not_exported=tuple(left_out)
-    )
+    from foretell.report import write
+    from foretell.studies.search.study import run
+
+    result = run(config, out, resources=Resources(space, task), on_progress=on_progress)
     try:
-        write(run, outcome.folder / "report.html")
-        files.insert(0, "report.html")
+        write(result, Path(result.folder) / "report.html")
     except MissingExtraError as error:
-        left_out.append(str(error))
-    on_progress("export", 1, 1)
-    return SearchResult(outcome, run, tuple(files), tuple(left_out))
+        if result.winner is not None:
+            files = tuple(f for f in result.winner.files if f != "report.html")
+            left_out = (*result.winner.not_exported, str(error))
+            winner = replace(result.winner, files=files, not_exported=left_out)
+            result = replace(result, winner=winner)
+    return result
 
 
 @dataclass(frozen=True)
@@ -215,14 +162,15 @@ def score(
         else:
             found.append(known)
     batches = make_batches(task, batch_size=batch_size, count=2, seed=seed)
-    on_progress("score", 0, len(found))
+    tell = Tracker(on_progress)
+    tell("score", 0, len(found))
     scores = score_networks(
         found,
         tuple(proxies) if proxies is not None else registry.names(),
         batches,
         skeleton=place.skeleton(task.input_shape, task.classes, preset),
         seed=seed,
-        on_done=lambda index: on_progress("score", index + 1, len(found)),
+        on_done=lambda index: tell("score", index + 1, len(found)),
     )
     return ScoreRun(tuple(labels), scores, task, batch_size, seed)
 
@@ -424,30 +372,3 @@ def explain(
     from foretell.studies.predict.explain import explain_ranking
 
     return explain_ranking(ranking, archs, on_progress=on_progress)
-
-
-_NO_ONNX = "model.onnx needs the extra onnx: pip install 'foretell[onnx]'"
-
-
-def trials_csv(outcome: SearchOutcome) -> str:
-    """One row per trial, with its costs and scores, as CSV text."""
-    pool = {a: i for i, a in enumerate(outcome.pool.archs)}
-    scores = outcome.pool.scores
-    archs = [outcome.arch_of(t) for t in outcome.trials]
-    costs = outcome.book(archs)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    fixed = ["number", "arch", "state", "val_accuracy", "val_loss", "epochs", "seconds"]
-    fixed += ["params", "flops", "memory", "predicted", "error", "message"]
-    named = [name for name in scores if name not in fixed]
-    table.writerow(fixed + [short_name(name) for name in named])
-    for i, (trial, arch) in enumerate(zip(outcome.trials, archs, strict=True)):
-        value = trial.value if trial.state == "done" else {}
-        row: list[object] = [trial.number, outcome.space.format(arch), str(trial.state)]
-        row += [value.get(key, "") for key in ("val_accuracy", "val_loss", "epochs")]
-        row += ["" if trial.seconds is None else round(trial.seconds, 3)]
-        row += [int(costs.params[i]), int(costs.flops[i]), int(costs.memory[i])]
-        row += [trial.payload["predicted"], trial.error, trial.message]
-        row += [float(scores[name][pool[arch]]) if arch in pool else "" for name in named]
-        table.writerow(row)
-    return text.getvalue()

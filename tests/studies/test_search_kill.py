@@ -11,7 +11,8 @@ import pytest
 
 from foretell.errors import UnknownNameError
 from foretell.store import Store
-from foretell.studies import STUDY, SearchConfig, run_search
+from foretell.studies import STUDY, SearchConfig, SearchOutcome
+from foretell.studies.search.study import run
 
 CONFIG = SearchConfig(
     pool=16,
@@ -22,8 +23,14 @@ CONFIG = SearchConfig(
     constraints=("params<=100k",),
     attacks=("fgsm",),
     attack_images=40,
+    onnx=False,
 )
 KILLS = 20
+
+
+def run_search(config: SearchConfig, folder: Path) -> SearchOutcome:
+    """What is in memory after a search."""
+    return run(config, folder).outcome
 
 
 def finished_trials(folder: Path) -> dict[str, tuple[object, ...]]:

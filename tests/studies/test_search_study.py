@@ -6,7 +6,15 @@ import pytest
 from foretell.errors import NoFeasibleArchError, RunFolderError, SearchError, UsageError
 from foretell.spaces import get_space
 from foretell.store import Store
-from foretell.studies import STUDY, SearchConfig, run_search, serve, stored_config
+from foretell.studies import (
+    STUDY,
+    Resources,
+    SearchConfig,
+    SearchOutcome,
+    serve,
+    stored_config,
+)
+from foretell.studies.search.study import run
 
 SMALL = SearchConfig(
     pool=12,
@@ -17,7 +25,13 @@ SMALL = SearchConfig(
     constraints=("params<=30k",),
     attacks=("fgsm",),
     attack_images=40,
+    onnx=False,
 )
+
+
+def run_search(config: SearchConfig, folder: object) -> SearchOutcome:
+    """What is in memory after a search."""
+    return run(config, folder).outcome
 
 
 def changed(config: SearchConfig, **fields: object) -> SearchConfig:
@@ -40,8 +54,8 @@ def test_a_search_ends_with_a_trained_and_attacked_winner(finished):
     assert final.result.epochs == 2
     assert set(final.robustness) == {"fgsm"}
     assert set(final.robustness["fgsm"]) == {1.0, 2.0, 4.0, 8.0}
-    best = max(t.value["val_accuracy"] for t in finished.trials)
-    assert finished.trials[final.trial].value["val_accuracy"] == best
+    best = max(t.value["values"]["accuracy"] for t in finished.trials)
+    assert finished.trials[final.trial].value["values"]["accuracy"] == best
 
 
 def test_constraints_hold_for_everything_that_is_scored_or_trained(finished):
@@ -58,10 +72,10 @@ def test_the_pool_holds_no_two_isomorphic_cells(finished):
 
 
 def test_a_second_call_trains_nothing_and_says_the_same(finished, monkeypatch):
-    def refuse(payload: object) -> None:
+    def refuse(job: object, payload: object) -> None:
         pytest.fail("nothing is left to do")
 
-    monkeypatch.setattr("foretell.studies.search.jobs.run_job", refuse)
+    monkeypatch.setattr("foretell.studies.search.trial.Job.__call__", refuse)
     again = run_search(SMALL, finished.folder)
     assert again.reused_trials == 3
     assert again.pool.reused == 12
@@ -81,8 +95,8 @@ def test_a_larger_budget_keeps_the_trials_of_the_smaller(finished, tmp_path):
     assert [t.key for t in both.trials[:3]] == [t.key for t in first.trials]
     whole = run_search(more, tmp_path / "whole")
     assert [t.key for t in whole.trials] == [t.key for t in both.trials]
-    values = [t.value["val_accuracy"] for t in whole.trials]
-    assert values == [t.value["val_accuracy"] for t in both.trials]
+    values = [t.value["values"]["accuracy"] for t in whole.trials]
+    assert values == [t.value["values"]["accuracy"] for t in both.trials]
 
 
 @pytest.mark.parametrize("searcher", ["random", "local", "evolution"])
@@ -99,12 +113,14 @@ def test_worker_processes_find_the_same_as_this_one(tmp_path):
     here = run_search(config, tmp_path / "inline")
     there = run_search(changed(config, workers=2), tmp_path / "pool")
     assert [t.key for t in there.trials] == [t.key for t in here.trials]
-    inline = [t.value["val_accuracy"] for t in here.trials]
-    assert [t.value["val_accuracy"] for t in there.trials] == inline
+    inline = [t.value["values"]["accuracy"] for t in here.trials]
+    assert [t.value["values"]["accuracy"] for t in there.trials] == inline
 
 
 def test_another_search_in_the_same_folder_is_refused(finished):
-    with pytest.raises(RunFolderError, match=r"holds a search with seed 0, but 1 was asked for"):
+    with pytest.raises(
+        RunFolderError, match=r"holds a study 'search' with seed 0, but 1 was asked for"
+    ):
         run_search(changed(SMALL, seed=1), finished.folder)
 
 
@@ -135,7 +151,7 @@ def test_percentages_refer_to_the_reference(tmp_path):
     strong = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+" + "|".join(
         ["", "nor_conv_3x3~0", "nor_conv_3x3~1", "nor_conv_3x3~2", ""]
     )
-    config = changed(SMALL, constraints=("params<=50%",), reference=strong, trials=1, attacks=())
+    config = changed(SMALL, constraints=("params<=50%ref",), reference=strong, trials=1, attacks=())
     outcome = run_search(config, tmp_path)
     limit = outcome.book([outcome.space.parse(strong)]).params[0] / 2
     assert outcome.book(outcome.pool.archs).params.max() <= limit
@@ -145,13 +161,14 @@ def test_settings_are_remembered_and_written_as_a_command(finished):
     assert stored_config(finished.folder) == SMALL
     text = SMALL.command("runs/x")
     assert text.startswith("foretell search --constraint 'params<=30k'")
+    assert "--no-onnx" in text
     assert text.endswith("--out runs/x")
 
 
 def test_a_folder_without_a_search_is_named(tmp_path):
-    with pytest.raises(RunFolderError, match="holds no search"):
+    with pytest.raises(RunFolderError, match="holds no study"):
         stored_config(tmp_path)
-    with pytest.raises(RunFolderError, match="holds no search"):
+    with pytest.raises(RunFolderError, match="holds no study"):
         serve(tmp_path)
 
 
@@ -166,14 +183,13 @@ def test_settings_that_cannot_work_are_refused(field, value):
 
 def test_a_task_in_memory_is_searched_in_this_process_only(tmp_path):
     from foretell.data import load_task
-    from foretell.studies import use_task
 
-    task = load_task("synthetic:1x8x8x3", seed=0)
+    resources = Resources(task=load_task("synthetic:1x8x8x3", seed=0))
     config = changed(SMALL, trials=1, attacks=(), final_epochs=1)
-    outcome = run_search(use_task(config, task), tmp_path)
-    assert outcome.task is task
+    outcome = run(config, tmp_path, resources=resources).outcome
+    assert outcome.task is resources.task
     with pytest.raises(UsageError, match="workers=0"):
-        use_task(changed(SMALL, workers=1), task)
+        run(changed(SMALL, workers=1), tmp_path / "workers", resources=resources)
 
 
 FAMILY = """

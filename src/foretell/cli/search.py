@@ -28,19 +28,31 @@ def _list(text: str | None) -> tuple[str, ...]:
 @click.option("--max-params", metavar="N", help="Most parameters, such as 300k.")
 @click.option("--max-flops", metavar="N", help="Most multiply-adds of one image, such as 5M.")
 @click.option("--max-memory", metavar="N", help="Most activation memory, such as 64KiB.")
-@click.option("--constraint", multiple=True, metavar="TEXT", help='Such as "10k<=params<=90%".')
-@click.option("--reference", metavar="ARCH", help="Architecture that percentages refer to.")
+@click.option(
+    "--objective", default="accuracy", show_default=True, metavar="A,B,...",
+    help="What to optimise, such as accuracy,latency@onnxruntime; see foretell list quantities.",
+)  # fmt: skip
+@click.option(
+    "--prefer", default="knee", show_default=True, metavar="knee|OBJECTIVE",
+    help="Which point of the front of several objectives wins.",
+)  # fmt: skip
+@click.option(
+    "--constraint", multiple=True, metavar="TEXT",
+    help='Such as "10k<=params<=90%ref", "latency@torch<=4ms" or "pgd@8>=60%".',
+)  # fmt: skip
+@click.option("--reference", metavar="ARCH", help="Architecture that shares (%ref) refer to.")
 @click.option("--searcher", default="robot", show_default=True, help="Name, or mine.py:Mine.")
 @click.option("--proxies", metavar="A,B,...", help="Proxies that score the pool.")
 @click.option("--pool", default=300, show_default=True, help="Networks scored untrained.")
 @click.option("--trials", default=16, show_default=True, help="Networks trained briefly.")
-@click.option("--round", "round_", type=int, help="Trials asked for at once [default: workers].")
+@click.option("--round", "round_", default=2, show_default=True, help="Trials asked for at once.")
 @click.option("--epochs", type=int, help="Length of a trial's training.")
 @click.option("--final-epochs", type=int, help="Length of the winner's training.")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option(
     "--attacks", default="fgsm,pgd", show_default=True, help="On the winner; '' for none."
 )
+@click.option("--no-onnx", is_flag=True, help="Export no ONNX model.")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--image-size", type=int, help="Resize images to this many pixels.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
@@ -56,17 +68,20 @@ def search_command(
     max_params: str | None,
     max_flops: str | None,
     max_memory: str | None,
+    objective: str,
+    prefer: str,
     constraint: tuple[str, ...],
     reference: str | None,
     searcher: str,
     proxies: str | None,
     pool: int,
     trials: int,
-    round_: int | None,
+    round_: int,
     epochs: int | None,
     final_epochs: int | None,
     lr: float | None,
     attacks: str,
+    no_onnx: bool,
     preset: str | None,
     image_size: int | None,
     seed: int,
@@ -93,17 +108,20 @@ def search_command(
         data=data,
         image_size=image_size,
         preset=preset,
+        objectives=_list(objective),
+        prefer=prefer,
         constraints=(*(f"{k}<={v}" for k, v in limits.items() if v is not None), *constraint),
         reference=reference,
         searcher=searcher,
         proxies=_list(proxies) or DEFAULT_PROXIES,
         pool=pool,
         trials=trials,
-        round=round_ if round_ is not None else max(1, workers),
+        round=round_,
         epochs=epochs,
         final_epochs=final_epochs,
         lr=lr,
         attacks=_list(attacks),
+        onnx=not no_onnx,
         seed=seed,
         device=device,
         workers=workers,
@@ -120,28 +138,32 @@ def search_command(
 
         from foretell.report import summary
 
-        Console().print(summary(result.run))
+        Console().print(summary(result))
         click.echo(f"Results are in {result.folder}: open report.html first.")
         for line in result.left_out:
             click.echo(f"Left out: {line}")
 
 
 def _numbers(result: "SearchResult") -> dict[str, object]:
-    outcome, final = result.outcome, result.outcome.final
-    costs = outcome.book([final.arch])
+    winner, resumed = result.winner, result.resumed
+    if winner is None:  # not after a run: it ends with a winner or an error
+        return {"folder": result.folder}
+    row = next(r for r in result.trials if r.number == winner.number)
     return {
-        "arch": outcome.space.format(final.arch),
-        "test_accuracy": final.result.test_accuracy,
-        "val_accuracy": final.result.val_accuracy,
-        "params": int(costs.params[0]),
-        "flops": int(costs.flops[0]),
-        "memory": int(costs.memory[0]),
-        "robustness": {a: {str(e): v for e, v in r.items()} for a, r in final.robustness.items()},
-        "trials": len(outcome.trials),
-        "failed": sum(t.state != "done" for t in outcome.trials),
-        "reused_trials": outcome.reused_trials,
-        "reused_scores": outcome.pool.reused,
-        "folder": str(result.folder),
+        "arch": winner.arch,
+        "test_accuracy": winner.test_accuracy,
+        "val_accuracy": winner.val_accuracy,
+        "params": int(winner.params),
+        "flops": int(winner.flops),
+        "memory": int(winner.memory),
+        "values": dict(row.values),
+        "robustness": {a: {str(e): v for e, v in r.items()} for a, r in winner.robustness.items()},
+        "trials": len(result.trials),
+        "failed": sum(r.state not in ("done", "infeasible") for r in result.trials),
+        "infeasible": sum(r.state == "infeasible" for r in result.trials),
+        "reused_trials": resumed.trials if resumed else 0,
+        "reused_scores": resumed.scores if resumed else 0,
+        "folder": result.folder,
         "files": list(result.files),
         "left_out": list(result.left_out),
     }

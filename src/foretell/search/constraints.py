@@ -226,6 +226,7 @@ class Feasibility:
         costs: costs of n architectures, such as ``partial(costs, skeleton=...)``.
         reference: costs of one architecture, for percentages.
         alive: whether networks whose input does not reach the output are left out.
+        value: (name, archs) -> (n,) values of what is no field of ``CostTable``.
 
     Raises:
         ConstraintError: bounds contradict, or a percentage has no reference.
@@ -238,11 +239,12 @@ class Feasibility:
         *,
         reference: Costs | None = None,
         alive: bool = True,
+        value: Callable[[str, Sequence[Arch]], Array] | None = None,
     ) -> None:
-        """Turn percentages into values once."""
+        """Turn shares into values once."""
         self.constraints = combine(c.absolute(reference) for c in constraints)
         self._texts = {str(c): c for c in self.constraints}
-        self._costs, self._alive = costs, alive
+        self._costs, self._alive, self._value = costs, alive, value
 
     def __call__(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:
         """Which architectures may be used, (n,)."""
@@ -260,7 +262,12 @@ class Feasibility:
             return {}
         costs = self._costs(archs)
         masks = {"alive": np.asarray(costs.alive, dtype=bool)} if self._alive else {}
-        return masks | {t: c.mask(_column(costs, c.name)) for t, c in self._texts.items()}
+        for text, constraint in self._texts.items():
+            if self._value is not None and constraint.name not in COST_NAMES:
+                masks[text] = constraint.mask(self._value(constraint.name, archs))
+            else:
+                masks[text] = constraint.mask(_column(costs, constraint.name))
+        return masks
 
 
 def _quantity(name: str, anything: bool = False) -> Quantity:

@@ -1,7 +1,7 @@
 """Search spaces: values without torch."""
 
 from foretell.spaces._base import CostTable, ProductSpace, Skeleton, Space
-from foretell.spaces._registry import get_space, spaces
+from foretell.spaces._registry import get_space, name_of, spaces
 from foretell.spaces.custom import CustomSpace
 from foretell.spaces.darts import Darts
 from foretell.spaces.nb101 import NB101
@@ -23,6 +23,7 @@ __all__ = [
     "TransNASMacro",
     "TransNASMicro",
     "get_space",
+    "name_of",
     "spaces",
 ]
 

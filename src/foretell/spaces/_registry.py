@@ -8,7 +8,7 @@ from foretell.errors import PluginError
 from foretell.registry import Registry
 from foretell.spaces._base import Space
 
-__all__ = ["get_space", "spaces"]
+__all__ = ["get_space", "name_of", "spaces"]
 
 spaces: Registry[Space] = Registry("space")
 
@@ -24,8 +24,33 @@ def get_space(name: str) -> Space:
         UnknownNameError: no space of that name is registered.
         PluginError: the text leads nowhere, or to something that is no space.
     """
+    if name in _IN_MEMORY:
+        return _IN_MEMORY[name]
     place = name.rpartition(":")[0]
     return _load(name, str(Path(place).resolve()) if place.endswith(".py") else place)
+
+
+def name_of(space: Space) -> str:
+    """The name under which ``get_space`` finds a space that is in memory.
+
+    A space that was got by its name keeps it, and so does one whose name is free: this process
+    remembers it, in place of an earlier one of that name. A process that should find it there has
+    to call this with the same space.
+    """
+    name = space.name
+    if name in spaces:
+        if get_space(name) == space:
+            return name
+        name = f"memory:{name}"
+        space = copy.copy(space)
+        object.__setattr__(space, "name", name)
+    elif ":" in name and name not in _IN_MEMORY:
+        return name
+    _IN_MEMORY[name] = space
+    return name
+
+
+_IN_MEMORY: dict[str, Space] = {}
 
 
 @lru_cache(maxsize=256)

@@ -1,19 +1,15 @@
 """The runs: what is asked for, how it goes on after a stop, what comes out."""
 
+from foretell.studies._base import Resources, Result, Study, StudyConfig, study_of
 from foretell.studies.run.costs import CostBook
 from foretell.studies.run.folder import RunFolder
-from foretell.studies.run.progress import OnProgress, silent
+from foretell.studies.run.progress import OnProgress, Progress, Tracker, silent
+from foretell.studies.run.session import kind_in, stored_settings
 from foretell.studies.run.threads import one_thread
 from foretell.studies.search.config import DEFAULT_PROXIES, SearchConfig
 from foretell.studies.search.pool import Pool
-from foretell.studies.search.study import (
-    STUDY,
-    SearchOutcome,
-    run_search,
-    serve,
-    stored_config,
-)
-from foretell.studies.search.trial import run_trial, use_task
+from foretell.studies.search.result import SearchResult
+from foretell.studies.search.study import STUDY, SearchOutcome, serve, stored_config
 from foretell.studies.search.winner import Final
 
 __all__ = [
@@ -23,14 +19,21 @@ __all__ = [
     "Final",
     "OnProgress",
     "Pool",
+    "Progress",
+    "Resources",
+    "Result",
     "RunFolder",
     "SearchConfig",
     "SearchOutcome",
+    "SearchResult",
+    "Study",
+    "StudyConfig",
+    "Tracker",
+    "kind_in",
     "one_thread",
-    "run_search",
-    "run_trial",
     "serve",
     "silent",
     "stored_config",
-    "use_task",
+    "stored_settings",
+    "study_of",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 
 from foretell.arch import Arch
 from foretell.errors import ForetellError
+from foretell.quantities import Quantity, Subject
 from foretell.spaces import CostTable, Skeleton, Space
 
 __all__ = ["CostBook"]
@@ -28,6 +29,7 @@ class CostBook:
         self.failures: dict[Arch, str] = {}
         """Architectures that could not be built or traced, and why; they count as not alive."""
         self._rows: dict[Arch, tuple[float, ...]] = {}
+        self._values: dict[tuple[Arch, str], float] = {}
 
     def __call__(self, archs: Sequence[Arch]) -> CostTable:
         """Costs of n architectures, in order; see ``failures``."""
@@ -49,6 +51,15 @@ class CostBook:
                 for f, column in zip(fields(CostTable), columns_out, strict=True)
             )
         )
+
+    def value(self, quantity: Quantity, arch: Arch) -> float:
+        """A quantity that is known without building: a cost, or what its own function says."""
+        if quantity.name in _DTYPES:
+            return float(getattr(self([arch]), quantity.name)[0])
+        if (arch, quantity.name) not in self._values:
+            subject = Subject(arch, self.space, skeleton=self.skeleton)
+            self._values[arch, quantity.name] = quantity.value(subject)[0]
+        return self._values[arch, quantity.name]
 
 
 _DTYPES = {

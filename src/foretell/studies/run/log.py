@@ -36,8 +36,8 @@ class Log:
         """Append a line where a stage begins or ends, and every 30 s between."""
         now = time.monotonic()
         at, total = self._told.get(progress.stage, (-math.inf, -1))
-        ended = progress.done >= progress.total != total
-        if now - at < _EVERY and not ended:
+        complete = progress.done >= progress.total
+        if now - at < _EVERY and not (complete and progress.total != total):
             return
         self._told[progress.stage] = (
             now,

@@ -1,12 +1,13 @@
 """One run of a study in its folder: lock, store, identity, log and progress."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from foretell.errors import RunFolderError, StoreError, StudyConflictError
-from foretell.store import Store, Study
+from foretell.store import Store, Study, is_dead, owner_name
 from foretell.studies._base import StudyConfig, Table
 from foretell.studies.run.folder import RunFolder
 from foretell.studies.run.log import Log
@@ -14,9 +15,16 @@ from foretell.studies.run.progress import OnProgress, Progress, Tracker, silent
 from foretell.tables import write_table
 from foretell.types import Json
 
-__all__ = ["Session", "kind_in", "open_session", "reading", "stored_settings"]
+__all__ = [
+    "Session",
+    "is_running",
+    "kind_in",
+    "open_session",
+    "reading",
+    "stored_settings",
+]
 
-_SETTINGS = "settings"
+_SETTINGS, _OWNER = "settings", "owner"
 
 
 class Session:
@@ -58,7 +66,8 @@ class Session:
         """
         identity: dict[str, Json] = {**self.config.identity(), **(extra or {})}
         self._store = Store(self.folder.store)
-        others = [s.name for s in self._store.studies() if s.name != self.kind]
+        names = [s.name for s in self._store.studies()]
+        others = [n for n in names if n.partition("/")[0] != self.kind]
         if others:
             raise RunFolderError(
                 f"{str(self.folder.path)!r} holds a study of another kind, {_words(others[0])}: "
@@ -68,14 +77,15 @@ class Session:
             self._store.put_study(self.kind, identity)
         except StudyConflictError:
             stored = self._store.study(self.kind).config
-            names = dict.fromkeys([*identity, *stored])  # a fingerprint that follows the seed: last
-            name = next(n for n in names if identity.get(n) != stored.get(n))
+            keys = dict.fromkeys([*identity, *stored])  # a fingerprint that follows the seed: last
+            name = next(k for k in keys if identity.get(k) != stored.get(k))
             raise RunFolderError(
                 f"{str(self.folder.path)!r} holds {_words(self.kind)} with {name} "
                 f"{stored.get(name)!r}, but {identity.get(name)!r} was asked for: choose another "
                 f"folder with --out, or the same settings to resume."
             ) from None
         self.put(_SETTINGS, self.config.to_json())
+        self.put(_OWNER, owner_name())
         self.log.write(f"start: {self.config.command(self.folder.path)}")
 
     def put(self, key: str, value: Json) -> None:
@@ -98,8 +108,10 @@ class Session:
         )
 
     def close(self) -> None:
-        """Close the store."""
+        """Say that nobody runs the study any more, and close the store."""
         if self._store is not None:
+            with contextlib.suppress(StoreError):  # a full disk: the owner's process ends anyway
+                self.put(_OWNER, None)
             self._store.close()
             self._store = None
 
@@ -139,6 +151,12 @@ def open_session(
             raise
         finally:
             session.close()
+
+
+def is_running(values: Mapping[str, Json]) -> bool:
+    """Whether a process holds the study, by its stored values; that of another host counts."""
+    owner = values.get(_OWNER)
+    return owner is not None and not is_dead(owner)
 
 
 @contextmanager

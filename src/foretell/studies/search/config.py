@@ -1,12 +1,11 @@
 """What a search is asked to do: one frozen value, readable from and writable to JSON."""
 
-import hashlib
+import math
 import shlex
-from typing import Any
-
-import msgspec
+from typing import ClassVar
 
 from foretell.errors import UsageError
+from foretell.studies._base import StudyConfig
 from foretell.types import Json
 
 __all__ = ["DEFAULT_PROXIES", "SearchConfig"]
@@ -30,7 +29,7 @@ DEFAULT_PROXIES = (
 """What a search scores its pool with: the suite without its two most expensive members."""
 
 
-class SearchConfig(msgspec.Struct, frozen=True, kw_only=True):
+class SearchConfig(StudyConfig, frozen=True, kw_only=True):
     """The settings of one search.
 
     Args:
@@ -38,37 +37,49 @@ class SearchConfig(msgspec.Struct, frozen=True, kw_only=True):
         data: data source, such as "digits" or "folder:PATH".
         image_size: pixels to which images are resized; None keeps them.
         preset: skeleton preset of the space; None chooses by image size.
-        constraints: texts such as "params<=100k" or "flops<=90%".
-        reference: the architecture that percentages refer to.
+        objectives: quantities to optimise, such as "accuracy" or "latency@onnxruntime".
+        prefer: which point of the front of several objectives wins: "knee" or an objective's name.
+        constraints: texts such as "params<=100k", "flops<=90%ref" or "latency@torch<=4ms".
+        reference: the architecture that shares (%ref) refer to.
         searcher: registered name or ``file.py:attribute``.
         proxies: names of the proxies that score the pool.
         pool: how many feasible architectures are scored.
         trials: how many of them are trained.
-        round: how many are asked for at once; they may run in parallel.
+        round: how many are asked for at once; they may run in parallel. It changes what is asked
+            for, so it does not follow the number of workers.
         epochs: length of a trial's training; None takes the short recipe's own.
         final_epochs: length of the winner's training; None takes the full recipe's own.
         lr: learning rate; None takes the recipe's own.
         attacks: names of attacks on the winner; empty for none.
         eps: their strengths in 1/255.
-        attack_images: how many test images are attacked.
+        attack_images: how many images are attacked.
         score_batch: images in a scoring batch.
+        onnx: whether to export the winner as ONNX, too, where the extra is installed.
         seed: everything random follows from it.
         device: torch device.
         workers: processes that train trials; 0 trains in this process.
         timeout: seconds after which a trial is given up; None waits.
     """
 
+    KIND: ClassVar[str] = "search"
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
+        "trials", "prefer", "final_epochs", "attacks", "eps", "attack_images", "onnx", "device",
+        "workers", "timeout",
+    )  # fmt: skip
+
     space: str = "nb201"
     data: str = "digits"
     image_size: int | None = None
     preset: str | None = None
+    objectives: tuple[str, ...] = ("accuracy",)
+    prefer: str = "knee"
     constraints: tuple[str, ...] = ()
     reference: str | None = None
     searcher: str = "robot"
     proxies: tuple[str, ...] = DEFAULT_PROXIES
     pool: int = 300
     trials: int = 16
-    round: int = 1
+    round: int = 2
     epochs: int | None = None
     final_epochs: int | None = None
     lr: float | None = None
@@ -76,6 +87,7 @@ class SearchConfig(msgspec.Struct, frozen=True, kw_only=True):
     eps: tuple[float, ...] = (1, 2, 4, 8)
     attack_images: int = 500
     score_batch: int = 64
+    onnx: bool = True
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
@@ -96,18 +108,25 @@ class SearchConfig(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("epochs", "final_epochs", "image_size"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, but is {value}.")
-        if self.lr is not None and not self.lr > 0:
-            raise UsageError(f"lr must be above 0, but is {self.lr}.")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise UsageError(f"lr must be a finite number above 0, but is {self.lr}.")
         if self.timeout is not None and not self.timeout > 0:
             raise UsageError(f"timeout must be above 0 seconds, but is {self.timeout}.")
         if self.timeout is not None and not self.workers:
             raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
+        if not self.objectives:
+            raise UsageError("objectives must name at least one quantity, such as accuracy.")
 
     def identity(self) -> dict[str, Json]:
-        """The settings that a resumed run must share; the rest may change between runs."""
-        data = self.to_json()
-        for name in _MAY_CHANGE:
-            data.pop(name)
+        """The settings that a resumed run must share; the rest may change between runs.
+
+        How many images are attacked counts where accuracy under attack is an objective or bounded.
+        """
+        from foretell.studies.search.goals import Goals
+
+        data = super().identity()
+        if Goals.of(self).attacked:
+            data["attack_images"] = self.attack_images
         return data
 
     def command(self, out: object) -> str:
@@ -120,39 +139,17 @@ class SearchConfig(msgspec.Struct, frozen=True, kw_only=True):
         words = ["foretell", "search"]
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if name in ("eps", "attack_images", "score_batch") or value == getattr(plain, name):
+            if name in ("eps", "score_batch") or value == getattr(plain, name):
                 continue
-            flag = "--" + name.replace("_", "-")
-            if name == "constraints":
+            flag = "--" + _FLAGS.get(name, name).replace("_", "-")
+            if name == "onnx":
+                words.append("--no-onnx")
+            elif name == "constraints":
                 for text in value:
                     words += ["--constraint", text]
             else:
                 words += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
         return shlex.join([*words, "--out", str(out)])
 
-    def to_json(self) -> dict[str, Json]:
-        """Every setting."""
-        data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        return data
 
-    @classmethod
-    def from_json(cls, data: Json) -> "SearchConfig":
-        """The settings that ``to_json`` wrote.
-
-        Raises:
-            UsageError: they are of another version of foretell.
-        """
-        try:
-            return msgspec.convert(data, cls)
-        except msgspec.ValidationError as error:
-            raise UsageError(f"The stored settings cannot be read: {error}.") from error
-
-
-_MAY_CHANGE = (
-    "trials", "final_epochs", "attacks", "eps", "attack_images", "workers", "timeout",
-)  # fmt: skip
-
-
-def fingerprint(value: Json) -> str:
-    """Twelve hex digits that stand for a JSON value."""
-    return hashlib.blake2b(msgspec.json.encode(value, order="sorted"), digest_size=6).hexdigest()
+_FLAGS = {"objectives": "objective"}

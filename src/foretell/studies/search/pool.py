@@ -11,17 +11,14 @@ from numpy.typing import NDArray
 from foretell.arch import Arch
 from foretell.errors import ForetellError, NetworkError, NoFeasibleArchError, ProxyError
 from foretell.execution import Claim, Executor
-from foretell.rng import stream, stream_seed
+from foretell.rng import stream
 from foretell.search import Feasibility, draw_pool
-from foretell.store import Store
 from foretell.studies.run.costs import CostBook
-from foretell.studies.run.progress import OnProgress
-from foretell.studies.run.threads import one_thread
+from foretell.studies.run.session import Session
 from foretell.studies.search.config import SearchConfig
-from foretell.studies.search.trial import skeleton_of, task_of
-from foretell.types import Array, Json
+from foretell.types import Array
 
-__all__ = ["CHUNK", "Pool", "draw", "score_chunk", "score_pool"]
+__all__ = ["CHUNK", "Pool", "draw", "score_pool"]
 
 CHUNK = 10
 """Networks scored between two writes to the store."""
@@ -64,14 +61,11 @@ class _Watched:
         return self.inner(archs)
 
 
-def draw(
-    store: Store, study: str, config: SearchConfig, book: CostBook, feasible: Feasibility
-) -> Pool:
+def draw(session: Session, config: SearchConfig, book: CostBook, feasible: Feasibility) -> Pool:
     """The pool of the stored run, or a new one.
 
     Args:
-        store: where it is remembered.
-        study: name of the study.
+        session: remembers it.
         config: its size and seed.
         book: the costs of the space.
         feasible: the constraints.
@@ -80,9 +74,9 @@ def draw(
         NoFeasibleArchError: nothing that was drawn meets the constraints.
         NetworkError: nothing that was drawn can be built.
     """
-    known = store.value(study, _KEY)
+    space = book.space
+    known = session.value(_KEY)
     if known is None:
-        space = book.space
         watched = _Watched(feasible)
         try:
             archs = draw_pool(
@@ -95,14 +89,17 @@ def draw(
             )
         except NoFeasibleArchError as error:
             raise _reason(book, error) from error
+        costs = book(archs)
         known = {
             "genes": [list(a.genes) for a in archs],
+            "texts": [space.format(a) for a in archs],
+            "costs": {name: getattr(costs, name).tolist() for name in COSTS},
             "drawn": watched.drawn,
             "excluded": watched.excluded,
         }
-        store.put_value(study, _KEY, known)
+        session.put(_KEY, known)
     return Pool(
-        tuple(Arch(config.space, tuple(g)) for g in known["genes"]),
+        tuple(Arch(space.name, tuple(g)) for g in known["genes"]),
         drawn=known["drawn"],
         excluded=known["excluded"],
     )
@@ -119,69 +116,26 @@ def _reason(book: CostBook, error: NoFeasibleArchError) -> ForetellError:
     )
 
 
-def score_chunk(payload: Json) -> Json:
-    """Score a few architectures, here or in a worker process.
-
-    Args:
-        payload: genes of each, and the search's settings.
-
-    Returns:
-        names, values (n, p) as lists, and failures by position.
-    """
-    from foretell.proxies import make_batches, score
-
-    config = SearchConfig.from_json(payload["config"])
-    task = task_of(config)
-    with one_thread():
-        batches = make_batches(
-            task,
-            batch_size=min(config.score_batch, len(task.train) // 2),
-            count=2,
-            seed=stream_seed(config.seed, "batches"),
-        )
-        done = score(
-            [Arch(config.space, tuple(genes)) for genes in payload["score"]],
-            config.proxies,
-            batches,
-            skeleton=skeleton_of(config, task),
-            seed=config.seed,
-        )
-    failures = {str(i): why for i, why in done.failures.items()}
-    return {"names": list(done.names), "values": done.values.tolist(), "failures": failures}
-
-
-def score_pool(
-    store: Store,
-    study: str,
-    config: SearchConfig,
-    pool: Pool,
-    executor: Executor,
-    on_progress: OnProgress,
-) -> Pool:
+def score_pool(session: Session, pool: Pool, executor: Executor) -> Pool:
     """The pool with its scores; those in the store are not computed again.
 
     Args:
-        store: where scores are kept, a chunk at a time.
-        study: name of the study.
-        config: proxies, batch size and seed.
+        session: keeps scores, a chunk at a time, and is told how many there are.
         pool: what to score.
-        executor: runs ``score_chunk`` on each chunk.
-        on_progress: told how many are scored.
+        executor: runs a ``Job`` on each chunk.
 
     Raises:
         ForetellError: a proxy is unknown, or cannot be computed on these data.
     """
     start = time.perf_counter()
+    store, study, on_progress = session.store, session.kind, session.tell
     stored = store.scores(study, _KIND)
     failures: dict[str, str] = store.value(study, _FAILED) or {}
     known = set(stored.keys)
     todo = [a for a in pool.archs if str(a) not in known]
     reused = len(pool.archs) - len(todo)
     chunks = [todo[at : at + CHUNK] for at in range(0, len(todo), CHUNK)]
-    claims = (
-        Claim(i, {"score": [list(a.genes) for a in chunk], "config": config.identity()})
-        for i, chunk in enumerate(chunks)
-    )
+    claims = (Claim(i, {"score": [list(a.genes) for a in chunk]}) for i, chunk in enumerate(chunks))
     count = reused
     on_progress("score", count, len(pool.archs))
     for result in executor.map(claims) if chunks else ():
@@ -215,3 +169,5 @@ def score_pool(
 
 
 _KEY, _KIND, _FAILED, _SECONDS = "pool", "proxies", "pool failures", "pool seconds"
+COSTS = ("params", "live_params", "flops", "memory", "sum_log_params", "alive")
+"""Fields of ``CostTable`` that are stored."""

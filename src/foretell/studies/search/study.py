@@ -1,49 +1,55 @@
-"""The main job: draw, score, search, train, retrain the winner and attack it.
+"""The main job: draw, score, search, train, retrain the winner, attack and export it.
 
 Every stage writes what it finished to the store before it says so; a second call on the same folder
-therefore goes on where the first one ended, however it ended. Searchers keep no state on disk:
-they are asked and told again, which takes no time because every answer is in the store.
+therefore goes on where the first one ended, however it ended.
 """
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from foretell import __version__
 from foretell.arch import Arch
 from foretell.data import Task
-from foretell.errors import RunFolderError, StudyConflictError
-from foretell.execution import Executor, work
+from foretell.errors import SearchError, UsageError
+from foretell.execution import work
+from foretell.quantities import Stage
 from foretell.rng import stream
-from foretell.search import Constraint, Feasibility, Problem, Searcher, searchers
-from foretell.spaces import Skeleton, Space, get_space
-from foretell.store import Store, Trial
+from foretell.search import Feasibility, Problem, Searcher, searchers
+from foretell.spaces import Skeleton, Space
+from foretell.store import Trial
+from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
 from foretell.studies.run.costs import CostBook
 from foretell.studies.run.folder import RunFolder
 from foretell.studies.run.progress import OnProgress, silent
+from foretell.studies.run.session import Session, open_session, stored_settings
+from foretell.studies.run.threads import one_thread
 from foretell.studies.search.config import SearchConfig
-from foretell.studies.search.jobs import make_executor
+from foretell.studies.search.goals import Goals
+from foretell.studies.search.loop import Loop
 from foretell.studies.search.pool import Pool, draw, score_pool
-from foretell.studies.search.rounds import Rounds
-from foretell.studies.search.trial import payload_of, run_trial, skeleton_of, task_of
-from foretell.studies.search.winner import Final, attack, retrain
-from foretell.types import Array, Json
+from foretell.studies.search.read import read, store_about, store_winner
+from foretell.studies.search.result import SearchResult
+from foretell.studies.search.trial import Job, open_executor, skeleton_of, space_of, task_of
+from foretell.studies.search.winner import Final, attack, choose, retrain
+from foretell.types import Array
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["STUDY", "SearchOutcome", "read", "run", "serve", "stored_config"]
 
-__all__ = ["STUDY", "Final", "SearchOutcome", "run_search", "serve", "stored_config"]
-
-STUDY = "search"
-"""The name of the one study in a run folder's store."""
+STUDY = SearchConfig.KIND
+"""The name of the study in a run folder's store."""
+_NO_ONNX = "model.onnx needs the extra onnx: pip install 'foretell[onnx]'"
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """Everything a search found out.
+    """What is in memory when a search has ended.
 
     Args:
         config: what was asked for.
@@ -51,6 +57,7 @@ class SearchOutcome:
         space: the search space.
         task: the images.
         skeleton: the fixed part of the networks.
+        book: costs of architectures.
         pool: what was drawn and scored.
         trials: what was trained, in order, failures included.
         predicted: what the searcher expects of each of the pool at the end, NaN without opinion.
@@ -74,74 +81,95 @@ class SearchOutcome:
 
     def arch_of(self, trial: Trial) -> Arch:
         """The architecture of a trial."""
-        return Arch(self.config.space, tuple(trial.payload["genes"]))
+        return Arch(self.space.name, tuple(trial.payload["genes"]))
 
 
-def run_search(
-    config: SearchConfig, folder: Path | str, *, on_progress: OnProgress = silent
-) -> SearchOutcome:
+@dataclass(frozen=True)
+class _Checked:
+    """What a search needs, found to be right before anything is written."""
+
+    task: Task
+    space: Space
+    skeleton: Skeleton
+    goals: Goals
+    book: CostBook
+    feasible: Feasibility
+    reference: Arch | None
+    searcher: type[Searcher]
+
+
+def run(
+    config: SearchConfig,
+    out: Path | str,
+    *,
+    resources: Resources = NO_RESOURCES,
+    executor: MakeExecutor | None = None,
+    on_progress: OnProgress = silent,
+) -> SearchResult:
     """Run a search in a folder, or go on with the one that is there.
 
     Args:
         config: what to do.
-        folder: the run folder; made if it is not there.
+        out: the run folder; made if it is not there.
+        resources: a space or images in memory.
+        executor: what runs the claims; by default as the settings say.
         on_progress: told how far each stage is.
 
     Raises:
-        RunFolderError: the folder cannot be written, is in use, or holds another search.
+        RunFolderError: the folder cannot be written, is in use, or holds another study.
         NetworkError: the space has no networks.
         NoFeasibleArchError: nothing meets the constraints.
-        SearchError: every trial failed; the first failure is named.
+        SearchError: every trial failed, or none keeps the constraints; the first is named.
         ForetellError: a name, the data or the store is at fault.
     """
-    place = RunFolder(folder)
-    with place.lock():
-        clock = _Clock()
-        task = task_of(config)
-        space = get_space(config.space)
-        space.builder()
-        skeleton = skeleton_of(config, task)
-        book = CostBook(space, skeleton)
-        constraints = [Constraint.parse(text) for text in config.constraints]
-        reference = book([space.parse(config.reference)]) if config.reference else None
-        feasible = Feasibility(constraints, book, reference=reference)
-        entry = searchers.entry(config.searcher)
-        make = entry.load()
-        clock.lap("data")
-        with Store(place.store) as store, make_executor(config) as executor:
-            _claim_folder(store, config, task, place)
-            store.put_value(STUDY, _SETTINGS, config.to_json())
-            on_progress("pool", 0, config.pool)
+    if resources.space is not None:
+        config = _named(config, space_of(config, resources).name)
+    if resources.task is not None:
+        config = _named(config, config.space, f"memory:{resources.task.fingerprint}")
+    with open_session(config, out, on_progress) as session:
+        checked = _check(config, resources)
+        session.lap("data")
+        job = Job(config, resources)
+        with open_executor(config, job, resources, executor) as pool_of_workers:
+            session.claim({"data fingerprint": checked.task.fingerprint})
+            store_about(session, checked.task, checked.space, _versions())
+            session.tell("pool", 0, config.pool)
             pool = Pool(())
-            if make.needs_pool:
-                pool = draw(store, STUDY, config, book, feasible)
-                on_progress("pool", len(pool.archs), len(pool.archs))
-            clock.lap("pool")
-            if make.needs_scores:
-                pool = score_pool(store, STUDY, config, pool, executor, on_progress)
-            clock.lap("score")
-            problem = Problem(space, pool.archs, pool.scores, feasible)
-            searcher = make(problem, stream(config.seed, "searcher"))
-            trials, reused = _search(store, config, searcher, executor, on_progress)
-            clock.lap("train")
-            final = retrain(store, STUDY, config, place, task, trials, book, on_progress)
-            clock.lap("final")
-            final = attack(store, STUDY, config, final, task, on_progress)
-            clock.lap("attack")
-        return SearchOutcome(
-            config,
-            place.path,
-            space,
-            task,
-            skeleton,
-            book,
-            pool,
-            tuple(trials),
-            searcher.predict(pool.archs) if pool.archs else np.zeros(0),
-            final,
-            reused,
-            clock.laps,
-        )
+            if checked.searcher.needs_pool:
+                pool = draw(session, config, checked.book, checked.feasible)
+                session.tell("pool", len(pool.archs), len(pool.archs))
+            session.lap("pool")
+            if checked.searcher.needs_scores:
+                pool = score_pool(session, pool, pool_of_workers)
+            session.lap("score")
+            problem = Problem(checked.space, pool.archs, pool.scores, checked.feasible)
+            searcher = checked.searcher(problem, stream(config.seed, "searcher"))
+            loop = Loop(
+                session, checked.goals, searcher, pool_of_workers,
+                text_of=checked.space.format, book=checked.book, reference=checked.reference,
+            )  # fmt: skip
+            finished = sum(t.state.final for t in session.store.trials(STUDY))
+            session.put("resumed", {"trials": finished, "scores": pool.reused})
+            trials, reused = loop.run(config.trials, config.round)
+            session.lap("train")
+            predicted = searcher.predict(pool.archs) if pool.archs else np.zeros(0)
+            session.put("predicted", [None if np.isnan(v) else float(v) for v in predicted])
+            best = choose(loop.goals, trials)
+            final = retrain(session, config, best, checked.book, checked.task)
+            session.lap("final")
+            final = attack(session, config, final, checked.task)
+            session.lap("attack")
+        files, left_out = _export(session, final, checked, onnx=config.onnx)
+        store_winner(session, final, checked.space, len(checked.task.test), files, left_out)
+        session.lap("export")
+        session.put("stages", session.laps)
+        outcome = SearchOutcome(
+            config, session.folder.path, checked.space, checked.task, checked.skeleton,
+            checked.book, pool, tuple(trials), predicted, final, reused, session.laps,
+        )  # fmt: skip
+        result = replace(read(session.folder.path), outcome=outcome, state="finished")
+        session.write_tables(result.tables())
+    return result
 
 
 def stored_config(folder: Path | str) -> SearchConfig:
@@ -150,8 +178,7 @@ def stored_config(folder: Path | str) -> SearchConfig:
     Raises:
         RunFolderError: the folder holds no search.
     """
-    with _open(folder) as store:
-        return SearchConfig.from_json(store.value(STUDY, _SETTINGS))
+    return SearchConfig.from_json(stored_settings(folder))
 
 
 def serve(folder: Path | str, *, workers: int = 0, wait: bool = False) -> int:
@@ -168,82 +195,117 @@ def serve(folder: Path | str, *, workers: int = 0, wait: bool = False) -> int:
     Raises:
         RunFolderError: the folder holds no search.
     """
-    _open(folder).close()
-    return work(RunFolder(folder).store, STUDY, run_trial, workers=workers, wait=wait).finished
+    job = Job(stored_config(folder))
+    return work(RunFolder(folder).store, STUDY, job, workers=workers, wait=wait).finished
 
 
-def _open(folder: Path | str) -> Store:
-    path = Path(folder).expanduser() / "study.db"
-    if not path.is_file():
-        raise RunFolderError(
-            f"{str(folder)!r} holds no search: start one with foretell search --out {folder}."
-        )
-    return Store(path)
+def _named(config: SearchConfig, space: str, data: str = "") -> SearchConfig:
+    """The settings with the names of what is in memory."""
+    return SearchConfig.from_json({**config.to_json(), "space": space, "data": data or config.data})
 
 
-_SETTINGS = "settings"
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.laps[stage], self._last = now - self._last, now
-
-
-def _claim_folder(store: Store, config: SearchConfig, task: Task, place: RunFolder) -> None:
-    """Make the folder this search's, or see that it is already.
+def _check(config: SearchConfig, resources: Resources) -> _Checked:
+    """Settings, data, device and constraints, before anything is written.
 
     Raises:
-        RunFolderError: it holds a search with other settings or data; the first one is named.
+        ForetellError: one of them is at fault.
     """
-    mine: dict[str, Json] = {**config.identity(), "data fingerprint": task.fingerprint}
+    goals = Goals.of(config)
+    make = searchers.entry(config.searcher).load()
+    if not (isinstance(make, type) and issubclass(make, Searcher)):
+        raise SearchError(
+            f"{config.searcher!r} is no searcher: name a class that derives from foretell.Searcher."
+        )
+    _check_device(config.device)
+    if config.attacks:
+        from foretell.robustness import attacks
+
+        for name in config.attacks:
+            attacks.entry(name)
+    if make.needs_scores:
+        from foretell.proxies import proxies
+
+        for name in config.proxies:
+            proxies.entry(name)
+    task = task_of(config, resources)
+    space = space_of(config, resources)
+    space.builder()
+    skeleton = skeleton_of(config, resources)
+    book = CostBook(space, skeleton)
+    reference = space.parse(config.reference) if config.reference else None
+    known = {q.name: q for q in goals.at(Stage.GRAPH)}
+
+    def values(name: str, archs: Sequence[Arch]) -> Array:
+        return np.array([book.value(known[name], arch) for arch in archs])
+
+    of_reference = None
+    if reference is not None:
+        of_reference = {n: np.array([book.value(q, reference)]) for n, q in known.items()}
+    feasible = Feasibility(goals.early, book, reference=of_reference, value=values)
+    return _Checked(task, space, skeleton, goals, book, feasible, reference, make)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UsageError: torch knows no such device, or this machine has none.
+    """
+    if device == "cpu":
+        return
+    import torch
+
     try:
-        store.put_study(STUDY, mine)
-    except StudyConflictError:
-        known = store.study(STUDY).config
-        names = dict.fromkeys([*mine, *known])  # the fingerprint, which follows the seed, is last
-        name = next(n for n in names if mine.get(n) != known.get(n))
-        raise RunFolderError(
-            f"{str(place.path)!r} holds a search with {name} {known.get(name)!r}, but "
-            f"{mine.get(name)!r} was asked for: choose another folder with --out, or the same "
-            f"settings to resume."
-        ) from None
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except Exception as error:
+        raise UsageError(
+            f"The device {device!r} cannot be used here ({str(error).splitlines()[0]}): take "
+            f"--device cpu."
+        ) from error
 
 
-def _search(
-    store: Store,
-    config: SearchConfig,
-    searcher: Searcher,
-    executor: Executor,
-    on_progress: OnProgress,
-) -> tuple[list[Trial], int]:
-    """Ask, train, tell, until the budget is spent or the space exhausted."""
-    reused = sum(t.state.final for t in store.trials(STUDY))
-    rows: list[Trial] = []
-    rounds = Rounds(store, STUDY, executor)
-    while len(rows) < config.trials:
-        best = max((_value(t) for t in rows if t.state == "done"), default=None)
-        on_progress("train", len(rows), config.trials, f"best {best:.2%}" if best else "")
-        archs = searcher.ask(min(config.round, config.trials - len(rows)))
-        if not archs:
-            break
-        expected = searcher.predict(archs)
-        payloads = [
-            (str(a), payload_of(config, a, float(p))) for a, p in zip(archs, expected, strict=True)
-        ]
-        done = rounds.run(payloads)
-        searcher.tell(archs, [_value(t) for t in done])
-        rows += done
-    on_progress("train", len(rows), len(rows))
-    return rows, min(reused, len(rows))
+def _export(
+    session: Session, final: Final, checked: _Checked, *, onnx: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Write ``best/``, unless it holds this winner; files, and what was left out and why."""
+    from foretell.export import export_best
+
+    folder = session.folder
+    session.tell("export", 0, 1)
+    mark = folder.path / ".exported"
+    key = final.key if onnx else f"{final.key} without onnx"
+    why = _NO_ONNX if onnx else "model.onnx was not asked for."
+    if not (mark.is_file() and mark.read_text() == key and folder.best.is_dir()):
+        draft = folder.path / ".best"
+        shutil.rmtree(draft, ignore_errors=True)
+        with one_thread():  # as it was trained, which train.py repeats
+            export_best(
+                draft,
+                final.module,
+                arch=final.arch,
+                skeleton=checked.skeleton,
+                task=checked.task,
+                recipe=final.recipe,
+                seed=final.seed,
+                result=final.result,
+                onnx=None if onnx else False,
+            )
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(folder.best, ignore_errors=True)
+        draft.rename(folder.best)
+        folder.write_text(mark.name, key)
+    written = sorted(p for p in folder.best.iterdir())
+    session.tell("export", 1, 1)
+    left_out = () if any(p.name == "model.onnx" for p in written) else (why,)
+    return tuple(str(p.relative_to(folder.path)) for p in written), left_out
 
 
-def _value(trial: Trial) -> float:
-    """What a trial is worth to the searcher; NaN if it failed."""
-    return float(trial.value["val_accuracy"]) if trial.state == "done" else float("nan")
+def _versions() -> dict[str, str]:
+    found = {"foretell": __version__, "python": platform.python_version()}
+    for name in ("torch", "numpy", "scipy", "plotly"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return {**found, "started": datetime.now(UTC).isoformat("T", "seconds")}

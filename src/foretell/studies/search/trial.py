@@ -1,23 +1,32 @@
-"""One trial: build an architecture's network, train it briefly, say how good it became.
+"""What a search's processes do: score a chunk of the pool, measure a built network, run a trial.
 
-It runs in this process or in a worker's; all it is given is JSON, so that any host can do it.
+Claims run in this process or in a worker's; a payload is JSON, and what JSON cannot hold comes with
+the job, which pickle sends.
 """
 
-from dataclasses import asdict, replace
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-
-from msgspec.structs import replace as replace_config
+from typing import TYPE_CHECKING, Any
 
 from foretell.arch import Arch
 from foretell.data import Task, load_task
-from foretell.errors import UsageError
+from foretell.errors import QuantityError, UsageError
+from foretell.execution import Executor, InlineExecutor, PoolExecutor
+from foretell.quantities import Quantity, Stage, Subject
 from foretell.rng import stream_seed
-from foretell.spaces import Skeleton, get_space
+from foretell.spaces import Skeleton, Space, get_space, name_of
+from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
 from foretell.studies.run.threads import one_thread
 from foretell.studies.search.config import SearchConfig
+from foretell.studies.search.goals import Goals
 from foretell.types import Json
 
-__all__ = ["payload_of", "run_trial", "skeleton_of", "task_of", "use_task"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Job", "open_executor", "skeleton_of", "space_of", "task_of"]
 
 
 @lru_cache(maxsize=4)
@@ -25,77 +34,183 @@ def _load(spec: str, seed: int, image_size: int | None) -> Task:
     return load_task(spec, seed=seed, image_size=image_size)
 
 
-_IN_MEMORY: dict[str, Task] = {}
+def task_of(config: SearchConfig, resources: Resources) -> Task:
+    """The images of a search, read once per process."""
+    if resources.task is not None:
+        return resources.task
+    return _load(config.data, config.seed, config.image_size)
 
 
-def use_task(config: SearchConfig, task: Task) -> SearchConfig:
-    """The same search on images that are in memory already.
+def space_of(config: SearchConfig, resources: Resources) -> Space:
+    """The space of a search; one in memory is made known to this process."""
+    return get_space(config.space if resources.space is None else name_of(resources.space))
+
+
+def skeleton_of(config: SearchConfig, resources: Resources) -> Skeleton:
+    """The fixed part of every network of a search."""
+    task = task_of(config, resources)
+    space = space_of(config, resources)
+    return space.skeleton(task.input_shape, task.classes, config.preset)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the executor calls with each payload.
+
+    Args:
+        config: the settings.
+        resources: what JSON cannot hold.
+    """
+
+    config: SearchConfig
+    resources: Resources = NO_RESOURCES
+
+    def __call__(self, payload: Json) -> Json:
+        """Score a chunk of the pool, measure a quantity of a built network, or run a trial."""
+        if "score" in payload:
+            return self._score(payload)
+        arch = Arch(space_of(self.config, self.resources).name, tuple(payload["genes"]))
+        if "measure" in payload:
+            return self._measure(arch, payload["measure"])
+        return self._trial(arch, payload)
+
+    def _score(self, payload: Json) -> Json:
+        """Names, values (n, p) as lists, and failures by position."""
+        from foretell.proxies import make_batches, score
+
+        config, task = self.config, task_of(self.config, self.resources)
+        space = space_of(config, self.resources)
+        with one_thread():
+            batches = make_batches(
+                task,
+                batch_size=min(config.score_batch, len(task.train) // 2),
+                count=2,
+                seed=stream_seed(config.seed, "batches"),
+            )
+            scores = score(
+                [Arch(space.name, tuple(genes)) for genes in payload["score"]],
+                config.proxies,
+                batches,
+                skeleton=skeleton_of(config, self.resources),
+                seed=config.seed,
+            )
+        failures = {str(i): why for i, why in scores.failures.items()}
+        return {"names": list(scores.names), "values": scores.values.tolist(), "failures": failures}
+
+    def _subject(self, arch: Arch, **known: Any) -> Subject:
+        return Subject(
+            arch,
+            space_of(self.config, self.resources),
+            seed=stream_seed(self.config.seed, "measure", *arch.genes),
+            skeleton=skeleton_of(self.config, self.resources),
+            device=self.config.device,
+            images=self.config.attack_images,
+            **known,
+        )
+
+    def _build(self, arch: Arch, stream: str) -> "tuple[nn.Module, int]":
+        from foretell.networks import build
+
+        seed = stream_seed(self.config.seed, stream, *arch.genes)
+        return build(arch, skeleton_of(self.config, self.resources), seed=seed), seed
+
+    def _measure(self, arch: Arch, name: str) -> Json:
+        """Value and details of a quantity of the built network."""
+        quantity = Goals.of(self.config).known[name]
+        with one_thread():
+            module, _ = self._build(arch, "trial")
+            value, details = quantity.value(self._subject(arch, module=module.eval()))
+        return {"value": value, "details": dict(details)}
+
+    def _trial(self, arch: Arch, payload: Json) -> Json:
+        """Train one architecture briefly, and measure what was asked for.
+
+        Constraints are checked as soon as their quantities are known: what breaks one is not
+        trained, or not attacked.
+
+        Returns:
+            values by quantity, details of each, how a constraint is broken, and the curves.
+        """
+        from foretell.training import get_recipe, train
+
+        if why := payload.get("unmeasured"):
+            raise QuantityError(*why)
+        goals = Goals.of(self.config).with_reference(payload.get("reference", {}))
+        values: dict[str, float] = dict(payload["measured"])
+        found: dict[str, Json] = {"values": values, "details": {}, "curves": None}
+        found["violation"] = goals.violation(values)
+        if found["violation"]:
+            return found
+        config, task = self.config, task_of(self.config, self.resources)
+        recipe = get_recipe("short")
+        if config.epochs is not None:
+            recipe = replace(recipe, epochs=config.epochs)
+        if config.lr is not None:
+            recipe = replace(recipe, lr=config.lr)
+        with one_thread():
+            module, seed = self._build(arch, "trial")
+            result = train(module, task, recipe, seed=seed, device=config.device)
+            found["curves"] = asdict(result.curves)
+            values["accuracy"] = result.val_accuracy
+            values["loss"] = result.curves.val_loss[-1]
+            values["seconds"] = result.seconds
+            subject = self._subject(arch, module=module.eval(), task=task, training=result)
+            for stage in (Stage.TRAINED, Stage.ATTACKED):
+                for quantity in goals.at(stage):
+                    if quantity.name not in values:
+                        _measure_into(found, quantity, subject)
+                found["violation"] = goals.violation(values)
+                if found["violation"]:
+                    break
+        return found
+
+
+def _measure_into(found: dict[str, Json], quantity: Quantity, subject: Subject) -> None:
+    value, details = quantity.value(subject)
+    found["values"][quantity.name] = value
+    if details:
+        found["details"][quantity.name] = dict(details)
+
+
+def open_executor(
+    config: SearchConfig, job: Any, resources: Resources, make: MakeExecutor | None
+) -> Executor:
+    """What runs the claims: as the caller says, else as the settings say.
 
     Raises:
-        UsageError: worker processes were asked for; they could not see the images.
+        UsageError: images, a space or a function in memory cannot be sent to worker processes.
     """
-    if config.workers:
+    if make is not None:
+        return make(job)
+    if not config.workers:
+        return InlineExecutor(job)
+    check_sendable(resources)
+    return PoolExecutor(job, config.workers, timeout=config.timeout)
+
+
+def check_sendable(resources: Resources) -> None:
+    """Refuse what worker processes cannot get.
+
+    Raises:
+        UsageError: with what to do instead.
+    """
+    if resources.task is not None:
         raise UsageError(
             "Images in memory are seen by this process only: take workers=0, or save them and "
             "name the file as npz:PATH."
         )
-    spec = f"memory:{task.fingerprint}"
-    _IN_MEMORY[spec] = task
-    return replace_config(config, data=spec)
+    for what, thing in (("space", resources.space), ("function", resources.evaluate)):
+        if thing is None:
+            continue
+        try:
+            pickle.dumps(thing)
+        except Exception as error:
+            raise UsageError(
+                f"The {what} cannot be sent to worker processes ({error}): define it at the top "
+                f"of a file and name it as my_file.py:{what}, or take workers=0."
+            ) from error
 
 
-def task_of(config: SearchConfig) -> Task:
-    """The images of a search, read once per process."""
-    if config.data in _IN_MEMORY:
-        return _IN_MEMORY[config.data]
-    return _load(config.data, config.seed, config.image_size)
-
-
-def skeleton_of(config: SearchConfig, task: Task) -> Skeleton:
-    """The fixed part of every network of a search."""
-    return get_space(config.space).skeleton(task.input_shape, task.classes, config.preset)
-
-
-def payload_of(config: SearchConfig, arch: Arch, predicted: float) -> Json:
-    """All that a worker needs to train one architecture."""
-    return {
-        "genes": list(arch.genes),
-        "config": config.identity(),
-        "predicted": None if predicted != predicted else predicted,
-    }
-
-
-def run_trial(payload: Json) -> Json:
-    """Train one architecture briefly.
-
-    Args:
-        payload: what ``payload_of`` made.
-
-    Returns:
-        val_accuracy in [0, 1], val_loss in nats, seconds, epochs, and the curves per epoch.
-
-    Raises:
-        ForetellError: the network cannot be built or its training failed.
-    """
-    from foretell.networks import build
-    from foretell.training import get_recipe, train
-
-    config = SearchConfig.from_json(payload["config"])
-    task = task_of(config)
-    arch = Arch(config.space, tuple(payload["genes"]))
-    seed = stream_seed(config.seed, "trial", *arch.genes)
-    recipe = get_recipe("short")
-    if config.epochs is not None:
-        recipe = replace(recipe, epochs=config.epochs)
-    if config.lr is not None:
-        recipe = replace(recipe, lr=config.lr)
-    with one_thread():
-        module = build(arch, skeleton_of(config, task), seed=seed)
-        result = train(module, task, recipe, seed=seed, device=config.device)
-    return {
-        "val_accuracy": result.val_accuracy,
-        "val_loss": result.curves.val_loss[-1],
-        "seconds": result.seconds,
-        "epochs": result.epochs,
-        "curves": asdict(result.curves),
-    }
+def values_of(trial_value: Mapping[str, Json] | None) -> Mapping[str, float] | None:
+    """Quantity -> value of a finished trial's stored value; None of a failed one."""
+    return None if trial_value is None else trial_value["values"]

@@ -1,27 +1,31 @@
 """The last stages of a search: the winner is chosen, trained in full, and attacked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from foretell.arch import Arch
 from foretell.data import Task
 from foretell.errors import SearchError
 from foretell.rng import stream_seed
-from foretell.store import Store, Trial
+from foretell.search import preferred
+from foretell.store import Trial
+from foretell.studies._base import fingerprint
 from foretell.studies.run.costs import CostBook
-from foretell.studies.run.folder import RunFolder
-from foretell.studies.run.progress import OnProgress
+from foretell.studies.run.session import Session
 from foretell.studies.run.threads import one_thread
-from foretell.studies.search.config import SearchConfig, fingerprint
+from foretell.studies.search.config import SearchConfig
+from foretell.studies.search.goals import Goals
 
 if TYPE_CHECKING:
     from torch import nn
 
     from foretell.training import Recipe, TrainingResult
 
-__all__ = ["Final", "attack", "retrain", "winner"]
+__all__ = ["Final", "attack", "choose", "retrain"]
 
 
 @dataclass(frozen=True)
@@ -55,41 +59,49 @@ class Final:
     reused: bool = False
 
 
-def winner(config: SearchConfig, trials: Sequence[Trial], book: CostBook) -> Trial:
-    """Best validation accuracy; of equals the lower validation loss, then fewer parameters.
+def choose(goals: Goals, trials: Sequence[Trial]) -> Trial:
+    """The winner: of one objective the best, of several the preferred point of the front.
+
+    Of equals the lower validation loss wins, then fewer parameters, then the earlier trial.
+
+    Args:
+        goals: objectives and how to choose.
+        trials: finished ones.
 
     Raises:
-        SearchError: every trial failed.
+        SearchError: every trial failed, or none keeps the constraints; the sentence says why.
     """
     done = [t for t in trials if t.state == "done"]
     if not done:
         first = trials[0] if trials else None
         why = f"the first with {first.error}: {first.message}" if first else "none was asked for"
         raise SearchError(f"None of {len(trials)} trials succeeded, {why}")
-    params = book([Arch(config.space, tuple(t.payload["genes"])) for t in done]).params
+    feasible = [t for t in done if not t.value["violation"]]
+    if not feasible:
+        raise SearchError(
+            f"None of {len(done)} trials keeps the constraints, so there is no winner; the first "
+            f"breaks {done[0].value['violation']}. Loosen it, or ask for more trials."
+        )
 
-    def merit(pair: tuple[Trial, int]) -> tuple[float, float, int]:
-        return -pair[0].value["val_accuracy"], pair[0].value["val_loss"], pair[1]
+    def merit(trial: Trial) -> tuple[float, float, int]:
+        costs, values = trial.payload.get("costs", {}), trial.value["values"]
+        return values.get("loss", np.inf), costs.get("params", np.inf), trial.number
 
-    return min(zip(done, params.tolist(), strict=True), key=merit)[0]
+    ordered = sorted(feasible, key=merit)
+    gains = goals.gains([t.value["values"] for t in ordered])
+    if len(goals.objectives) == 1:
+        return ordered[int(np.nanargmax(gains[:, 0]))]
+    return ordered[preferred(gains, [o.name for o in goals.objectives], goals.prefer)]
 
 
 def retrain(
-    store: Store,
-    study: str,
-    config: SearchConfig,
-    place: RunFolder,
-    task: Task,
-    trials: Sequence[Trial],
-    book: CostBook,
-    on_progress: OnProgress,
+    session: Session, config: SearchConfig, best: Trial, book: CostBook, task: Task
 ) -> Final:
     """Train the winner in full; a finished or half-finished training is taken up again."""
     from foretell.networks import build
     from foretell.training import get_recipe, train
 
-    best = winner(config, trials, book)
-    arch = Arch(config.space, tuple(best.payload["genes"]))
+    arch = Arch(book.space.name, tuple(best.payload["genes"]))
     seed = stream_seed(config.seed, "final", *arch.genes)
     recipe = get_recipe("full")
     if config.final_epochs is not None:
@@ -97,9 +109,9 @@ def retrain(
     if config.lr is not None:
         recipe = replace(recipe, lr=config.lr)
     key = fingerprint([list(arch.genes), repr(recipe), seed])
-    checkpoints = place.path / "checkpoints"
+    checkpoints = session.folder.path / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
-    reused = store.value(study, f"final {key}") is not None
+    reused = session.value(f"final {key}") is not None
     with one_thread():
         module = build(arch, book.skeleton, seed=seed)
         result = train(
@@ -109,28 +121,25 @@ def retrain(
             seed=seed,
             device=config.device,
             checkpoint=checkpoints / f"final-{key}.pt",
-            on_epoch=lambda epoch: on_progress(
+            on_epoch=lambda epoch: session.tell(
                 "final", epoch.index + 1, recipe.epochs, f"validation {epoch.val_accuracy:.2%}"
             ),
         )
-    on_progress("final", recipe.epochs, recipe.epochs)
-    store.put_value(
-        study,
+    session.tell("final", recipe.epochs, recipe.epochs)
+    session.put(
         f"final {key}",
-        {"val_accuracy": result.val_accuracy, "test_accuracy": result.test_accuracy},
+        {
+            "val_accuracy": result.val_accuracy,
+            "test_accuracy": result.test_accuracy,
+            "seconds": result.seconds,
+            "curves": asdict(result.curves),
+        },
     )
     return Final(key, arch, best.number, module.cpu().eval(), recipe, seed, result, reused=reused)
 
 
-def attack(
-    store: Store,
-    study: str,
-    config: SearchConfig,
-    final: Final,
-    task: Task,
-    on_progress: OnProgress,
-) -> Final:
-    """Attack the winner, unless that was done before."""
+def attack(session: Session, config: SearchConfig, final: Final, task: Task) -> Final:
+    """Attack the winner on images of the test part, unless that was done before."""
     if not config.attacks:
         return final
     from foretell.robustness import evaluate
@@ -145,9 +154,9 @@ def attack(
             config.attack_images,
         ]
     )
-    known = store.value(study, key)
-    on_progress("attack", 0, 1)
-    if known is None:
+    stored = session.value(key)
+    session.tell("attack", 0, 1)
+    if stored is None:
         with one_thread():
             result = evaluate(
                 final.module,
@@ -158,14 +167,14 @@ def attack(
                 seed=stream_seed(config.seed, "attack"),
                 device=config.device,
             )
-        known = {
+        stored = {
             "clean": result.clean,
             "accuracy": {a: [[e, v] for e, v in row.items()] for a, row in result.accuracy.items()},
         }
-        store.put_value(study, key, known)
-    on_progress("attack", 1, 1)
+        session.put(key, stored)
+    session.tell("attack", 1, 1)
     return replace(
         final,
-        robust_clean=known["clean"],
-        robustness={a: dict(row) for a, row in known["accuracy"].items()},
+        robust_clean=stored["clean"],
+        robustness={a: dict(row) for a, row in stored["accuracy"].items()},
     )
