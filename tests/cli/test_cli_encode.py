@@ -41,7 +41,7 @@ def test_architectures_of_a_space(capsys):
 
 
 @pytest.mark.parametrize("name", [n for n in encodings.names() if n != "scores"])
-def test_every_representation_that_needs_no_images(name, capsys):
+def test_every_encoding_that_needs_no_images(name, capsys):
     if name == "graf_compat":
         found = rows(capsys, CELL, "--encoding", name)
         assert len(found[0]) == 192
@@ -49,7 +49,7 @@ def test_every_representation_that_needs_no_images(name, capsys):
         assert len(rows(capsys, CELL, "--sample", 2, "--encoding", name)[0]) > 1
 
 
-def test_several_representations_have_names_before_their_columns(capsys):
+def test_several_encodings_have_names_before_their_columns(capsys):
     found = rows(capsys, CELL, "--encoding", "graf+costs")
     assert "graf.paths" in found[0]
     assert "costs.log_params" in found[0]
