@@ -1,4 +1,4 @@
-"""Neural predictors on NAS-Bench-201, by train size: losses, targets, inputs, uncertainties.
+"""Neural predictors on NAS-Bench-201, by train size: losses, targets, encodings, uncertainties.
 
     OMP_NUM_THREADS=1 python experiments/neural_predictors.py --trials 12
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from foretell.encodings import Known, represent
+from foretell.encodings import EncodingContext, encode
 from foretell.metrics import coverage, kendall, normal_interval
 from foretell.predictors import BANANAS, BOHAMIANN, DNGO, MLP, GaussianProcess, Predictor
 from foretell.spaces import get_space
@@ -52,14 +52,14 @@ def main() -> None:
         f"SELECT arch, val_acc_cifar10_nbsz FROM '{DATA / 'nb201.parquet'}' ORDER BY idx"
     ).fetchall()
     space = get_space("nb201")
-    known = Known(space, [space.parse(row[0]) for row in rows])
+    context = EncodingContext(space, [space.parse(row[0]) for row in rows])
     y = np.array([row[1] for row in rows], dtype=np.float64)
-    inputs = {text: represent(text, known) for text in ("onehot", "path")}
+    encodings = {text: encode(text, context) for text in ("onehot", "path")}
     print("| model | " + " | ".join(str(n) for n in options.sizes) + " | fit s | 90 % hold |")
     print("|---|" + "---|" * (len(options.sizes) + 2))
     for name in options.models:
         text, make = MODELS[name]
-        make().fit(inputs[text].take(np.arange(8)), y[:8])  # loads torch
+        make().fit(encodings[text].take(np.arange(8)), y[:8])  # loads torch
         cells, seconds, inside = [], [], []
         for n in options.sizes:
             taus, spent, held = [], [], []
@@ -67,9 +67,9 @@ def main() -> None:
                 order = np.random.default_rng([seed, n]).permutation(len(y))
                 fit, test = order[:n], order[n : n + 200]
                 start = time.process_time()
-                model = make().fit(inputs[text].take(fit), y[fit])
+                model = make().fit(encodings[text].take(fit), y[fit])
                 spent.append(time.process_time() - start)
-                found = model.predict(inputs[text].take(test))
+                found = model.predict(encodings[text].take(test))
                 taus.append(float(kendall(found.mean, y[test])))
                 if found.std is not None:
                     low, high = normal_interval(found.mean, found.std, 0.9)

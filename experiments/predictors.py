@@ -1,7 +1,7 @@
 """Predictors on NAS-Bench-201, on the splits of published studies.
 
     OMP_NUM_THREADS=1 python experiments/predictors.py --sizes 32 128 --targets cifar10 fgsm
-    OMP_NUM_THREADS=1 python experiments/predictors.py --inputs onehot graf+onehot --targets cifar10
+    OMP_NUM_THREADS=1 python experiments/predictors.py --encoding onehot graf+onehot
 
 Rows in the order of NAS-Bench-Suite-Zero, ``train_test_split(train_size=n, random_state=seed)``
 with seeds 42 to 51, tested on all other of the 9,445 networks; Kendall's tau, mean and standard
@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from foretell.encodings import Inputs, Known, represent
+from foretell.encodings import EncodingContext, Encodings, encode
 from foretell.metrics import coverage, kendall
 from foretell.predictors import (
     Auto,
@@ -68,49 +68,49 @@ def main() -> None:
         "--intervals", action="store_true", help="share of values inside 90 %% intervals instead"
     )
     parser.add_argument(
-        "--inputs", nargs="+", help="every registered predictor on these instead, a row for each"
+        "--encoding", nargs="+", help="every registered predictor on these instead, a row for each"
     )
     parser.add_argument("--only", nargs="+", default=predictors.names(), help="not every one")
     parser.add_argument("--seeds", type=int, nargs=2, default=[42, 52], help="from, to")
     parser.add_argument("--all", action="store_true", help="all 15,625 networks, without proxies")
     options = parser.parse_args()
-    known, targets = read(options.all)
+    context, targets = read(options.all)
     seeds = range(*options.seeds)
-    if options.inputs:
-        by_predictor(known, targets, options, seeds)
+    if options.encoding:
+        by_predictor(context, targets, options, seeds)
         return
-    inputs = {text: represent(text, known) for text in {MODELS[m][0] for m in options.models}}
+    encodings = {text: encode(text, context) for text in {MODELS[m][0] for m in options.models}}
     print("| target | n | " + " | ".join(options.models) + " |")
     print("|---|---|" + "---|" * len(options.models))
     for target in options.targets:
         for n in options.sizes:
             measure = inside if options.intervals else quality
             cells = [
-                measure(MODELS[name][1], inputs[MODELS[name][0]], targets[target], n, seeds)
+                measure(MODELS[name][1], encodings[MODELS[name][0]], targets[target], n, seeds)
                 for name in options.models
             ]
             print(f"| {target} | {n} | " + " | ".join(cells) + " |", flush=True)
 
 
 def by_predictor(
-    known: Known, targets: dict[str, Array], options: argparse.Namespace, seeds: range
+    context: EncodingContext, targets: dict[str, Array], options: argparse.Namespace, seeds: range
 ) -> None:
-    """A row for each predictor, a column for each representation and number of networks."""
-    heads = [f"{text}, {n}" for text in options.inputs for n in options.sizes]
-    inputs = {text: represent(text, known) for text in options.inputs}
+    """A row for each predictor, a column for each encoding and number of networks."""
+    heads = [f"{text}, {n}" for text in options.encoding for n in options.sizes]
+    encodings = {text: encode(text, context) for text in options.encoding}
     for target in options.targets:
         print(f"| {target} | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
         for name in options.only:
             needs = predictors.entry(name).facts.get("needs", "")
             cells = []
-            for text in options.inputs:
-                seen = inputs[text] if not needs else represent(f"{needs}+{text}", known)
+            for text in options.encoding:
+                seen = encodings[text] if not needs else encode(f"{needs}+{text}", context)
                 for n in options.sizes:
                     cells.append(quality(predictors[name], seen, targets[target], n, seeds))
             print(f"| `{name}` | " + " | ".join(cells) + " |", flush=True)
 
 
-def read(everything: bool = False) -> tuple[Known, dict[str, Array]]:
+def read(everything: bool = False) -> tuple[EncodingContext, dict[str, Array]]:
     """Networks with their proxies, and their values by target; all networks without proxies."""
     columns = [f"zcs_{p}_cifar10" for p in PROXIES]
     wanted = ", ".join(f'"{c}"' for c in (*columns, *TARGETS.values()))
@@ -124,29 +124,29 @@ def read(everything: bool = False) -> tuple[Known, dict[str, Array]]:
     numbers[numbers == -1e8] = np.nan
     scores = dict(zip(PROXIES, numbers.T[: len(PROXIES)], strict=True))
     targets = dict(zip(TARGETS, numbers.T[len(PROXIES) :], strict=True))
-    return Known(space, archs, scores={} if everything else scores), targets
+    return EncodingContext(space, archs, scores={} if everything else scores), targets
 
 
-def quality(make: Make, inputs: Inputs, y: Array, n: int, seeds: range) -> str:
+def quality(make: Make, encodings: Encodings, y: Array, n: int, seeds: range) -> str:
     """Kendall's tau on what was not learned from, and CPU seconds of a fit."""
     taus, seconds = [], []
     for seed in seeds:
         fit, test = train_test_split(np.arange(len(y)), train_size=n, random_state=seed)
         start = time.process_time()
-        model = make().fit(inputs.take(fit), y[fit])
+        model = make().fit(encodings.take(fit), y[fit])
         seconds.append(time.process_time() - start)
-        mean = model.predict(inputs.take(test)).mean
+        mean = model.predict(encodings.take(test)).mean
         taus.append(float(kendall(mean, y[test])))
     return f"{np.mean(taus):.3f}±{np.std(taus):.3f} ({np.mean(seconds):.2f} s)"
 
 
-def inside(make: Make, inputs: Inputs, y: Array, n: int, seeds: range) -> str:
+def inside(make: Make, encodings: Encodings, y: Array, n: int, seeds: range) -> str:
     """Share of values inside 90 % intervals."""
     shares = []
     for seed in seeds:
         fit, test = train_test_split(np.arange(len(y)), train_size=n, random_state=seed)
-        conformal = Conformal(make).fit(inputs.take(fit), y[fit])
-        found = conformal.predict(inputs.take(test))
+        conformal = Conformal(make).fit(encodings.take(fit), y[fit])
+        found = conformal.predict(encodings.take(test))
         shares.append(float(coverage(found.low, found.high, y[test])))
     return f"{np.mean(shares):.3f}±{np.std(shares):.3f}"
 

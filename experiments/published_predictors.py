@@ -11,10 +11,10 @@ NAS-Bench-201 (CIFAR-10, all 15,625 networks) and NAS-Bench-101 (108 epochs). He
 --spaces nb101-small each trial draws as many of each size as that generator gives, 271 in all, for
 train sets up to 71.
 
-Ours learn from the published encoding, one-hot operations and adjacency, and from our usual inputs
-without proxies. A fit once made is kept in runs/published_predictors (or --out), so that any run
-goes on from the last; trials go round by round, so that a stopped run is balanced. Needs duckdb,
-scikit-learn, xgboost and the validation data.
+Ours learn from the published encoding, one-hot operations and adjacency, and from our usual
+encodings without proxies. A fit once made is kept in runs/published_predictors (or --out), so that
+any run goes on from the last; trials go round by round, so that a stopped run is balanced. Needs
+duckdb, scikit-learn, xgboost and the validation data.
 """
 
 import argparse
@@ -45,12 +45,12 @@ OURS = {
     "bohamiann": "bohamiann",
 }
 """Name in the published file -> ours."""
-INPUTS = {
+ENCODINGS = {
     "nb201": ("onehot", "graf+onehot"),
     "nb101": ("adjacency", "graf+adjacency"),
     "nb101-small": ("adjacency", "graf+adjacency"),
 }
-"""Space -> the published encoding, and our own inputs."""
+"""Space -> the published encoding, and our own encodings."""
 PUBLISHED = {"nb201": "nasbench201", "nb101": "nasbench101", "nb101-small": "nasbench101"}
 SIZES = (5, 8, 14, 24, 42, 71, 121, 205, 347, 589, 1000)
 LEAST = 24
@@ -59,13 +59,13 @@ TEST, DRAWN = 200, 1200
 SMALL = {2: 1, 3: 1, 4: 10, 5: 171, 6: 84, 7: 4}
 """Vertices -> cells of nb101-small: as ``NB101.sample_as_published`` draws distinct ones."""
 KEY = "cifar10/val_accuracy"
-COLUMNS = ("space", "trial", "predictor", "inputs", "train_size", "kendall", "spearman",
+COLUMNS = ("space", "trial", "predictor", "encodings", "train_size", "kendall", "spearman",
            "fit_seconds", "query_seconds")  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--spaces", choices=INPUTS, nargs="+", default=["nb201", "nb101"])
+    parser.add_argument("--spaces", choices=ENCODINGS, nargs="+", default=["nb201", "nb101"])
     parser.add_argument("--predictors", choices=OURS, nargs="+", default=list(OURS))
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--trials", type=int, default=30)
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
                 make(trial),
                 PredictorsConfig(
                     predictors=tuple(names),
-                    inputs=INPUTS[space],
+                    encodings=ENCODINGS[space],
                     sizes=sizes_of(space, options.sizes),
                     seeds=(trial,),
                     test=TEST,
@@ -215,12 +215,12 @@ def lines(fits: list[dict[str, str]], options: argparse.Namespace) -> Iterator[s
                 ]
                 seconds = [f"{row['fit_time_s']:.2f}"]
                 count = 0
-                for inputs in INPUTS[space]:
-                    key = (space, OURS[name], inputs, str(size))
+                for encodings in ENCODINGS[space]:
+                    key = (space, OURS[name], encodings, str(size))
                     mine = [
                         f
                         for f in fits
-                        if (f["space"], f["predictor"], f["inputs"], f["train_size"]) == key
+                        if (f["space"], f["predictor"], f["encodings"], f["train_size"]) == key
                     ]
                     tau = np.array([float(f["kendall"] or "nan") for f in mine])
                     known = tau[~np.isnan(tau)]  # a constant prediction has no coefficient
@@ -243,7 +243,7 @@ def lines(fits: list[dict[str, str]], options: argparse.Namespace) -> Iterator[s
 def print_table(fits: list[dict[str, str]], options: argparse.Namespace) -> None:
     """Kendall's tau, mean and standard deviation over trials, and CPU seconds of a fit."""
     heads = ("space", "predictor", "n", "published", "published encoding", "less published",
-             "our inputs", "less published", "fit s: published", "encoding", "our inputs",
+             "our encodings", "less published", "fit s: published", "encoding", "our encodings",
              "trials")  # fmt: skip
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for line in lines(fits, options):
@@ -251,19 +251,21 @@ def print_table(fits: list[dict[str, str]], options: argparse.Namespace) -> None
     print(f"\n{LEAST} networks or more, the least of 'less published':\n")
     for space in options.spaces:
         for name in options.predictors:
-            for inputs in INPUTS[space]:
-                less = shortfalls(fits, space, name, inputs)
+            for encodings in ENCODINGS[space]:
+                less = shortfalls(fits, space, name, encodings)
                 if less:
                     size = min(less, key=less.__getitem__)
-                    print(f"- {space}, {name}, {inputs}: {less[size]:+.3f} at {size}")
+                    print(f"- {space}, {name}, {encodings}: {less[size]:+.3f} at {size}")
 
 
-def shortfalls(fits: list[dict[str, str]], space: str, name: str, inputs: str) -> dict[int, float]:
+def shortfalls(
+    fits: list[dict[str, str]], space: str, name: str, encodings: str
+) -> dict[int, float]:
     """Train size -> our mean less the published one."""
     theirs = published()
     taus: dict[int, list[float]] = {}
     for fit in fits:
-        if (fit["space"], fit["predictor"], fit["inputs"]) == (space, OURS[name], inputs):
+        if (fit["space"], fit["predictor"], fit["encodings"]) == (space, OURS[name], encodings):
             taus.setdefault(int(fit["train_size"]), []).append(float(fit["kendall"] or "nan"))
     return {
         size: float(np.nanmean(found) - theirs[PUBLISHED[space], name, size]["kendall_mean"])

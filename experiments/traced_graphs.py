@@ -15,7 +15,7 @@ import numpy as np
 
 from foretell import get_space, load_task
 from foretell.cost import costs
-from foretell.encodings import Known, represent
+from foretell.encodings import EncodingContext, encode
 from foretell.metrics import kendall
 from foretell.networks import build
 from foretell.predictors import GaussianProcess
@@ -44,17 +44,17 @@ def main() -> None:
     traced = graphs(archs, skeleton)
     print(f"{(time.process_time() - start) / len(archs):.2f} CPU-s for each graph")
     print(f"parameters alone: {float(kendall(table.params, y)):.3f}")
-    print("| inputs | graphs | learned from | tau |\n|---|---|---|---|")
+    print("| encodings | graphs | learned from | tau |\n|---|---|---|---|")
     for text in ("graf+costs", "graf+costs+onehot"):
         for name, found in (("chain", None), ("traced", traced)):
-            inputs = represent(text, Known(space, archs, table, graphs=found))
+            encodings = encode(text, EncodingContext(space, archs, table, graphs=found))
             for size in options.sizes:
                 taus = []
                 for split in range(options.splits):
                     order = np.random.default_rng(split).permutation(len(archs))
                     fit, test = order[:size], order[size:]
-                    model = GaussianProcess().fit(inputs.take(fit), y[fit])
-                    mean = model.predict(inputs.take(test)).mean
+                    model = GaussianProcess().fit(encodings.take(fit), y[fit])
+                    mean = model.predict(encodings.take(test)).mean
                     taus.append(float(kendall(mean, y[test])))
                 error = np.std(taus) / np.sqrt(len(taus))
                 print(f"| `{text}` | {name} | {size} | {np.mean(taus):.3f}±{error:.3f} |")

@@ -3,7 +3,7 @@
     python experiments/values.py --out before.json
     python experiments/values.py --out after.json --against before.json
 
-Runs small searches, scores, features, predictions and evaluations through the command line, keeps
+Runs small searches, scores, encodings, predictions and evaluations through the command line, keeps
 every number that is no measured time, and with ``--against`` lists what differs.
 """
 
@@ -32,7 +32,7 @@ JOBS = {
         "search", "--searcher", "robot-published", "--max-flops", "1M", "--seed", "2", *SHORT,
     ],
     "score": ["score", "--sample", "3", "--quiet"],
-    "features": ["features", "--sample", "6", "--inputs", "graf+onehot+wl", "--quiet"],
+    "encode": ["encode", "--sample", "6", "--encoding", "graf+onehot+wl", "--quiet"],
     "proxies": ["evaluate", "proxies", "digits-nb201", "--quiet"],
     "predictors": [
         "evaluate", "predictors", "digits-nb201", "--target", "digits/fgsm_eps24_accuracy",

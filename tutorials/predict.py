@@ -39,7 +39,7 @@ found = predict_values(
     task=task,
 )
 truth = np.array([accuracy[a] for a in found.archs])
-print(f"learned from {MEASURED} trained members, checked on {CHECKED} others; {found.inputs}")
+print(f"learned from {MEASURED} trained members, checked on {CHECKED} others; {found.encodings}")
 for arch, mean, low, high, real in zip(
     found.archs[:5], found.mean, found.low, found.high, truth, strict=False
 ):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from foretell.studies.predict.explain import Explanation
     from foretell.studies.predict.study import PredictConfig, Ranking
 
-__all__ = ["ScoreRun", "SearchResult", "cost", "explain", "features", "find", "predict", "score"]
+__all__ = ["ScoreRun", "SearchResult", "cost", "encode", "explain", "find", "predict", "score"]
 
 
 def find(
@@ -250,9 +250,9 @@ def cost(
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
-def features(
+def encode(
     items: Sequence[Arch | str],
-    inputs: str = "graf",
+    encodings: str = "graf",
     *,
     space: str | Space = "nb201",
     input_shape: Shape3 = (3, 32, 32),
@@ -265,7 +265,7 @@ def features(
 
     Args:
         items: as for ``cost``, or .onnx files.
-        inputs: representations that need no images, with "+" between.
+        encodings: names of encodings that need no images, with "+" between.
         space: whose texts the items are.
         input_shape: channels, height, width of one image.
         classes: number of outputs.
@@ -274,7 +274,7 @@ def features(
         on_progress: told how many networks were traced.
 
     Returns:
-        A table: arch, then a column for each feature; with the name of its representation and a
+        A table: arch, then a column for each number; with the name of its encoding and a
         dot before it where there are several.
 
     Raises:
@@ -291,7 +291,7 @@ def features(
         for item in items
     ]
     skeleton = place.skeleton(input_shape, classes, preset)
-    found = describe(known, inputs, space=place, skeleton=skeleton, on_progress=on_progress)
+    found = describe(known, encodings, space=place, skeleton=skeleton, on_progress=on_progress)
     tables = list(found.tables.values())
     names = found.names if len(tables) > 1 else tables[0].names
     columns = dict(zip(names, found.matrix().T.tolist(), strict=True))

@@ -48,7 +48,7 @@ def say(capsys, *argv):
 def test_tables_are_printed(table, capsys):
     code, out, err = say(capsys, table, *QUICK)
     assert code == 0, err
-    for words in ("tiny", "60 of 60 networks", "Inputs: graf+onehot", "params ◆", "best proxy ◆",
+    for words in ("tiny", "60 of 60 networks", "Encodings: graf+onehot", "params ◆", "best proxy ◆",
                   "n=20", "behind", "2 seeds (100 to 101)", "bayes_linear"):  # fmt: skip
         assert words in out, words
     assert "fit predictors" in err
@@ -57,7 +57,7 @@ def test_tables_are_printed(table, capsys):
 def test_every_choice_reaches_the_study(table, capsys):
     code, out, err = say(
         capsys, table, "--json", "--predictor", "bayes_linear", "--predictor", "linear",
-        "--inputs", "graf+scores", "--inputs", "onehot", "--pair", "linear:costs",
+        "--encoding", "graf+scores", "--encoding", "onehot", "--pair", "linear:costs",
         "--target", "val_loss", "--target", "test_accuracy", "--proxy", "nwot", "--sizes", "5, 10",
         "--seeds", "100-101,105", "--test", "15", "--split", "sklearn", "--population", "alive",
         "--order", "row", "--n", "55", "--level", "0.5", "--no-baselines", "--workers", "0",
@@ -68,7 +68,7 @@ def test_every_choice_reaches_the_study(table, capsys):
         open_benchmark(table),
         PredictorsConfig(
             predictors=("bayes_linear", "linear"),
-            inputs=("graf+scores", "onehot"),
+            encodings=("graf+scores", "onehot"),
             pairs=("linear:costs",),
             targets=("val_loss", "test_accuracy"),
             proxies=("nwot",),
@@ -84,7 +84,7 @@ def test_every_choice_reaches_the_study(table, capsys):
         ),
     )
     cells = wanted.cells()
-    for column in ("target", "predictor", "inputs", "train_size", "kendall", "rmse", "coverage",
+    for column in ("target", "predictor", "encodings", "train_size", "kendall", "rmse", "coverage",
                    "behind_best_low", "seeds_won_from_best", "mean_rank"):  # fmt: skip
         assert [r[column] for r in got["cells"]] == cells[column]
     assert [r["kendall"] for r in got["each"]] == wanted.each()["kendall"]
@@ -129,9 +129,9 @@ def test_workers_are_the_default_and_failures_are_told(table, tmp_path, capsys):
     path.write_text(
         "from foretell.predictors import Predictor\n"
         "class Mine(Predictor):\n"
-        "    def _fit(self, inputs, y):\n"
+        "    def _fit(self, encodings, y):\n"
         "        raise ValueError('no idea')\n"
-        "    def _predict(self, inputs): ...\n"
+        "    def _predict(self, encodings): ...\n"
     )
     argv = [table, "--pair", f"{path}:Mine:onehot", "--sizes", "20", "--seeds", "100,101"]
     code, out, _ = say(capsys, *argv, "--timeout", "60", "--json")
@@ -161,7 +161,7 @@ def test_workers_are_the_default_and_failures_are_told(table, tmp_path, capsys):
         (["--seeds", "5,5"], "stands twice"),
         (["--sizes", "1"], "train sizes of 2"),
         (["--sizes", "59"], "too few"),
-        (["--pair", "gp"], "PREDICTOR:INPUTS"),
+        (["--pair", "gp"], "PREDICTOR:ENCODING"),
         (["--predictor", "gpp"], "did you mean gp"),
         (["--target", "accuracy"], "test_accuracy"),
         (["--split", "half"], "own, sklearn"),

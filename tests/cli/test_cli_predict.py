@@ -77,7 +77,7 @@ def test_a_pool_of_ones_own_and_lower_is_better(measured, tmp_path, capsys):
         (None, ("--sample", "0"), "--sample"),
         (None, ("--level", "1"), "--level"),
         (None, ("--predictor", "oracle"), "oracle"),
-        (None, ("--inputs", "graf+tea"), "tea"),
+        (None, ("--encoding", "graf+tea"), "tea"),
         (None, ("--proxies", "nwot"), "images"),
         (None, ("--sample", "5", "--pool", "x.txt"), "exclude"),
         (None, ("--explain", "0"), "--explain"),
@@ -141,7 +141,7 @@ def test_why_on_the_terminal(measured, capsys):
 
 def test_why_as_json_and_a_report(measured, tmp_path, capsys):
     folder = tmp_path / "why"
-    options = ("--sample", "12", "--predictor", "bayes_linear", "--inputs", "costs+onehot")
+    options = ("--sample", "12", "--predictor", "bayes_linear", "--encoding", "costs+onehot")
     options += ("--bounds", "0,1", "--explain", "--report", folder, "--json")
     assert run("predict", measured, *options) == 0
     shown = capsys.readouterr()

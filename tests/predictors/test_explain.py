@@ -6,7 +6,7 @@ from math import factorial
 import numpy as np
 import pytest
 
-from foretell.encodings import FeatureTable, Inputs, Known, represent
+from foretell.encodings import EncodingContext, Encodings, EncodingTable, encode
 from foretell.errors import MissingExtraError, PredictorError
 from foretell.metrics import kendall, normal_scores
 from foretell.predictors import (
@@ -32,7 +32,7 @@ from foretell.spaces import get_space
 
 def plain(x, names=None):
     names = names or tuple(f"c{i}" for i in range(x.shape[1]))
-    return Inputs({"costs": FeatureTable(names, x)})
+    return Encodings({"costs": EncodingTable(names, x)})
 
 
 class Weighted(Predictor):
@@ -41,11 +41,11 @@ class Weighted(Predictor):
     def __init__(self, weights):
         self.given = np.asarray(weights, dtype=float)
 
-    def _fit(self, inputs, y):
+    def _fit(self, encodings, y):
         self.weights_ = self.given
 
-    def _predict(self, inputs):
-        return Prediction(inputs.matrix() @ self.weights_)
+    def _predict(self, encodings):
+        return Prediction(encodings.matrix() @ self.weights_)
 
 
 def test_trees_are_explained_as_all_subsets_say():
@@ -89,16 +89,16 @@ def test_trees_are_explained_as_all_subsets_say():
 
 @pytest.mark.parametrize(("make", "close"), [(LightGBM, 1e-9), (XGBoost, 2e-5)])
 def test_base_and_contributions_are_the_prediction(cells, make, close):
-    inputs, y = cells
-    model = make().fit(inputs.take(np.arange(120)), y[:120])
-    groups = families(inputs)
-    found = contributions(model, inputs, groups)
+    encodings, y = cells
+    model = make().fit(encodings.take(np.arange(120)), y[:120])
+    groups = families(encodings)
+    found = contributions(model, encodings, groups)
     assert found.fidelity is None
     np.testing.assert_allclose(
-        found.base + found.values.sum(axis=1), model.predict(inputs).mean, atol=close
+        found.base + found.values.sum(axis=1), model.predict(encodings).mean, atol=close
     )
     np.testing.assert_allclose(found.rest, 0, atol=close)
-    each = model.contributions(inputs)
+    each = model.contributions(encodings)
     for k, name in enumerate(found.families):
         np.testing.assert_allclose(found.values[:, k], each[:, groups[name]].sum(axis=1))
     np.testing.assert_allclose(found.size, np.abs(found.values).mean(axis=0))
@@ -109,9 +109,9 @@ def test_base_and_contributions_are_the_prediction(cells, make, close):
 
 
 def test_contributions_to_quantiles_keep_their_proportions_in_values(cells):
-    inputs, y = cells
-    raw = LightGBM(normal_target=False).fit(inputs, normal_scores(y)).contributions(inputs)
-    found = LightGBM(normal_target=True).fit(inputs, y).contributions(inputs)
+    encodings, y = cells
+    raw = LightGBM(normal_target=False).fit(encodings, normal_scores(y)).contributions(encodings)
+    found = LightGBM(normal_target=True).fit(encodings, y).contributions(encodings)
     assert (np.sign(found[:, :-1]) == np.sign(raw[:, :-1])).all()
     share = np.abs(raw[:, :-1]).sum(axis=1, keepdims=True)
     told = np.abs(found[:, :-1]).sum(axis=1, keepdims=True)
@@ -119,14 +119,14 @@ def test_contributions_to_quantiles_keep_their_proportions_in_values(cells):
 
 
 def test_other_predictors_are_explained_by_a_copy_that_says_how_good_it_is(cells):
-    inputs, y = cells
-    model = GaussianProcess().fit(inputs.take(np.arange(80)), y[:80])
-    found = contributions(model, inputs, families(inputs))
-    again = contributions(model, inputs, families(inputs))
+    encodings, y = cells
+    model = GaussianProcess().fit(encodings.take(np.arange(80)), y[:80])
+    found = contributions(model, encodings, families(encodings))
+    again = contributions(model, encodings, families(encodings))
     np.testing.assert_array_equal(found.values, again.values)
     out = held_out(
         lambda: LightGBM(trees=300, normal_target=False, seed=0),
-        inputs, model.predict(inputs).mean, 5, np.random.default_rng(0),
+        encodings, model.predict(encodings).mean, 5, np.random.default_rng(0),
     )  # fmt: skip
     assert found.fidelity.kendall.value == float(kendall(out.mean, found.predicted))
     assert found.fidelity.r2.value > 0.9
@@ -174,12 +174,12 @@ def test_families_of_every_kind():
     rng = np.random.default_rng(3)
     archs = [space.sample(rng) for _ in range(12)]
     scores = {"nwot": np.array([np.nan, *range(11)]), "synflow": np.arange(12.0)}
-    known = Known(space, archs, space.costs(archs, space.skeleton()), scores)
-    inputs = represent("graf+graf_compat+costs+scores+onehot+path", known)
-    found = families(inputs, space.gene_name)
+    known = EncodingContext(space, archs, space.costs(archs, space.skeleton()), scores)
+    encodings = encode("graf+graf_compat+costs+scores+onehot+path", known)
+    found = families(encodings, space.gene_name)
     places = np.concatenate(list(found.values()))
-    assert sorted(places.tolist()) == list(range(len(inputs.names)))
-    names = {n: [inputs.names[i] for i in found[n]] for n in found}
+    assert sorted(places.tolist()) == list(range(len(encodings.names)))
+    names = {n: [encodings.names[i] for i in found[n]] for n in found}
     assert {n.partition(".")[2] for n in names["graf: conv"]} >= {"conv_total", "conv_min"}
     assert all(n.startswith("graf.conv_") for n in names["graf: conv"])
     assert names["graf: paths"] == ["graf.paths"]
@@ -193,10 +193,10 @@ def test_families_of_every_kind():
         "graf_compat: max_op_on_path",
         "graf_compat: node_degree",
     }
-    assert [len(v) for v in tables(inputs).values()] == [
-        len(t.names) for t in inputs.tables.values()
+    assert [len(v) for v in tables(encodings).values()] == [
+        len(t.names) for t in encodings.tables.values()
     ]
-    assert "onehot: gene 5" in families(represent("onehot", known))
+    assert "onehot: gene 5" in families(encode("onehot", known))
 
 
 def test_importance_as_a_plain_loop_says():
@@ -204,14 +204,14 @@ def test_importance_as_a_plain_loop_says():
     x = rng.normal(size=(40, 4))
     y = x @ [2.0, 1.0, 0.0, 0.5] + 0.1 * rng.normal(size=40)
     groups = {"a": np.array([0]), "b": np.array([1, 3]), "idle": np.array([2])}
-    inputs = Inputs(
+    encodings = Encodings(
         {
-            "one": FeatureTable(("p", "q"), x[:, :2]),
-            "two": FeatureTable(("r", "s"), x[:, 2:]),
+            "one": EncodingTable(("p", "q"), x[:, :2]),
+            "two": EncodingTable(("r", "s"), x[:, 2:]),
         }
     )
     found = permutation_importance(
-        BayesianLinear, inputs, y, groups, np.random.default_rng(7), count=4, repeats=3
+        BayesianLinear, encodings, y, groups, np.random.default_rng(7), count=4, repeats=3
     )
     again = np.random.default_rng(7)
     others = [[again.permutation(40) for _ in groups] for _ in range(3)]
@@ -221,17 +221,17 @@ def test_importance_as_a_plain_loop_says():
         for g, columns in enumerate(groups.values()):
             guess = np.empty(40)
             for fit, out in parts:
-                model = BayesianLinear().fit(inputs.take(fit), y[fit])
-                base[out] = model.predict(inputs.take(out)).mean
+                model = BayesianLinear().fit(encodings.take(fit), y[fit])
+                base[out] = model.predict(encodings.take(out)).mean
                 for i in out:
                     row = x[[i]].copy()
                     row[:, columns] = x[others[repeat][g][i], columns]
-                    one = Inputs(
+                    one = Encodings(
                         {
-                            "one": FeatureTable(("p", "q"), row[:, :2]),
-                            "two": FeatureTable(("r", "s"), row[:, 2:]),
+                            "one": EncodingTable(("p", "q"), row[:, :2]),
+                            "two": EncodingTable(("r", "s"), row[:, 2:]),
                         },
-                        scales=inputs.scales,
+                        scales=encodings.scales,
                     )
                     guess[i] = model.predict(one).mean[0]
             drop = float(kendall(base, y)) - float(kendall(guess, y))
@@ -267,15 +267,17 @@ def test_importance_of_what_is_not_used_is_zero_and_of_everything_is_all():
 
 
 def test_auto_keeps_its_choice_where_it_is_fitted_again(cells):
-    inputs, y = cells
-    learn = inputs.take(np.arange(40))
+    encodings, y = cells
+    learn = encodings.take(np.arange(40))
     first = Auto(seed=3).fit(learn, y[:40])
     second = first.unfitted()
     assert second.weights == first.weights_
     assert not hasattr(second, "columns_")
     second.fit(learn, y[:40])
     # the processes start their search elsewhere, and end almost where the first ones did
-    np.testing.assert_allclose(second.predict(inputs).mean, first.predict(inputs).mean, rtol=1e-3)
+    np.testing.assert_allclose(
+        second.predict(encodings).mean, first.predict(encodings).mean, rtol=1e-3
+    )
     assert second.held_out() is None
     assert "as given" in second.why()
     with pytest.raises(PredictorError, match="no candidate 'tea'"):
@@ -285,20 +287,20 @@ def test_auto_keeps_its_choice_where_it_is_fitted_again(cells):
 
 
 def test_another_predictor_is_new_with_the_same_options(cells):
-    inputs, y = cells
-    first = LightGBM(trees=7, seed=5).fit(inputs, y)
+    encodings, y = cells
+    first = LightGBM(trees=7, seed=5).fit(encodings, y)
     second = first.unfitted()
     assert (second.trees, second.seed) == (7, 5)
     with pytest.raises(PredictorError, match="learned nothing"):
-        second.predict(inputs)
+        second.predict(encodings)
     assert first.booster_ is not None
 
 
 @pytest.mark.parametrize("make", [GaussianProcess, LightGBM])
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_intervals_of_the_fitted_ones_use_the_errors_of_all_others(cells, make, level):
-    inputs, y = cells
-    learn, y = inputs.take(np.arange(31)), y[:31]
+    encodings, y = cells
+    learn, y = encodings.take(np.arange(31)), y[:31]
     model = Conformal(make, level=level).fit(learn, y)
     found = model.held_out()
     out = model.held_out_

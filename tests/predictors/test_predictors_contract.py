@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import PredictorError
 from foretell.metrics import kendall
 from foretell.predictors import predictors
@@ -31,10 +31,10 @@ def make(name):
 
 @pytest.fixture
 def split(name, cells, cell_labels):
-    inputs, y = cells
+    encodings, y = cells
     if predictors.entry(name).facts.get("needs") == "wl":
-        inputs = Inputs({**inputs.tables, "wl": cell_labels}, inputs.identity | {"wl"})
-    return inputs.take(np.arange(120)), y[:120], inputs.take(np.arange(120, 400)), y[120:]
+        encodings = Encodings({**encodings.tables, "wl": cell_labels}, encodings.identity | {"wl"})
+    return encodings.take(np.arange(120)), y[:120], encodings.take(np.arange(120, 400)), y[120:]
 
 
 def test_it_learns(make, split):
@@ -82,8 +82,8 @@ def test_what_cannot_be_learned_is_refused(make, split):
         make().predict(ask)
     with pytest.raises(PredictorError, match="columns"):
         make().fit(fit, y).predict(ask.only(frozenset({"graf"})))
-    broken = Inputs({"x": FeatureTable(("a",), np.array([[1.0], [np.inf], *[[0.0]] * 4]))})
-    with pytest.raises(PredictorError, match="inputs are not finite"):
+    broken = Encodings({"x": EncodingTable(("a",), np.array([[1.0], [np.inf], *[[0.0]] * 4]))})
+    with pytest.raises(PredictorError, match="encodings are not finite"):
         make().fit(broken, np.arange(6.0))
 
 

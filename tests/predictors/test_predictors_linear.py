@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import PredictorError
 from foretell.predictors import Linear
 from foretell.predictors.shared.targets import NormalTarget
 
 
 def table(x):
-    return Inputs({"x": FeatureTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
+    return Encodings({"x": EncodingTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
 
 
 @pytest.fixture

@@ -132,8 +132,8 @@ def test_pairs_of_equal_values_do_not_count():
 
 
 def test_an_unknown_loss_is_refused(cells):
-    inputs, y = cells
+    encodings, y = cells
     with pytest.raises(PredictorError, match="mse, mae, pairwise, listmle, but got 'huber'"):
         check_loss("huber")
     with pytest.raises(PredictorError, match="huber"):
-        MLP("huber").fit(inputs, y)
+        MLP("huber").fit(encodings, y)

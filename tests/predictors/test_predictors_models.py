@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import PredictorError, UsageError
 from foretell.gaussian.kernels import matern52
 from foretell.metrics import coverage
@@ -28,7 +28,7 @@ from foretell.predictors.shared.targets import NormalTarget, UnitTarget
 
 
 def table(x):
-    return Inputs({"x": FeatureTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
+    return Encodings({"x": EncodingTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
 
 
 # --- targets --------------------------------------------------------------------------------------
@@ -139,8 +139,8 @@ def test_gp_refuses_a_covariance_that_is_none():
 
 
 def test_gp_learns_from_identities_what_descriptions_do_not_say(cells):
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(150)), inputs.take(np.arange(150, 400))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(150)), encodings.take(np.arange(150, 400))
     described = frozenset({"graf", "costs"})
     less = GaussianProcess().fit(fit.only(described), y[:150]).predict(ask.only(described))
     more = GaussianProcess().fit(fit, y[:150]).predict(ask)
@@ -172,8 +172,8 @@ def test_bayes_linear_equals_scikit_learns(n, d):
 
 def test_random_forest_is_scikit_learns(cells):
     ensemble = pytest.importorskip("sklearn.ensemble")
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(60)), inputs.take(np.arange(60, 120))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(60)), encodings.take(np.arange(60, 120))
     published = RandomForest(trees=100, max_features=1.0)
     reference = ensemble.RandomForestRegressor(random_state=42).fit(fit.matrix(), y[:60])
     found = published.fit(fit, y[:60]).predict(ask)
@@ -202,11 +202,11 @@ def test_every_row_is_held_out_once(n, count):
 class Mean(Predictor):
     """Predicts the mean of what it saw."""
 
-    def _fit(self, inputs, y):
+    def _fit(self, encodings, y):
         self.mean_ = y.mean()
 
-    def _predict(self, inputs):
-        return Prediction(np.full(len(inputs), self.mean_))
+    def _predict(self, encodings):
+        return Prediction(np.full(len(encodings), self.mean_))
 
 
 def test_held_out_models_have_not_seen_their_fold():
@@ -246,8 +246,8 @@ def test_intervals_need_enough_values():
 
 
 def test_auto_is_no_worse_than_its_best_part_by_much_and_says_why(cells):
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(80)), inputs.take(np.arange(80, 400))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(80)), encodings.take(np.arange(80, 400))
     model = Auto().fit(fit, y[:80])
     taus = {}
     for name, (tables, part) in model.models_.items():
@@ -261,17 +261,17 @@ def test_auto_is_no_worse_than_its_best_part_by_much_and_says_why(cells):
 
 
 def test_auto_starts_each_process_where_the_last_one_ended(cells):
-    inputs, y = cells
+    encodings, y = cells
     make = _Continued()
-    first = make().fit(inputs.take(np.arange(60)), y[:60])
+    first = make().fit(encodings.take(np.arange(60)), y[:60])
     again = make()
     assert first.start is None
     np.testing.assert_array_equal(again.start, first.theta_)
 
 
 def test_auto_stops_when_its_time_is_spent(cells):
-    inputs, y = cells
-    model = Auto(seconds=0.0).fit(inputs.take(np.arange(40)), y[:40])
+    encodings, y = cells
+    model = Auto(seconds=0.0).fit(encodings.take(np.arange(40)), y[:40])
     assert [c.name for c in model.candidates_] == ["gp"]
     assert [c.weight for c in model.candidates_] == [1.0]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import PredictorError
 from foretell.metrics import coverage, kendall, normal_interval
 from foretell.predictors import BANANAS, BOHAMIANN, DNGO, MLP, BayesianLinear
@@ -45,7 +45,7 @@ def data(n=50, d=5, seed=0):
 
 
 def table(x):
-    return Inputs({"x": FeatureTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
+    return Encodings({"x": EncodingTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
 
 
 # --- stacked networks -----------------------------------------------------------------------------
@@ -156,8 +156,8 @@ def test_the_callers_random_state_stays(make):
 
 @each_predictor
 def test_the_seed_decides(make):
-    inputs, y = table(data(200)[0]), data(200)[1]
-    first, again, other = (make(s).fit(inputs, y).predict(inputs).mean for s in (0, 0, 1))
+    encodings, y = table(data(200)[0]), data(200)[1]
+    first, again, other = (make(s).fit(encodings, y).predict(encodings).mean for s in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-6
 
@@ -166,9 +166,9 @@ def test_the_seed_decides(make):
 @pytest.mark.parametrize("shift", [0.0, 100.0])
 def test_raw_values_may_have_any_unit(make, shift):
     x, y = data()
-    inputs = table(x)
-    plain = make(normal_target=False).fit(inputs, y).predict(inputs)
-    moved = make(normal_target=False).fit(inputs, shift + 8 * y).predict(inputs)
+    encodings = table(x)
+    plain = make(normal_target=False).fit(encodings, y).predict(encodings)
+    moved = make(normal_target=False).fit(encodings, shift + 8 * y).predict(encodings)
     np.testing.assert_allclose(moved.mean, shift + 8 * plain.mean, atol=0.02)
     if plain.std is not None:
         np.testing.assert_allclose(moved.std, 8 * plain.std, rtol=0.01)
@@ -212,8 +212,8 @@ def test_options_that_make_no_network_are_refused(make, option):
 @pytest.mark.parametrize("name", ["mlp", "bananas"])
 @pytest.mark.parametrize("normal", [True, False])
 def test_every_loss_predicts_in_the_unit_of_the_values(cells, make, loss, normal):
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(100)), inputs.take(np.arange(100, 400))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(100)), encodings.take(np.arange(100, 400))
     model = make(loss=loss, hidden=(32,), steps=100, normal_target=normal)
     found = model.fit(fit, y[:100]).predict(ask)
     assert float(kendall(found.mean, y[100:])) > 0.6
@@ -222,8 +222,8 @@ def test_every_loss_predicts_in_the_unit_of_the_values(cells, make, loss, normal
 
 @pytest.mark.parametrize("make", [BANANAS, DNGO, BOHAMIANN])
 def test_uncertainties_are_of_the_size_of_the_errors(cells, make):
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(100)), inputs.take(np.arange(100, 400))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(100)), encodings.take(np.arange(100, 400))
     found = make().fit(fit, y[:100]).predict(ask)
     low, high = normal_interval(found.mean, found.std, 0.9)
     assert 0.8 < float(coverage(low, high, y[100:])) < 0.99
@@ -259,10 +259,10 @@ def test_every_row_is_left_out_by_some_network(n, count):
 
 def test_bananas_is_the_mean_of_its_networks():
     x, y = data(40)
-    inputs = table(x)
-    model = BANANAS(members=3, normal_target=False, **QUICK).fit(inputs, y)
+    encodings = table(x)
+    model = BANANAS(members=3, normal_target=False, **QUICK).fit(encodings, y)
     t = (y - y.mean()) / y.std()
-    scaled = inputs.scaled() * np.sqrt(5)
+    scaled = encodings.scaled() * np.sqrt(5)
     seen, unseen = _parts(stream(0, "parts").permutation(40), 3)
     each, errors = [], []
     for i in range(3):
@@ -271,7 +271,7 @@ def test_bananas_is_the_mean_of_its_networks():
         network = train(scaled[None, rows], t[None, rows], recipe, [stream(0, "network", i)])
         each.append(network(scaled)[0])
         errors.append((each[-1][unseen[i]] - t[unseen[i]]) ** 2)
-    found = model.predict(inputs)
+    found = model.predict(encodings)
     np.testing.assert_allclose(found.mean, y.mean() + y.std() * np.mean(each, axis=0), atol=1e-3)
     wanted = y.std() * np.sqrt(np.var(each, axis=0) + np.mean(errors))
     np.testing.assert_allclose(found.std, wanted, rtol=1e-2)
@@ -291,7 +291,7 @@ def test_the_head_is_bayesian_linear_regression():
     new = data(20, 8, seed=1)[0]
     model = BayesianLinear(normal_target=False).fit(table(x), t)
     mean, std = LinearHead(x, t, model.alpha_, model.beta_).predict(new)
-    same_scales = Inputs(table(new).tables, scales=table(x).scales)
+    same_scales = Encodings(table(new).tables, scales=table(x).scales)
     wanted = model.predict(same_scales)
     np.testing.assert_allclose(mean, wanted.mean, rtol=1e-5)
     np.testing.assert_allclose(std, wanted.std, rtol=1e-5)
@@ -312,8 +312,8 @@ def test_the_head_is_a_gaussian_process_of_a_linear_kernel():
 
 def test_dngo_takes_its_precisions_from_what_the_networks_have_not_seen(cells):
     """On features that have seen the values, the noise of highest evidence is far too small."""
-    inputs, y = cells
-    fit = inputs.take(np.arange(100))
+    encodings, y = cells
+    fit = encodings.take(np.arange(100))
     model = DNGO(normal_target=False).fit(fit, y[:100])
     features = model.network_.features(model._inputs(fit))[0]
     naive = BayesianLinear(normal_target=False).fit(
@@ -346,10 +346,10 @@ def test_samples_are_those_of_a_normal_distribution():
 
 def test_bohamiann_averages_its_samples():
     x, y = data(40)
-    inputs = table(x)
+    encodings = table(x)
     model = BOHAMIANN((8,), chains=3, burn_in=20, steps=40, keep=10, normal_target=False)
-    found = model.fit(inputs, y).predict(inputs)
-    each = model.networks_(inputs.scaled() * np.sqrt(5))
+    found = model.fit(encodings, y).predict(encodings)
+    each = model.networks_(encodings.scaled() * np.sqrt(5))
     assert each.shape == (3 * 4, 40)
     np.testing.assert_allclose(found.mean, y.mean() + y.std() * each.mean(axis=0))
     wanted = y.std() * np.sqrt(each.var(axis=0) + model.noise_)
@@ -358,9 +358,9 @@ def test_bohamiann_averages_its_samples():
 
 def test_samples_disagree_far_away():
     x, y = data(40)
-    inputs = Inputs(table(4 * x).tables, scales=table(x).scales)
+    encodings = Encodings(table(4 * x).tables, scales=table(x).scales)
     model = BOHAMIANN(normal_target=False).fit(table(x), y)
-    near, far = model.predict(table(x)).std, model.predict(inputs).std
+    near, far = model.predict(table(x)).std, model.predict(encodings).std
     assert far.mean() > 2 * near.mean()
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import MissingExtraError, PredictorError
 from foretell.predictors.ngboost import NGBoost, _line_search, natural_gradient
 
@@ -13,7 +13,7 @@ pytest.importorskip("sklearn")
 
 
 def table(x):
-    return Inputs({"x": FeatureTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
+    return Encodings({"x": EncodingTable(tuple(f"c{i}" for i in range(x.shape[1])), x)})
 
 
 def minus_log_density(y, mean, log_std):
@@ -67,8 +67,8 @@ def test_line_search_ends_where_a_step_twice_as_long_is_no_better(scale):
 
 
 def test_more_rounds_raise_the_likelihood_of_what_was_learned(cells):
-    inputs, y = cells
-    fit, y = inputs.take(np.arange(80)), y[:80]
+    encodings, y = cells
+    fit, y = encodings.take(np.arange(80)), y[:80]
     losses = []
     for trees in (1, 10, 60):
         found = NGBoost(trees, folds=0, normal_target=False).fit(fit, y).predict(fit)
@@ -87,8 +87,8 @@ def test_where_values_scatter_it_is_less_sure():
 
 def test_folds_widen_the_standard_deviation_to_what_is_held_out(cells):
     """Of other architectures, about two thirds lie within one standard deviation."""
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(150)), inputs.take(np.arange(150, 400))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(150)), encodings.take(np.arange(150, 400))
 
     def inside(model):
         found = model.fit(fit, y[:150]).predict(ask)
@@ -104,8 +104,8 @@ def test_folds_widen_the_standard_deviation_to_what_is_held_out(cells):
 
 @pytest.mark.parametrize("normal_target", [False, True])
 def test_predictions_follow_a_change_of_unit_of_the_values(cells, normal_target):
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(60)), inputs.take(np.arange(60, 120))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(60)), encodings.take(np.arange(60, 120))
     # a power of two: rounding stays the same, so that no split flips
     first = NGBoost(20, normal_target=normal_target).fit(fit, y[:60]).predict(ask)
     moved = NGBoost(20, normal_target=normal_target).fit(fit, 4 * y[:60]).predict(ask)
@@ -114,8 +114,8 @@ def test_predictions_follow_a_change_of_unit_of_the_values(cells, normal_target)
 
 
 def test_the_seed_decides_and_the_order_of_rows_hardly_does(cells):
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(100)), inputs.take(np.arange(100, 400))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(100)), encodings.take(np.arange(100, 400))
     first = NGBoost(60, seed=1).fit(fit, y[:100]).predict(ask).mean
     np.testing.assert_array_equal(first, NGBoost(60, seed=1).fit(fit, y[:100]).predict(ask).mean)
     assert not np.array_equal(first, NGBoost(60, seed=2).fit(fit, y[:100]).predict(ask).mean)
@@ -126,13 +126,13 @@ def test_the_seed_decides_and_the_order_of_rows_hardly_does(cells):
 
 @pytest.mark.parametrize("options", [{"rows": 0.0}, {"rows": 1.5}, {"columns": 0.0}])
 def test_shares_out_of_range_are_refused(cells, options):
-    inputs, y = cells
+    encodings, y = cells
     with pytest.raises(PredictorError, match="shares of rows and columns"):
-        NGBoost(**options).fit(inputs, y)
+        NGBoost(**options).fit(encodings, y)
 
 
 def test_without_scikit_learn_it_says_what_to_install(cells, monkeypatch):
-    inputs, y = cells
+    encodings, y = cells
     monkeypatch.setitem(__import__("sys").modules, "sklearn.tree", None)
     with pytest.raises(MissingExtraError, match=r"foretell\[trees\]"):
-        NGBoost().fit(inputs, y)
+        NGBoost().fit(encodings, y)

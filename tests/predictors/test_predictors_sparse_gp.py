@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.gaussian.kernels import matern52
 from foretell.gaussian.posterior import Posterior
 from foretell.predictors import (
@@ -27,18 +27,18 @@ def make_inputs(n, seed=0):
     """A description of three columns and an identity of four genes."""
     rng = np.random.default_rng(seed)
     x, genes = rng.standard_normal((n, 3)), rng.integers(0, 3, (n, 4))
-    inputs = Inputs(
-        {"x": FeatureTable(("a", "b", "c"), x), "g": FeatureTable(tuple("defg"), genes)},
+    encodings = Encodings(
+        {"x": EncodingTable(("a", "b", "c"), x), "g": EncodingTable(tuple("defg"), genes)},
         frozenset({"g"}),
     )
-    return inputs, np.sin(2 * x[:, 0]) + x[:, 1] + 0.5 * (genes[:, 0] == 1)
+    return encodings, np.sin(2 * x[:, 0]) + x[:, 1] + 0.5 * (genes[:, 0] == 1)
 
 
 @pytest.fixture
 def problem():
     """Distances of each group among 40 labelled architectures, their values, and ten of them."""
-    inputs, y = make_inputs(40)
-    distances = [g.distances(inputs) for g in groups(inputs)]
+    encodings, y = make_inputs(40)
+    distances = [g.distances(encodings) for g in groups(encodings)]
     y = y + 0.2 * np.random.default_rng(1).standard_normal(40)
     return distances, (y - y.mean()) / y.std(), np.arange(0, 40, 4)
 
@@ -119,8 +119,8 @@ def test_with_all_architectures_the_evidence_is_the_exact_one(problem, share):
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(-1.5, 1.0), min_size=5, max_size=5), st.integers(1, 20))
 def test_the_variational_bound_is_below_the_exact_evidence(theta, count):
-    inputs, y = make_inputs(30, seed=count)
-    distances = [g.distances(inputs) for g in groups(inputs)]
+    encodings, y = make_inputs(30, seed=count)
+    distances = [g.distances(encodings) for g in groups(encodings)]
     t = (y - y.mean()) / y.std()
     bound, _ = sparse_loss(*parts(distances, np.arange(count)), t, 0.0)(np.array(theta))
     exact, _ = exact_loss(distances, t)(np.array(theta))
@@ -130,8 +130,8 @@ def test_the_variational_bound_is_below_the_exact_evidence(theta, count):
 @pytest.mark.parametrize("make", BOTH)
 def test_with_all_architectures_predictions_are_the_exact_ones(make):
     """At the parameters it found; and those are the ones that the exact process finds."""
-    inputs, y = make_inputs(80)
-    fit, ask = inputs.take(np.arange(60)), inputs.take(np.arange(60, 80))
+    encodings, y = make_inputs(80)
+    fit, ask = encodings.take(np.arange(60)), encodings.take(np.arange(60, 80))
     exact = GaussianProcess().fit(fit, y[:60])
     model = make(60).fit(fit, y[:60])
     assert len(model.rows_) == 60
@@ -147,10 +147,10 @@ def test_with_all_architectures_predictions_are_the_exact_ones(make):
 
 @pytest.mark.parametrize("make", BOTH)
 def test_predictions_equal_the_dense_formula(make):
-    inputs, y = make_inputs(70)
-    fit, ask = inputs.take(np.arange(50)), inputs.take(np.arange(50, 70))
+    encodings, y = make_inputs(70)
+    fit, ask = encodings.take(np.arange(50)), encodings.take(np.arange(50, 70))
     model = make(12, normal_target=False).fit(fit, y[:50])
-    whole = [g.distances(inputs) for g in groups(fit)]
+    whole = [g.distances(encodings) for g in groups(fit)]
     labelled = covariance([d[:50] for d in whole], model.theta_)
     new = covariance([d[50:] for d in whole], model.theta_)
     rows = model.rows_
@@ -171,9 +171,9 @@ def test_predictions_equal_the_dense_formula(make):
 
 
 def test_inducing_architectures_are_those_that_the_others_leave_open():
-    inputs, _ = make_inputs(30)
-    every = groups(inputs)
-    full = covariance([g.distances(inputs) for g in every], THETA)
+    encodings, _ = make_inputs(30)
+    every = groups(encodings)
+    full = covariance([g.distances(encodings) for g in every], THETA)
     order = inducing_rows(every, THETA, 1).tolist()
     while len(order) < 8:
         known = full[:, order] @ np.linalg.solve(full[np.ix_(order, order)], full[order])
@@ -182,8 +182,8 @@ def test_inducing_architectures_are_those_that_the_others_leave_open():
 
 
 def test_an_architecture_that_stands_twice_is_chosen_once():
-    inputs, y = make_inputs(10)
-    twice = inputs.take(np.concatenate([np.arange(10), np.arange(10)]))
+    encodings, y = make_inputs(10)
+    twice = encodings.take(np.concatenate([np.arange(10), np.arange(10)]))
     rows = inducing_rows(groups(twice), THETA, 20)
     assert len(rows) == len(set((rows % 10).tolist())) == 10
     model = VariationalGaussianProcess().fit(twice, np.concatenate([y, y]))
@@ -192,8 +192,8 @@ def test_an_architecture_that_stands_twice_is_chosen_once():
 
 @pytest.mark.parametrize("make", BOTH)
 def test_more_inducing_architectures_predict_better(cells, make):
-    inputs, y = cells
-    fit, ask = inputs.take(np.arange(250)), inputs.take(np.arange(250, 400))
+    encodings, y = cells
+    fit, ask = encodings.take(np.arange(250)), encodings.take(np.arange(250, 400))
     missed = [
         np.abs(make(count).fit(fit, y[:250]).predict(ask).mean - y[250:]).mean()
         for count in (5, 40, 160)
@@ -203,8 +203,8 @@ def test_more_inducing_architectures_predict_better(cells, make):
 
 @pytest.mark.parametrize("make", BOTH)
 def test_the_unit_of_the_values_and_the_order_of_rows_do_not_matter(make):
-    inputs, y = make_inputs(90)
-    fit, ask = inputs.take(np.arange(60)), inputs.take(np.arange(60, 90))
+    encodings, y = make_inputs(90)
+    fit, ask = encodings.take(np.arange(60)), encodings.take(np.arange(60, 90))
     first = make(25).fit(fit, y[:60]).predict(ask)
     moved = make(25).fit(fit, 3 + 7 * y[:60]).predict(ask)
     np.testing.assert_allclose(moved.mean, 3 + 7 * first.mean, atol=1e-5)
@@ -215,10 +215,12 @@ def test_the_unit_of_the_values_and_the_order_of_rows_do_not_matter(make):
 
 
 def test_a_search_may_start_from_an_earlier_one():
-    inputs, y = make_inputs(60)
-    first = SparseGaussianProcess(20).fit(inputs, y)
-    again = SparseGaussianProcess(20, start=first.theta_).fit(inputs, y)
+    encodings, y = make_inputs(60)
+    first = SparseGaussianProcess(20).fit(encodings, y)
+    again = SparseGaussianProcess(20, start=first.theta_).fit(encodings, y)
     np.testing.assert_allclose(again.theta_, first.theta_, atol=0.3)
-    exact = GaussianProcess().fit(inputs, y)
-    near = GaussianProcess(start=exact.theta_).fit(inputs, y)
-    np.testing.assert_allclose(near.predict(inputs).mean, exact.predict(inputs).mean, atol=0.02)
+    exact = GaussianProcess().fit(encodings, y)
+    near = GaussianProcess(start=exact.theta_).fit(encodings, y)
+    np.testing.assert_allclose(
+        near.predict(encodings).mean, exact.predict(encodings).mean, atol=0.02
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import MissingExtraError, PredictorError
 from foretell.predictors import SVR
 
@@ -15,7 +15,7 @@ def data():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((110, 3))
     y = np.sin(x[:, 0]) + x[:, 1] + 0.1 * rng.standard_normal(110)
-    both = Inputs({"x": FeatureTable(("a", "b", "c"), x)})
+    both = Encodings({"x": EncodingTable(("a", "b", "c"), x)})
     return both.take(np.arange(60)), y[:60], both.take(np.arange(60, 110)), y[60:]
 
 

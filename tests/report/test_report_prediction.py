@@ -58,7 +58,7 @@ def full():
 
 @pytest.fixture(scope="module")
 def auto():
-    return make(PredictConfig(inputs="costs+onehot", target="top1"), n=25, pool=30)
+    return make(PredictConfig(encodings="costs+onehot", target="top1"), n=25, pool=30)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def bare():
 
 @pytest.fixture(scope="module")
 def nasty():
-    config = PredictConfig("bayes_linear", inputs="onehot", target=NASTY)
+    config = PredictConfig("bayes_linear", encodings="onehot", target=NASTY)
     return make(config, n=30, pool=12, space=NastySpace())
 
 
@@ -212,7 +212,7 @@ class TestFiles:
         config = json.loads(at["config.json"].read_text())
         assert config["command"] == "cmd"
         assert config["bounds"] == [0, 1]
-        assert config["inputs"] == "graf+costs+onehot"
+        assert config["encodings"] == "graf+costs+onehot"
 
     def test_without_plotly_the_tables_are_there(self, auto, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "plotly.offline", None)

@@ -57,7 +57,8 @@ def make(methods=None, sizes=(16, 32, 128), seeds=(100, 101, 102), targets=2, fa
         split="sklearn", test=None, level=0.9, confidence=0.95, targets=tuple(info),
         methods=methods, sizes=sizes, seeds=seeds, metrics=METRICS, values=values,
         tests=np.array([[500 - n for n in sizes]] * targets), proxies=("nwot", "zen"),
-        inputs_seconds={m.inputs: 0.2 for m in methods if m.inputs}, failures=tuple(failures),
+        encoding_seconds={m.encodings: 0.2 for m in methods if m.encodings},
+        failures=tuple(failures),
         reused=4, fits=math.prod(shape), notes=("A note on the table.",),
     )  # fmt: skip
 
@@ -185,7 +186,7 @@ class TestWords:
         assert names(found).full[0] == "gp, graf+onehot"
         alike = make((Method("gp", "onehot"), Method("params")))
         assert names(alike).full == ("gp", "params ◆")
-        assert not names(alike).inputs
+        assert not names(alike).encodings
 
     def test_notes_count_failures_and_say_which_sizes_have_no_intervals(self, found):
         said = notes(found)
@@ -214,7 +215,7 @@ class TestTerminal:
 
     def test_every_method_and_target(self, found):
         text = self.say(found)
-        for words in ("digits/target_0", "digits/target_1", "Inputs: A graf+onehot, B onehot",
+        for words in ("digits/target_0", "digits/target_1", "Encodings: A graf+onehot, B onehot",
                       "gp A", "gp B", "random_forest A", "params ◆", "cover", "failed",
                       "A note on the table."):  # fmt: skip
             assert words in text, words

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from foretell.arch import Arch
 from foretell.encodings import graf_transnas_macro, graf_transnas_micro
-from foretell.encodings.registry import Known, represent
+from foretell.encodings.registry import EncodingContext, encode
 from foretell.errors import ArchError
 from foretell.spaces import Space, TransNASMacro, TransNASMicro, get_space
 
@@ -266,9 +266,8 @@ def test_published_features(published: Callable) -> None:
     for name, direct in (("micro", graf_transnas_micro), ("macro", graf_transnas_macro)):
         space = get_space(f"transnas_{name}")
         texts = [text for (text,) in published(name, "arch")][:500]
-        table = represent("graf_compat", Known(space, [space.parse(t) for t in texts])).tables[
-            "graf_compat"
-        ]
+        context = EncodingContext(space, [space.parse(t) for t in texts])
+        table = encode("graf_compat", context).tables["graf_compat"]
         tuples = [ast.literal_eval(t) for t in texts]
         expected = direct(np.array(tuples) if name == "micro" else tuples)
         assert table.names == expected.names

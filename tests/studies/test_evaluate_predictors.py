@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 
 from foretell.benchmarks import Metric, TableData, from_data, open_benchmark
 from foretell.benchmarks.importers import read_benchmark
-from foretell.encodings import Known, represent
+from foretell.encodings import EncodingContext, encode
 from foretell.errors import RunFolderError, UnknownNameError, UsageError
 from foretell.metrics import unreachable
 from foretell.predictors import BayesianLinear, Conformal, LightGBM
@@ -45,23 +45,23 @@ from foretell.errors import NonFiniteLossError
 from foretell.predictors import Prediction, Predictor
 
 class Constant(Predictor):
-    def _fit(self, inputs, y):
+    def _fit(self, encodings, y):
         self.mean_ = y.mean()
 
-    def _predict(self, inputs):
-        return Prediction(self.mean_ + 0.0 * inputs.matrix()[:, 0])
+    def _predict(self, encodings):
+        return Prediction(self.mean_ + 0.0 * encodings.matrix()[:, 0])
 
 class Picky(Constant):
-    def _fit(self, inputs, y):
+    def _fit(self, encodings, y):
         if len(y) > 20:
             raise NonFiniteLossError(3, float("nan"))
-        super()._fit(inputs, y)
+        super()._fit(encodings, y)
 
 class Slow(Constant):
-    def _fit(self, inputs, y):
+    def _fit(self, encodings, y):
         if len(y) > 8:
             time.sleep(60)
-        super()._fit(inputs, y)
+        super()._fit(encodings, y)
 """
 
 
@@ -115,7 +115,7 @@ def found(table):
         table,
         PredictorsConfig(
             predictors=("bayes_linear", "lightgbm"),
-            inputs=("graf+scores",),
+            encodings=("graf+scores",),
             pairs=("bayes_linear:onehot",),
             targets=("a/test_accuracy", "val_loss"),
             sizes=(40, 20),
@@ -137,14 +137,14 @@ def known_of(table, key="a/test_accuracy"):
     return np.flatnonzero(~np.isnan(truth)), truth
 
 
-def inputs_of(table, text, dataset="a"):
+def encodings_of(table, text, dataset="a"):
     scores = {
         m.name: table.query(None, k, missing="nan")
         for k, m in table.metrics.items()
         if m.kind == "proxy" and m.dataset == dataset
     }
     archs = table.archs()
-    return represent(text, Known(SPACE, archs, SPACE.costs(archs, SPACE.skeleton()), scores))
+    return encode(text, EncodingContext(SPACE, archs, SPACE.costs(archs, SPACE.skeleton()), scores))
 
 
 def at(found, metric, target, method, size, seed):
@@ -201,8 +201,8 @@ class TestSplits:
         archs = [a for a, v in zip(table.archs(), by, strict=True) if np.isfinite(v)]
         place = {a: i for i, a in enumerate(archs)}
         where = {int(i): place[table.archs()[i]] for i in rows}
-        inputs = represent("graf+onehot", Known(SPACE, archs))
-        seen, unseen = (inputs.take(np.array([where[int(i)] for i in p])) for p in (fit, ask))
+        encodings = encode("graf+onehot", EncodingContext(SPACE, archs))
+        seen, unseen = (encodings.take(np.array([where[int(i)] for i in p])) for p in (fit, ask))
         mean = BayesianLinear().fit(seen, truth[fit]).predict(unseen).mean
         tau = stats.kendalltau(mean, truth[ask]).statistic
         method = "bayes_linear, graf+onehot"
@@ -213,13 +213,13 @@ class TestFigures:
     @pytest.mark.parametrize("size", [20, 40])
     def test_a_predictor_against_scipy_and_scikit_learn(self, table, found, size):
         rows, truth = known_of(table)
-        inputs = inputs_of(table, "graf+scores")
+        encodings = encodings_of(table, "graf+scores")
         fit, ask = (rows[p] for p in split_rows(len(rows), size, None, 101, "own"))
         y, t = truth[fit], truth[ask]
-        model = LightGBM(seed=101).fit(inputs.take(fit), y)
-        p = model.predict(inputs.take(ask)).mean
+        model = LightGBM(seed=101).fit(encodings.take(fit), y)
+        p = model.predict(encodings.take(ask)).mean
         within = Conformal(lambda: LightGBM(seed=101), level=0.9, seed=101)
-        within = within.fit(inputs.take(fit), y).predict(inputs.take(ask))
+        within = within.fit(encodings.take(fit), y).predict(encodings.take(ask))
         top = set(np.argsort(-t)[:10]) & set(np.argsort(-p)[:10])
         wanted = {
             "kendall": stats.kendalltau(p, t).statistic,
@@ -250,10 +250,10 @@ class TestFigures:
 
     def test_what_is_better_when_lower_is_turned(self, table, found):
         rows, truth = known_of(table, "b/val_loss")
-        inputs = inputs_of(table, "onehot", "b")
+        encodings = encodings_of(table, "onehot", "b")
         fit, ask = (rows[p] for p in split_rows(len(rows), 40, None, 100, "own"))
-        model = BayesianLinear().fit(inputs.take(fit), -truth[fit])
-        p, t = model.predict(inputs.take(ask)).mean, -truth[ask]
+        model = BayesianLinear().fit(encodings.take(fit), -truth[fit])
+        p, t = model.predict(encodings.take(ask)).mean, -truth[ask]
         method = ("b/val_loss", "bayes_linear, onehot", 40, 100)
         assert at(found, "kendall", *method) == pytest.approx(stats.kendalltau(p, t).statistic)
         assert at(found, "rmse", *method) == pytest.approx(np.sqrt(np.mean((p - t) ** 2)))
@@ -355,7 +355,7 @@ class TestWhatIsDrawnFrom:
             *(Method(p) for p in ("params", "flops", "best proxy")),
         )
         assert found.proxies == ("nwot", "zen")
-        assert set(found.inputs_seconds) == {usual}
+        assert set(found.encoding_seconds) == {usual}
 
     def test_some_proxies(self, table):
         config = replace(QUICK, pairs=("bayes_linear:scores",), proxies=("zen",), seeds=(100,))
@@ -372,7 +372,7 @@ class TestWhatIsDrawnFrom:
         config = replace(
             QUICK,
             predictors=("bayes_linear",),
-            inputs=("graf+onehot", "onehot"),
+            encodings=("graf+onehot", "onehot"),
             baselines=False,
             seeds=(100,),
         )
@@ -572,11 +572,11 @@ class TestComparisons:
             same = [
                 k
                 for k, (t, p, x, n) in enumerate(
-                    zip(each["target"], each["predictor"], each["inputs"], each["train_size"],
+                    zip(each["target"], each["predictor"], each["encodings"], each["train_size"],
                         strict=True)
                 )
                 if (t, p, x, n)
-                == tuple(cells[c][i] for c in ("target", "predictor", "inputs", "train_size"))
+                == tuple(cells[c][i] for c in ("target", "predictor", "encodings", "train_size"))
             ]  # fmt: skip
             taus = [each["kendall"][k] for k in same]
             assert cells["kendall"][i] == pytest.approx(np.mean(taus))
@@ -598,9 +598,9 @@ class TestComparisons:
         ({"split": "random"}, "own, sklearn"),
         ({"level": 1.0}, "level in"),
         ({"confidence": 1.0}, "confidence in"),
-        ({"inputs": ("graf",)}, "Inputs are for predictors"),
-        ({"pairs": ("gp",)}, "PREDICTOR:INPUTS"),
-        ({"pairs": ("gp:",)}, "PREDICTOR:INPUTS"),
+        ({"encodings": ("graf",)}, "Encodings are for predictors"),
+        ({"pairs": ("gp",)}, "PREDICTOR:ENCODING"),
+        ({"pairs": ("gp:",)}, "PREDICTOR:ENCODING"),
         ({"population": "top 100"}, "deduplicated"),
         ({"n": 1}, "2 to 150"),
         ({"n": 151}, "2 to 150"),
@@ -700,9 +700,9 @@ def test_published_splits_of_nb201(validation_data):
     ).fetchall()
     archs = [SPACE.parse(text) for text, _ in rows]
     truth = np.array([value for _, value in rows]) / 100
-    inputs = represent("onehot", Known(SPACE, archs))
+    encodings = encode("onehot", EncodingContext(SPACE, archs))
     fit, ask = train_test_split(np.arange(len(rows)), train_size=64, random_state=103)
-    p = BayesianLinear().fit(inputs.take(fit), truth[fit]).predict(inputs.take(ask)).mean
+    p = BayesianLinear().fit(encodings.take(fit), truth[fit]).predict(encodings.take(ask)).mean
     table = from_data(read_benchmark("parquet", path))
     config = PredictorsConfig(
         pairs=("bayes_linear:onehot",), targets=("cifar10/val_accuracy_nbsz",), sizes=(64,),

@@ -47,7 +47,7 @@ def additive(archs, tmp_path_factory):
     """A linear model on genes finds an additive value exactly."""
     path = tmp_path_factory.mktemp("plain") / "plain.py"
     path.write_text(PLAIN)
-    return rank(archs, PredictConfig(f"{path}:Plain", inputs="onehot"))
+    return rank(archs, PredictConfig(f"{path}:Plain", encodings="onehot"))
 
 
 def test_edits_change_what_they_change(additive):
@@ -137,7 +137,7 @@ def test_lower_is_better_turns_the_edits(archs):
 
 
 def test_inputs_that_depend_on_the_others_are_fitted_again(archs):
-    config = PredictConfig("gp", proxies=("params", "grad_norm"), inputs="scores+onehot")
+    config = PredictConfig("gp", proxies=("params", "grad_norm"), encodings="scores+onehot")
     told = []
     ranking = rank(archs, config, n=12, pool=archs[12:16], task=load_task("digits"),
                    on_progress=lambda *a: told.append(a))  # fmt: skip
@@ -150,14 +150,14 @@ def test_inputs_that_depend_on_the_others_are_fitted_again(archs):
 
 
 def test_auto_is_fitted_again_with_the_choice_it_made(archs):
-    ranking = rank(archs, PredictConfig(inputs="path"), n=20, pool=archs[20:24])
+    ranking = rank(archs, PredictConfig(encodings="path"), n=20, pool=archs[20:24])
     found = explain_ranking(ranking, repeats=1)
     assert found.refitted  # new paths are new columns
     assert ranking.fitted.predictor.weights is None
 
 
 def test_what_cannot_be_said_is_named(archs, monkeypatch):
-    few = rank(archs, PredictConfig(inputs="onehot", level=0.0), n=6, pool=archs[6:10])
+    few = rank(archs, PredictConfig(encodings="onehot", level=0.0), n=6, pool=archs[6:10])
     found = explain_ranking(few, repeats=1)
     assert found.importance is None
     assert found.tables is None

@@ -31,7 +31,7 @@ def test_a_ranking_is_in_order_and_right(cells):
     assert float(kendall(found.mean, [truth[a] for a in found.archs])) > 0.9
     assert float(found.held_out) > 0.8
     assert found.held_out.n == found.measured == 60
-    assert found.inputs == "graf+costs+onehot"
+    assert found.encodings == "graf+costs+onehot"
     lower = predict_values(
         space, archs[:60], y[:60], archs, PredictConfig("gp", higher_is_better=False, level=0)
     )
@@ -46,7 +46,7 @@ def test_spaces_without_networks_have_no_costs(name):
     archs = list(dict.fromkeys(space.sample(rng) for _ in range(80)))[:40]
     y = [space.format(a).count("conv3x3") + space.format(a).count("conv_3x3") for a in archs]
     found = predict_values(space, archs, y, 20, PredictConfig("bayes_linear"))
-    assert found.inputs == "graf+onehot"
+    assert found.encodings == "graf+onehot"
     assert np.isnan(found.baseline.value)
     assert float(found.held_out) > 0.5
 
@@ -74,7 +74,7 @@ def test_proxies_are_inputs(cells):
         task=load_task("digits"),
         on_progress=lambda *a: told.append(a),
     )
-    assert found.inputs == "graf+costs+scores+onehot"
+    assert found.encodings == "graf+costs+scores+onehot"
     assert told[-1] == ("score", 26, 26)
 
 
@@ -98,8 +98,8 @@ def test_what_cannot_be_used_is_refused(cells):
     with pytest.raises(UnknownNameError):
         predict_values(space, archs[:20], y[:20], 10, PredictConfig("oracle"))
     with pytest.raises(UnknownNameError):
-        predict_values(space, archs[:20], y[:20], 10, PredictConfig("gp", inputs="tea leaves"))
+        predict_values(space, archs[:20], y[:20], 10, PredictConfig("gp", encodings="tea leaves"))
     with pytest.raises(UsageError, match="scores"):
-        predict_values(space, archs[:20], y[:20], 10, PredictConfig("gp", inputs="scores"))
+        predict_values(space, archs[:20], y[:20], 10, PredictConfig("gp", encodings="scores"))
     with pytest.raises(UsageError, match="twice"):
-        predict_values(space, archs[:20], y[:20], 10, PredictConfig("gp", inputs="graf+graf"))
+        predict_values(space, archs[:20], y[:20], 10, PredictConfig("gp", encodings="graf+graf"))

@@ -101,15 +101,15 @@ def test_prediction_learns_from_traced_graphs():
     told = []
     found = predict_values(
         *(SPACE, archs[:20], y[:20], archs[20:]),
-        PredictConfig("bayes_linear", inputs="graf"),
+        PredictConfig("bayes_linear", encodings="graf"),
         skeleton=skeleton,
         on_progress=lambda *args: told.append(args),
     )
     assert told[-1] == ("trace", 24, 24)
-    table = found.fitted.inputs.tables["graf"]
+    table = found.fitted.encodings.tables["graf"]
     np.testing.assert_allclose(table.column("flops_total"), y, rtol=1e-3)
     assert float(found.held_out) > 0.6
-    more = found.fitted.extended([last]).inputs.tables["graf"]
+    more = found.fitted.extended([last]).encodings.tables["graf"]
     assert len(more) == 25
     assert more.column("flops_total")[-1] > 8
 
@@ -119,18 +119,18 @@ def test_prediction_without_graf_traces_nothing():
     told = []
     found = predict_values(
         *(SPACE, archs[:8], np.arange(8.0), archs[8:]),
-        PredictConfig("gp", inputs="costs+onehot", level=0),
+        PredictConfig("gp", encodings="costs+onehot", level=0),
         skeleton=SPACE.skeleton((1, 8, 8), 10),
         on_progress=lambda *args: told.append(args),
     )
     assert not told
-    assert found.fitted.known.graphs is None
+    assert found.fitted.context.graphs is None
 
 
 def test_prediction_says_what_to_do_about_networks_that_cannot_be_traced():
     space = get_space(f"{__file__}:hard")
     archs = list(space.enumerate())
-    with pytest.raises(NetworkError, match=r"leave graf out of the inputs"):
+    with pytest.raises(NetworkError, match=r"leave graf out of the encodings"):
         predict_values(
             *(space, archs[:3], [1, 2, 3], archs[3:]),
             PredictConfig("bayes_linear", level=0),

@@ -21,7 +21,7 @@ COMMANDS = {
     "predict": "Rank architectures by what training would give, from some that were trained.",
     "benchmark": "List, import, download and build tables of trained networks.",
     "evaluate": "Judge proxies and predictors by a table of trained networks.",
-    "features": "Describe architectures, any nn.Module or ONNX files by numbers to learn from.",
+    "encode": "Encode architectures, any nn.Module or ONNX files as numbers to learn from.",
     "cost": "Count parameters, multiply-adds and peak memory, without running anything.",
     "list": "List spaces, proxies, searchers and whatever else has names.",
     "report": "Write a finished or running search's report again.",

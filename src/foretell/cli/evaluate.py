@@ -156,13 +156,13 @@ def _rows(columns: "Mapping[str, Sequence[object]]") -> list[dict[str, object]]:
     help="Again for more [default: gp, random_forest, bayes_linear].",
 )  # fmt: skip
 @click.option(
-    "--inputs", multiple=True, metavar="A+B+...",
-    help="Representations for every --predictor, again for more [default: graf, costs, the "
+    "--encoding", "encodings", multiple=True, metavar="A+B+...",
+    help="Encodings for every --predictor, again for more [default: graf, costs, the "
     "table's scores and onehot].",
 )  # fmt: skip
 @click.option(
     "--pair", "pairs", multiple=True, metavar="NAME:A+B",
-    help="One more predictor, with inputs of its own.",
+    help="One more predictor, with an encoding of its own.",
 )  # fmt: skip
 @click.option(
     "--target", "targets", multiple=True, metavar="KEY",
@@ -191,7 +191,7 @@ def _rows(columns: "Mapping[str, Sequence[object]]") -> list[dict[str, object]]:
 def predictors_command(
     bench: str,
     predictors: tuple[str, ...],
-    inputs: tuple[str, ...],
+    encodings: tuple[str, ...],
     pairs: tuple[str, ...],
     targets: tuple[str, ...],
     proxies: tuple[str, ...],
@@ -212,7 +212,7 @@ def predictors_command(
 ) -> None:
     """Learn from some networks of BENCH, a table's name or file, and predict the others.
 
-    Every predictor with every inputs, train size, target and seed, all on the same splits. With
+    Every predictor with every encoding, train size, target and seed, all on the same splits. With
     --out, finished fits are kept: run it again to go on, or with more predictors, sizes or seeds.
     """
     from foretell.benchmarks import open_benchmark
@@ -221,7 +221,7 @@ def predictors_command(
 
     config = PredictorsConfig(
         predictors=predictors,
-        inputs=inputs,
+        encodings=encodings,
         pairs=pairs,
         targets=targets,
         proxies=proxies,
@@ -288,7 +288,7 @@ def _predictors_json(found: "PredictorEvaluation") -> str:
     return json.dumps(
         {
             **{name: getattr(found, name) for name in names},
-            "inputs_seconds": dict(found.inputs_seconds),
+            "encoding_seconds": dict(found.encoding_seconds),
             "cells": _rows(found.cells()),
             "each": _rows(found.each()),
             "failures": failures,

@@ -10,7 +10,7 @@ KINDS = {
     "spaces": "foretell.spaces:spaces",
     "proxies": "foretell.proxies:proxies",
     "predictors": "foretell.predictors:predictors",
-    "representations": "foretell.encodings:representations",
+    "encodings": "foretell.encodings:encodings",
     "searchers": "foretell.search:searchers",
     "data": "foretell.data:sources",
     "importers": "foretell.benchmarks.importers:importers",

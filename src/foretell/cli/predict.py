@@ -25,8 +25,10 @@ __all__ = ["predict_command"]
 @click.option("--pool", type=click.Path(path_type=Path), help="File of architectures to rank.")
 @click.option("--sample", type=int, help="Rank this many random architectures [default: 1000].")
 @click.option("--predictor", default="auto", show_default=True, help="A name.")
-@click.option("--inputs", default="", metavar="A+B+...", help="Representations [default: chosen].")
-@click.option("--proxies", metavar="A,B,...", help="Compute these as inputs, too; needs --data.")
+@click.option("--encoding", default="", metavar="A+B+...", help="Encodings [default: chosen].")
+@click.option(
+    "--proxies", metavar="A,B,...", help="Compute these for the encoding scores; needs --data."
+)
 @click.option("--data", help="Images for --proxies, such as digits or cifar10:PATH.")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--level", default=0.9, show_default=True, help="Of the intervals; 0 for none.")
@@ -52,7 +54,7 @@ def predict_command(
     pool: Path | None,
     sample: int | None,
     predictor: str,
-    inputs: str,
+    encoding: str,
     proxies: str | None,
     data: str | None,
     preset: str | None,
@@ -90,7 +92,7 @@ def predict_command(
     where = get_space(space)
     config = PredictConfig(
         predictor=predictor,
-        inputs=inputs,
+        encodings=encoding,
         proxies=tuple(p.strip() for p in (proxies or "").split(",") if p.strip()),
         level=level,
         higher_is_better=not lower_is_better,
@@ -170,7 +172,7 @@ def _show(
     facts = {
         "measured": found.measured,
         "predictor": found.predictor,
-        "inputs": found.inputs,
+        "encodings": found.encodings,
         "level": found.level,
         "held_out_kendall": plain(found.held_out.value),
         "params_kendall": plain(found.baseline.value),
@@ -182,7 +184,8 @@ def _show(
         click.echo(json.dumps({**facts, "ranking": ranked, **more}))
         return
     best = {name: values[:top] for name, values in table.items()}
-    show(best, False, title=f"The best of {len(found.archs)} by {found.predictor}, {found.inputs}")
+    title = f"The best of {len(found.archs)} by {found.predictor}, {found.encodings}"
+    show(best, False, title=title)
     words = f" {found.level:.0%} intervals by cross-validation." if found.level else ""
     size = "unknown" if isnan(found.baseline.value) else f"{found.baseline.value:.3f}"
     click.echo(

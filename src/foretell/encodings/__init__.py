@@ -1,6 +1,6 @@
-"""Features: rows of numbers that say what an architecture looks like."""
+"""Encodings: rows of numbers that describe an architecture."""
 
-from foretell.encodings._base import FeatureTable, Inputs
+from foretell.encodings._base import Encodings, EncodingTable
 from foretell.encodings.adjacency import adjacency
 from foretell.encodings.graf.compat import (
     graf_darts,
@@ -13,23 +13,25 @@ from foretell.encodings.graf.own import graf
 from foretell.encodings.onehot import categorical, onehot
 from foretell.encodings.paths import path_encoding
 from foretell.encodings.registry import (
-    Known,
-    Representation,
-    represent,
-    representations,
+    Encoding,
+    EncodingContext,
+    encode,
+    encodings,
 )
-from foretell.encodings.scores import cost_features, score_features
+from foretell.encodings.scores import cost_encoding, score_encoding
 from foretell.encodings.unrolled import unrolled
 from foretell.encodings.wl import wl
 
 __all__ = [
-    "FeatureTable",
-    "Inputs",
-    "Known",
-    "Representation",
+    "Encoding",
+    "EncodingContext",
+    "EncodingTable",
+    "Encodings",
     "adjacency",
     "categorical",
-    "cost_features",
+    "cost_encoding",
+    "encode",
+    "encodings",
     "graf",
     "graf_darts",
     "graf_nb101",
@@ -38,9 +40,7 @@ __all__ = [
     "graf_transnas_micro",
     "onehot",
     "path_encoding",
-    "represent",
-    "representations",
-    "score_features",
+    "score_encoding",
     "unrolled",
     "wl",
 ]

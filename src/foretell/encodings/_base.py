@@ -1,4 +1,4 @@
-"""What a representation gives: one row of numbers for each architecture, with names."""
+"""What an encoding gives: one row of numbers for each architecture, with named columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from foretell.errors import UsageError
 from foretell.types import Array, IntArray
 
-__all__ = ["FeatureTable", "Inputs"]
+__all__ = ["EncodingTable", "Encodings"]
 
 
 @dataclass(frozen=True)
-class FeatureTable:
-    """Named columns.
+class EncodingTable:
+    """One encoding of n architectures: a matrix with named columns.
 
     Args:
         names: one for each column.
@@ -51,21 +51,21 @@ class FeatureTable:
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What predictors see of n architectures: one or several tables, side by side.
+class Encodings:
+    """What predictors see of n architectures: one or several encodings, side by side.
 
     Args:
-        tables: name of a representation -> its table; all have n rows.
+        tables: name of an encoding -> its table; all have n rows.
         identity: names of those that only say which architecture it is, such as one-hot genes.
         scales: name of a table -> (shift, factor) of its columns; by default they are computed.
             Each column then has mean 0 and each table a mean square norm of 1, over the
-            architectures that were represented together, labelled or not.
+            architectures that were encoded together, labelled or not.
 
     Raises:
         UsageError: there is no table, or they differ in length.
     """
 
-    tables: Mapping[str, FeatureTable]
+    tables: Mapping[str, EncodingTable]
     identity: frozenset[str] = frozenset()
     scales: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
 
@@ -84,15 +84,15 @@ class Inputs:
         """How many architectures there are."""
         return len(next(iter(self.tables.values())))
 
-    def take(self, rows: IntArray) -> "Inputs":
+    def take(self, rows: IntArray) -> "Encodings":
         """Some of the architectures, in the order of ``rows``."""
-        taken = {k: FeatureTable(t.names, t.values[rows]) for k, t in self.tables.items()}
-        return Inputs(taken, self.identity, self.scales)
+        taken = {k: EncodingTable(t.names, t.values[rows]) for k, t in self.tables.items()}
+        return Encodings(taken, self.identity, self.scales)
 
-    def only(self, names: frozenset[str]) -> "Inputs":
+    def only(self, names: frozenset[str]) -> "Encodings":
         """Some of the tables."""
         kept = {k: t for k, t in self.tables.items() if k in names}
-        return Inputs(kept, self.identity, self.scales)
+        return Encodings(kept, self.identity, self.scales)
 
     def matrix(self) -> Array:
         """All columns, (n, d) float64."""
@@ -102,7 +102,7 @@ class Inputs:
         """All columns, (n, d), shifted and scaled.
 
         Args:
-            scales: by default its own; those of the inputs a model was fitted on, to predict.
+            scales: by default its own; those of the encodings a model was fitted on, to predict.
         """
         own = self.scales if scales is None else scales
         parts = [(t.values - own[k][0]) * own[k][1] for k, t in self.tables.items()]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.graph import Edges, Graph
 from foretell.types import IntArray
 
@@ -37,7 +37,7 @@ def count_table(
     counts: Sequence[Mapping[int, int]],
     rows: IntArray,
     most: int | None = None,
-) -> FeatureTable:
+) -> EncodingTable:
     """A table of counts; the first columns are those that most rows have.
 
     Args:
@@ -56,7 +56,7 @@ def count_table(
         for number, value in found.items():
             if number in place:
                 row[place[number]] = value
-    return FeatureTable(column_names(texts[i] for i in kept), values[rows])
+    return EncodingTable(column_names(texts[i] for i in kept), values[rows])
 
 
 def shortened(text: str) -> str:

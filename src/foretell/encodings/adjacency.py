@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.arch import Arch
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings._forms import column_names
 from foretell.graph import Graph
 from foretell.spaces import Space
@@ -15,7 +15,7 @@ from foretell.types import IntArray
 __all__ = ["adjacency"]
 
 
-def adjacency(space: Space, archs: Sequence[Arch]) -> FeatureTable:
+def adjacency(space: Space, archs: Sequence[Arch]) -> EncodingTable:
     """A column for each pair of nodes, how many edges join it, and for each operation of a node.
 
     The matrices are the space's own where it has such (``Space.adjacency``), and otherwise those
@@ -44,7 +44,7 @@ def adjacency(space: Space, archs: Sequence[Arch]) -> FeatureTable:
     values = np.zeros((len(archs), len(kept)))
     for place, i in enumerate(kept):
         values[:, place] = columns[i]
-    return FeatureTable(column_names(names[i] for i in kept), values)
+    return EncodingTable(column_names(names[i] for i in kept), values)
 
 
 def _drawn(graphs: list[Graph]) -> tuple[IntArray, NDArray[np.str_]]:

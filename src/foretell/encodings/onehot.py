@@ -5,26 +5,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from foretell.arch import Arch
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.errors import ArchError
 from foretell.spaces import Space
 
 __all__ = ["categorical", "onehot"]
 
 
-def categorical(space: Space, archs: Sequence[Arch]) -> FeatureTable:
+def categorical(space: Space, archs: Sequence[Arch]) -> EncodingTable:
     """The genes as they are, (n, genes) int64.
 
     Raises:
         ArchError: the space's architectures differ in length.
     """
     _check(space)
-    return FeatureTable(
+    return EncodingTable(
         tuple(f"gene_{i}" for i in range(len(space.cardinalities))), space.genes(archs)
     )
 
 
-def onehot(space: Space, archs: Sequence[Arch]) -> FeatureTable:
+def onehot(space: Space, archs: Sequence[Arch]) -> EncodingTable:
     """A column for each choice of each gene, 1 where it was made, (n, choices).
 
     Raises:
@@ -34,7 +34,7 @@ def onehot(space: Space, archs: Sequence[Arch]) -> FeatureTable:
     genes, counts = space.genes(archs), space.cardinalities
     columns = [genes[:, i] == choice for i, count in enumerate(counts) for choice in range(count)]
     names = [f"gene_{i}_is_{c}" for i, count in enumerate(counts) for c in range(count)]
-    return FeatureTable(tuple(names), np.stack(columns, axis=1).astype(np.float64))
+    return EncodingTable(tuple(names), np.stack(columns, axis=1).astype(np.float64))
 
 
 def _check(space: Space) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings._forms import Form, count_table, distinct_forms, shortened
 from foretell.graph import Graph
 
@@ -13,7 +13,7 @@ _Path = tuple[str, ...]
 
 def path_encoding(
     graphs: Sequence[Graph], *, longest: int = 6, most: int | None = None
-) -> FeatureTable:
+) -> EncodingTable:
     """A column for each sequence of operations that leads from input to output in some graph.
 
     Graphs are in their smallest form: skips do not appear, a direct edge is the empty sequence.

@@ -1,19 +1,19 @@
-"""Scores and costs as features, on a scale that models can use."""
+"""Scores and costs as encodings, on a scale that models can use."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings._forms import column_names
 from foretell.metrics import normal_scores
 from foretell.spaces import CostTable
 from foretell.types import Array
 
-__all__ = ["cost_features", "score_features"]
+__all__ = ["cost_encoding", "score_encoding"]
 
 
-def score_features(scores: Mapping[str, Sequence[float] | Array]) -> FeatureTable:
+def score_encoding(scores: Mapping[str, Sequence[float] | Array]) -> EncodingTable:
     """Proxies as normal quantiles over all architectures at hand, labelled or not.
 
     Args:
@@ -31,10 +31,10 @@ def score_features(scores: Mapping[str, Sequence[float] | Array]) -> FeatureTabl
         if (lost := np.isnan(values)).any():
             names.append(f"{name}_missing")
             columns.append(lost.astype(np.float64))
-    return FeatureTable(column_names(names), np.stack(columns, axis=1))
+    return EncodingTable(column_names(names), np.stack(columns, axis=1))
 
 
-def cost_features(costs: CostTable) -> FeatureTable:
+def cost_encoding(costs: CostTable) -> EncodingTable:
     """Logarithms of what a network takes, (n, 6), and whether it is alive."""
     columns = {
         "log_params": np.log1p(costs.params),
@@ -44,4 +44,4 @@ def cost_features(costs: CostTable) -> FeatureTable:
         "sum_log_params": costs.sum_log_params,
         "alive": costs.alive.astype(np.float64),
     }
-    return FeatureTable(tuple(columns), np.stack(list(columns.values()), axis=1))
+    return EncodingTable(tuple(columns), np.stack(list(columns.values()), axis=1))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings._forms import Form, count_table, distinct_forms, shortened
 from foretell.graph import Graph
 
@@ -13,7 +13,7 @@ _Expression = tuple[str, tuple[tuple[int, int], ...]]
 """An operation, and what it takes in: (expression, how often), sorted."""
 
 
-def unrolled(graphs: Sequence[Graph], most: int | None = None) -> FeatureTable:
+def unrolled(graphs: Sequence[Graph], most: int | None = None) -> EncodingTable:
     """A column for each expression that occurs inside some graph, and how often it does.
 
     Written out from the input, the output is a sum of expressions such as

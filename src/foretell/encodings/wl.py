@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings._forms import Form, count_table, distinct_forms, shortened
 from foretell.errors import UsageError
 from foretell.graph import Graph
@@ -14,7 +14,7 @@ _Key = tuple[int, tuple[int, ...], tuple[int, ...]]
 """A label, the labels that come in and those that go out, both sorted."""
 
 
-def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> FeatureTable:
+def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> EncodingTable:
     """How often each Weisfeiler-Lehman label occurs in the smallest form of each graph.
 
     In round 0 the label of a node is its operation; in each further round it is its last label

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import PredictorError
 from foretell.registry import Registry
 from foretell.types import Array
@@ -40,20 +40,20 @@ class Predictor(ABC):
     least = 2
     """Fewest labelled architectures that make sense."""
 
-    def fit(self, inputs: Inputs, y: Array) -> Self:
+    def fit(self, encodings: Encodings, y: Array) -> Self:
         """Learn.
 
         Args:
-            inputs: of the labelled architectures.
+            encodings: of the labelled architectures.
             y: (n,) their values; higher or lower may be better.
 
         Raises:
             PredictorError: the lengths differ, there are too few values, or one is not finite.
         """
         values = np.asarray(y, dtype=np.float64)
-        if values.shape != (len(inputs),):
+        if values.shape != (len(encodings),):
             raise PredictorError(
-                f"Expected one value for each of {len(inputs)} architectures, but got values of "
+                f"Expected one value for each of {len(encodings)} architectures, but got values of "
                 f"shape {values.shape}."
             )
         if len(values) < self.least:
@@ -66,9 +66,9 @@ class Predictor(ABC):
                 f"{int((~np.isfinite(values)).sum())} of {len(values)} measured values are not "
                 f"finite: leave those architectures out."
             )
-        self._check(inputs)
-        self.columns_ = inputs.names
-        self._fit(inputs, values)
+        self._check(encodings)
+        self.columns_ = encodings.names
+        self._fit(encodings, values)
         return self
 
     def unfitted(self) -> Self:
@@ -85,57 +85,59 @@ class Predictor(ABC):
         """
         return None
 
-    def predict(self, inputs: Inputs) -> Prediction:
+    def predict(self, encodings: Encodings) -> Prediction:
         """Predict.
 
         Args:
-            inputs: with the columns of those that were fitted.
+            encodings: with the columns of those that were fitted.
 
         Raises:
             PredictorError: nothing was fitted, or the columns are others.
         """
-        self._ready(inputs)
-        return self._predict(inputs)
+        self._ready(encodings)
+        return self._predict(encodings)
 
-    def contributions(self, inputs: Inputs) -> Array | None:
+    def contributions(self, encodings: Encodings) -> Array | None:
         """What each column adds to each prediction, (n, columns + 1); the last is the base.
 
         Rows sum to the predicted means. None where the method says nothing of the kind;
         ``foretell.predictors.explain.contributions`` then explains a copy.
 
         Args:
-            inputs: with the columns of those that were fitted.
+            encodings: with the columns of those that were fitted.
 
         Raises:
             PredictorError: nothing was fitted, or the columns are others.
         """
-        self._ready(inputs)
-        return self._contributions(inputs)
+        self._ready(encodings)
+        return self._contributions(encodings)
 
-    def _ready(self, inputs: Inputs) -> None:
+    def _ready(self, encodings: Encodings) -> None:
         if not hasattr(self, "columns_"):
             raise PredictorError(f"{type(self).__name__} has learned nothing yet: call fit first.")
-        if inputs.names != self.columns_:
+        if encodings.names != self.columns_:
             raise PredictorError(
                 f"{type(self).__name__} was fitted on {len(self.columns_)} columns, but now gets "
-                f"{len(inputs.names)} or others: represent all architectures in one call."
+                f"{len(encodings.names)} or others: encode all architectures in one call."
             )
-        self._check(inputs)
+        self._check(encodings)
 
     @staticmethod
-    def _check(inputs: Inputs) -> None:
-        if not np.isfinite(inputs.matrix()).all():
-            raise PredictorError("Some inputs are not finite: leave out what cannot be computed.")
+    def _check(encodings: Encodings) -> None:
+        if not np.isfinite(encodings.matrix()).all():
+            raise PredictorError(
+                "Some encodings are not finite: leave out what cannot be computed."
+            )
 
     @abstractmethod
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         """Learn from checked values."""
 
     @abstractmethod
-    def _predict(self, inputs: Inputs) -> Prediction:
+    def _predict(self, encodings: Encodings) -> Prediction:
         """Predict from checked columns."""
 
-    def _contributions(self, inputs: Inputs) -> Array | None:
+    def _contributions(self, encodings: Encodings) -> Array | None:
         """Contributions of checked columns, where the method gives any."""
         return None
 

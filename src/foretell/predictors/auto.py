@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import PredictorError
 from foretell.metrics import kendall, normal_scores
 from foretell.predictors._base import Prediction, Predictor, predictors
@@ -67,24 +67,24 @@ class Auto(Predictor):
         """Store the options."""
         self.seconds, self.seed, self.weights = seconds, seed, weights
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = NormalTarget.of(y)
-        makers = _candidates(inputs, self.seed)
+        makers = _candidates(encodings, self.seed)
         if self.weights is None:
-            self._choose(inputs, y, makers)
+            self._choose(encodings, y, makers)
         else:
             if unknown := sorted(set(self.weights) - set(makers)):
                 raise PredictorError(
-                    f"There is no candidate {unknown[0]!r} on these inputs: there are "
+                    f"There is no candidate {unknown[0]!r} on these encodings: there are "
                     f"{', '.join(makers)}."
                 )
             self.weights_, self.candidates_, self.held_out_ = dict(self.weights), (), None
         self.models_ = {
-            name: (makers[name][0], makers[name][1]().fit(inputs.only(makers[name][0]), y))
+            name: (makers[name][0], makers[name][1]().fit(encodings.only(makers[name][0]), y))
             for name in self.weights_
         }
 
-    def _choose(self, inputs: Inputs, y: Array, makers: "_Makers") -> None:
+    def _choose(self, encodings: Encodings, y: Array, makers: "_Makers") -> None:
         """Weights by cross-validation."""
         start = time.process_time()
         truth = normal_scores(y)
@@ -96,7 +96,7 @@ class Auto(Predictor):
             if held and before - start > self.seconds:
                 break
             rng = np.random.default_rng(self.seed)
-            held[name] = held_out(make, inputs.only(tables), y, count, rng)
+            held[name] = held_out(make, encodings.only(tables), y, count, rng)
             spent[name] = time.process_time() - before
         quantiles = {name: self.target_.forward(p.mean) for name, p in held.items()}
         self.weights_ = _stack(quantiles, truth)
@@ -123,12 +123,12 @@ class Auto(Predictor):
         self._fitted()
         return self.held_out_
 
-    def _predict(self, inputs: Inputs) -> Prediction:
+    def _predict(self, encodings: Encodings) -> Prediction:
         each = {
-            name: model.predict(inputs.only(tables))
+            name: model.predict(encodings.only(tables))
             for name, (tables, model) in self.models_.items()
         }
-        return self._together(each, len(inputs))
+        return self._together(each, len(encodings))
 
     def _together(self, each: Mapping[str, Prediction], n: int) -> Prediction:
         """Weighted mean of predictions as normal quantiles; of variances where there are any."""
@@ -190,12 +190,12 @@ class _Continued:
 _Makers = dict[str, tuple[frozenset[str], Callable[[], Predictor]]]
 
 
-def _candidates(inputs: Inputs, seed: int) -> _Makers:
+def _candidates(encodings: Encodings, seed: int) -> _Makers:
     """Name -> the tables it sees, and how to make it; the most promising first."""
     from foretell.predictors.linear import BayesianLinear
 
-    everything = frozenset(inputs.tables)
-    descriptions = everything - inputs.identity
+    everything = frozenset(encodings.tables)
+    descriptions = everything - encodings.identity
     found: _Makers = {"gp": (everything, _Continued())}
     if find_spec("sklearn") is not None:
         from foretell.predictors.trees import ExtraTrees

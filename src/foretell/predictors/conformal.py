@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import PredictorError, UsageError
 from foretell.predictors._base import Prediction, Predictor
 from foretell.predictors.shared.folds import held_out
@@ -62,11 +62,13 @@ class Conformal:
             raise UsageError(f"Expected a level between 0 and 1, but got {level}.")
         self.make, self.level, self.seed = make, level, seed
 
-    def fit(self, inputs: Inputs, y: Array, *, fitted: Predictor | None = None) -> "Conformal":
+    def fit(
+        self, encodings: Encodings, y: Array, *, fitted: Predictor | None = None
+    ) -> "Conformal":
         """Fit the predictor, and learn how wide intervals have to be.
 
         Args:
-            inputs: of the labelled architectures.
+            encodings: of the labelled architectures.
             y: (n,) their values.
             fitted: the predictor, if it was fitted on the same before.
 
@@ -81,10 +83,10 @@ class Conformal:
                 f"{self.level:.0%} intervals need {need} measured architectures or more, but "
                 f"there are {n}: measure more, or ask for a lower level."
             )
-        self.predictor_ = self.make().fit(inputs, y) if fitted is None else fitted
+        self.predictor_ = self.make().fit(encodings, y) if fitted is None else fitted
         out = self.predictor_.held_out()
         if out is None:
-            out = held_out(self.make, inputs, y, _FOLDS, np.random.default_rng(self.seed))
+            out = held_out(self.make, encodings, y, _FOLDS, np.random.default_rng(self.seed))
         errors = np.abs(y - out.mean)
         self.scaled_ = out.std is not None
         if out.std is not None:
@@ -115,14 +117,14 @@ class Conformal:
             half = half * np.maximum(out.std, self.floor_)
         return Intervals(out.mean, out.mean - half, out.mean + half, self.level)
 
-    def predict(self, inputs: Inputs) -> Intervals:
+    def predict(self, encodings: Encodings) -> Intervals:
         """Predictions and intervals.
 
         Raises:
             PredictorError: nothing was fitted, or the columns are others.
         """
         self._fitted()
-        found: Prediction = self.predictor_.predict(inputs)
+        found: Prediction = self.predictor_.predict(encodings)
         half = np.full(len(found.mean), self.width_)
         if self.scaled_ and found.std is not None:
             half = self.width_ * np.maximum(found.std, self.floor_)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.predictors._base import predictors
 from foretell.predictors.linear import BayesianLinear
 from foretell.predictors.neural._base import Neural, check_at_least
@@ -92,6 +92,6 @@ class LinearHead:
         return self.middle + x @ self.weights, np.sqrt(variance)
 
 
-def _units(values: Array) -> Inputs:
+def _units(values: Array) -> Encodings:
     names = tuple(f"unit_{i}" for i in range(values.shape[1]))
-    return Inputs({"unit": FeatureTable(names, values)})
+    return Encodings({"unit": EncodingTable(names, values)})

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import PredictorError
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.shared.targets import NormalTarget
@@ -36,13 +36,13 @@ class Linear(Predictor):
         """Store the options."""
         self.penalty, self.normal_target = penalty, normal_target
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         if self.penalty is not None and not self.penalty >= 0:
             raise PredictorError(f"Expected a penalty of 0 or more, but got {self.penalty}.")
         self.target_ = NormalTarget.of(y) if self.normal_target else None
         z = y if self.target_ is None else self.target_.forward(y)
-        self.scales_ = inputs.scales
-        x = inputs.scaled()
+        self.scales_ = encodings.scales
+        x = encodings.scaled()
         self.shift_, self.mean_ = x.mean(axis=0), float(z.mean())
         t = z - self.mean_
         left, sizes, right = np.linalg.svd(x - self.shift_, full_matrices=False)
@@ -54,8 +54,8 @@ class Linear(Predictor):
             self.penalty_ = _cross_validated(sizes**2, along, rest, len(t))
         self.weights_ = right[kept].T @ (sizes / (sizes**2 + self.penalty_) * along)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        z = self.mean_ + (inputs.scaled(self.scales_) - self.shift_) @ self.weights_
+    def _predict(self, encodings: Encodings) -> Prediction:
+        z = self.mean_ + (encodings.scaled(self.scales_) - self.shift_) @ self.weights_
         return Prediction(z if self.target_ is None else self.target_.back(z))
 
 
@@ -93,11 +93,11 @@ class BayesianLinear(Predictor):
         """Store the option."""
         self.normal_target = normal_target
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = NormalTarget.of(y) if self.normal_target else None
         z = y if self.target_ is None else self.target_.forward(y)
-        self.scales_ = inputs.scales
-        x = inputs.scaled()
+        self.scales_ = encodings.scales
+        x = encodings.scaled()
         self.shift_, self.mean_ = x.mean(axis=0), float(z.mean())
         t = z - self.mean_
         left, sizes, right = np.linalg.svd(x - self.shift_, full_matrices=False)
@@ -121,8 +121,8 @@ class BayesianLinear(Predictor):
         self.alpha_, self.beta_ = alpha, beta
         self.weights_, self.right_, self.square_ = right.T @ weights, right, square
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        x = inputs.scaled(self.scales_) - self.shift_
+    def _predict(self, encodings: Encodings) -> Prediction:
+        x = encodings.scaled(self.scales_) - self.shift_
         z = self.mean_ + x @ self.weights_
         inside = x @ self.right_.T
         outside = np.maximum((x**2).sum(axis=1) - (inside**2).sum(axis=1), 0.0)

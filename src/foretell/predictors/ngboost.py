@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import MissingExtraError, PredictorError
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.shared.folds import folds
@@ -91,7 +91,7 @@ class NGBoost(Predictor):
         self.columns, self.rows, self.folds = columns, rows, folds
         self.normal_target, self.seed = normal_target, seed
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         if not (0 < self.rows <= 1 and 0 < self.columns <= 1):
             raise PredictorError(
                 f"Expected shares of rows and columns in (0, 1], but got {self.rows} and "
@@ -99,7 +99,7 @@ class NGBoost(Predictor):
             )
         rng = np.random.default_rng(self.seed)
         self.target_ = UnitTarget.of(y, self.normal_target)
-        t, x = self.target_.forward(y), inputs.matrix().astype(np.float32)
+        t, x = self.target_.forward(y), encodings.matrix().astype(np.float32)
         self.steps_ = self._boost(x, t, rng)
         self.widening_, self.held_out_ = 1.0, None
         if self.folds:
@@ -115,8 +115,8 @@ class NGBoost(Predictor):
         """Predictions for the fitted architectures, made while the folds were held out."""
         return self.held_out_
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        normal = _after(self.steps_, inputs.matrix().astype(np.float32))
+    def _predict(self, encodings: Encodings) -> Prediction:
+        normal = _after(self.steps_, encodings.matrix().astype(np.float32))
         return self.target_.prediction(normal[:, 0], self.widening_ * np.exp(normal[:, 1]))
 
     def _boost(self, x: Columns, t: Array, rng: Generator) -> list[Step]:

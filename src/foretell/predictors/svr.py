@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import MissingExtraError, PredictorError
 from foretell.gaussian.kernels import squared_distances
 from foretell.predictors._base import Prediction, Predictor, predictors
@@ -55,7 +55,7 @@ class SVR(Predictor):
         self.cost, self.gamma, self.nu = cost, gamma, nu
         self.trials, self.normal_target, self.seed = trials, normal_target, seed
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         if not (self.cost > 0 and self.gamma > 0 and 0 < self.nu <= 1):
             raise PredictorError(
                 f"Expected cost and gamma above 0 and nu in (0, 1], but got {self.cost}, "
@@ -63,7 +63,7 @@ class SVR(Predictor):
             )
         self.target_ = UnitTarget.of(y, self.normal_target)
         t = self.target_.forward(y)
-        self.scales_, self.rows_ = inputs.scales, inputs.scaled()
+        self.scales_, self.rows_ = encodings.scales, encodings.scaled()
         square = squared_distances(self.rows_, self.rows_)
         apart = square[square > 1e-9]
         self.typical_ = float(np.median(apart)) if len(apart) else 1.0
@@ -73,8 +73,8 @@ class SVR(Predictor):
             self.chosen_ = self._search(square / self.typical_, t, rng)
         self.machine_ = _machine(square / self.typical_, t, self.chosen_)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        square = squared_distances(inputs.scaled(self.scales_), self.rows_) / self.typical_
+    def _predict(self, encodings: Encodings) -> Prediction:
+        square = squared_distances(encodings.scaled(self.scales_), self.rows_) / self.typical_
         return self.target_.prediction(self.machine_.predict(np.exp(-self.chosen_[1] * square)))
 
     def _search(self, square: Array, t: Array, rng: Generator) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import MissingExtraError
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.shared.targets import NormalTarget
@@ -36,20 +36,20 @@ class _Trees(Predictor):
 
     normal_target: bool
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = NormalTarget.of(y) if self.normal_target else None
-        self._grow(inputs.matrix(), y if self.target_ is None else self.target_.forward(y))
+        self._grow(encodings.matrix(), y if self.target_ is None else self.target_.forward(y))
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        z, std = self._ask(inputs.matrix())
+    def _predict(self, encodings: Encodings) -> Prediction:
+        z, std = self._ask(encodings.matrix())
         if self.target_ is None:
             return Prediction(z, std)
         return Prediction(
             self.target_.back(z), None if std is None else self.target_.spread(z, std)
         )
 
-    def _contributions(self, inputs: Inputs) -> Array | None:
-        shares = self._shares(inputs.matrix())
+    def _contributions(self, encodings: Encodings) -> Array | None:
+        shares = self._shares(encodings.matrix())
         if shares is None or self.target_ is None:
             return shares
         return _in_values(shares, self.target_)

@@ -76,7 +76,7 @@ class Space(ABC):
     presets: ClassVar[Mapping[str, tuple[int, int]]] = {}
     """Name of a skeleton -> (channels, cells); the first is the published one."""
     published_features: ClassVar[str] = ""
-    """``module:function`` that gives GRAF's own columns: (space, archs) -> FeatureTable."""
+    """``module:function`` that gives GRAF's own columns: (space, archs) -> EncodingTable."""
 
     @abstractmethod
     def sample(self, rng: Generator) -> Arch:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings.graf.subsets import allowed_edges, edge_masks, label, subsets
 from foretell.errors import ArchError
 
@@ -30,7 +30,7 @@ TRANSNAS_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 DARTS_INPUTS = ("c_{k-2}", "c_{k-1}")
 
 
-def graf_nb201(ops: Ints) -> FeatureTable:
+def graf_nb201(ops: Ints) -> EncodingTable:
     """The 191 features of NAS-Bench-201 cells.
 
     Args:
@@ -43,7 +43,7 @@ def graf_nb201(ops: Ints) -> FeatureTable:
     return _edge_cells(ops, NB201_EDGES, 5)
 
 
-def graf_transnas_micro(ops: Ints) -> FeatureTable:
+def graf_transnas_micro(ops: Ints) -> EncodingTable:
     """The 94 features of TransNAS-Bench-101's cells.
 
     Args:
@@ -56,7 +56,7 @@ def graf_transnas_micro(ops: Ints) -> FeatureTable:
     return _edge_cells(ops, TRANSNAS_EDGES, 4)
 
 
-def _edge_cells(ops: Ints, edges: tuple[tuple[int, int], ...], count: int) -> FeatureTable:
+def _edge_cells(ops: Ints, edges: tuple[tuple[int, int], ...], count: int) -> EncodingTable:
     ops = _checked(ops, (len(edges),), count)
     masks = edge_masks(ops, count)
     shortest, longest, leaving, entering, size = _edge_tables(edges)
@@ -76,7 +76,7 @@ def _edge_cells(ops: Ints, edges: tuple[tuple[int, int], ...], count: int) -> Fe
     mean = size[edges_with] / np.float32(4)
     degrees = np.stack([leaving[edges_with], entering[edges_with], mean, mean], axis=1)
     blocks.append(degrees.reshape(math.prod(degrees.shape[:2]), len(ops)).T)
-    return FeatureTable(tuple(names), np.concatenate(blocks, axis=1, dtype=np.float32))
+    return EncodingTable(tuple(names), np.concatenate(blocks, axis=1, dtype=np.float32))
 
 
 @cache
@@ -105,7 +105,7 @@ def _edge_tables(edges: tuple[tuple[int, int], ...]) -> tuple[NDArray[np.float32
     return tuple(found)
 
 
-def graf_nb101(adjacency: Ints, ops: Ints) -> FeatureTable:
+def graf_nb101(adjacency: Ints, ops: Ints) -> EncodingTable:
     """The 47 features of NAS-Bench-101 cells with the same number of nodes.
 
     Lengths count as the authors' code counts them: the number of operations on the longest path
@@ -151,7 +151,7 @@ def graf_nb101(adjacency: Ints, ops: Ints) -> FeatureTable:
         }
         names += [f"node_degree_allowed_{label(subset)}_{kind}" for kind in kinds]
         columns += kinds.values()
-    return FeatureTable(tuple(names), np.stack(columns, axis=1).astype(np.float64))
+    return EncodingTable(tuple(names), np.stack(columns, axis=1).astype(np.float64))
 
 
 def _node_paths(
@@ -170,7 +170,7 @@ def _node_paths(
     return np.where((ends > 50) | (ends < 0), missing, ends)
 
 
-def graf_darts(sources: Ints, ops: Ints) -> FeatureTable:
+def graf_darts(sources: Ints, ops: Ints) -> EncodingTable:
     """The 1,540 features of DARTS cells.
 
     Args:
@@ -221,7 +221,7 @@ def graf_darts(sources: Ints, ops: Ints) -> FeatureTable:
         degrees[:, :, cell, :2] = leaving.reshape(-1, 2)[place]
         degrees[:, :, cell, 2] = degrees[:, :, cell, 3] = _BITS[allowed] / np.float32(7)
     blocks = [b.reshape(n, math.prod(b.shape[1:])) for b in (counts, longest, degrees)]
-    return FeatureTable(tuple(names), np.concatenate(blocks, axis=1))
+    return EncodingTable(tuple(names), np.concatenate(blocks, axis=1))
 
 
 def _darts_tables(wirings: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -250,7 +250,7 @@ def _darts_tables(wirings: Ints) -> tuple[NDArray[np.float32], NDArray[np.float3
     return paths, leaving
 
 
-def graf_transnas_macro(blocks: Sequence[Sequence[int]]) -> FeatureTable:
+def graf_transnas_macro(blocks: Sequence[Sequence[int]]) -> EncodingTable:
     """The 16 features of TransNAS-Bench-101's macro networks.
 
     Args:
@@ -276,7 +276,7 @@ def graf_transnas_macro(blocks: Sequence[Sequence[int]]) -> FeatureTable:
     for kind, marks in (("ch", wider), ("s", strided)):
         names += [f"pos_state_{kind}_pos_{i}" for i in range(6)]
         columns += list((marks.cumsum(axis=1) * there).T)
-    return FeatureTable(tuple(names), np.stack(columns, axis=1).astype(np.float32))
+    return EncodingTable(tuple(names), np.stack(columns, axis=1).astype(np.float32))
 
 
 def _checked(ops: Ints, shape: tuple[int, ...] | None, count: int) -> Ints:

@@ -1,13 +1,14 @@
 """GRAF of our own: what paths from input to output go through, on the contracted graph.
 
 Dead and zero operations are gone and skips are contracted before anything is counted, so that
-graphs of the same function have the same features; operations fall into a few coarse classes, so
-that any labelled DAG has the same columns. A quantity along a path is the sum over its operations:
-how many there are, how many carry weights, how far they see, and how many are of each class. Of
-each quantity the largest, the smallest and the mean over all paths are taken, and its sum over the
-operations; of multiply-adds, parameters and halvings of the resolution the mean and the sum. Where
-the operations of each class stand between input and output is kept as well. Nothing is missing:
-what a graph has not is zero, a dead graph has zeros everywhere, and its column ``paths`` says so.
+graphs of the same function have the same GRAF features; operations fall into a few coarse classes,
+so that any labelled DAG has the same columns. A quantity along a path is the sum over its
+operations: how many there are, how many carry weights, how far they see, and how many are of each
+class. Of each quantity the largest, the smallest and the mean over all paths are taken, and its sum
+over the operations; of multiply-adds, parameters and halvings of the resolution the mean and the
+sum. Where the operations of each class stand between input and output is kept as well. Nothing is
+missing: what a graph has not is zero, a dead graph has zeros everywhere, and its column ``paths``
+says so.
 
 Reference: after Kadlecova et al., ICML 2024. Differs: contracted graphs instead of raw ones; a few
 quantities instead of all subsets of operations; means over paths, the number of paths, costs along
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings.graf.classes import CLASSES, Operation
 from foretell.graph import Graph, Parts
 from foretell.types import Array
@@ -36,8 +37,8 @@ _FAR = 1e9
 _Key = tuple[str, int, int | None]
 
 
-def graf(graphs: Sequence[Graph]) -> FeatureTable:
-    """The features of labelled DAGs.
+def graf(graphs: Sequence[Graph]) -> EncodingTable:
+    """The GRAF features of labelled DAGs.
 
     Args:
         graphs: of any origin; they need not be canonical. Nodes may say ``kind``, ``kernel``,
@@ -66,7 +67,7 @@ def graf(graphs: Sequence[Graph]) -> FeatureTable:
     for size in np.unique(sizes):
         rows = np.flatnonzero(sizes == size)
         values[rows] = _same_size([parts[i] for i in rows], int(size), known)
-    return FeatureTable(tuple(names), values)
+    return EncodingTable(tuple(names), values)
 
 
 def _same_size(graphs: list[Parts], size: int, known: dict[_Key, Array]) -> Array:

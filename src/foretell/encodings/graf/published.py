@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from foretell.arch import Arch
-from foretell.encodings._base import FeatureTable
+from foretell.encodings._base import EncodingTable
 from foretell.encodings.graf.compat import (
     graf_darts,
     graf_nb101,
@@ -22,24 +22,24 @@ from foretell.spaces import NB101, NB201, Darts, TransNASMacro, TransNASMicro
 __all__ = ["darts", "nb101", "nb201", "transnas_macro", "transnas_micro"]
 
 
-def nb201(space: NB201, archs: Sequence[Arch]) -> FeatureTable:
+def nb201(space: NB201, archs: Sequence[Arch]) -> EncodingTable:
     """The 191 columns of NAS-Bench-201 cells."""
     operation = np.array([1, 0, 3, 2, 4])  # theirs of ours: none, skip, 1x1, 3x3, pooling
     ops = space.genes(archs)[:, [0, 1, 3, 2, 4, 5]]  # edges by where they start
     return graf_nb201(operation[ops])
 
 
-def transnas_micro(space: TransNASMicro, archs: Sequence[Arch]) -> FeatureTable:
+def transnas_micro(space: TransNASMicro, archs: Sequence[Arch]) -> EncodingTable:
     """The 94 columns of TransNAS-Bench-101's cells, whose edges and operations are ours."""
     return graf_transnas_micro(space.genes(archs))
 
 
-def transnas_macro(space: TransNASMacro, archs: Sequence[Arch]) -> FeatureTable:
+def transnas_macro(space: TransNASMacro, archs: Sequence[Arch]) -> EncodingTable:
     """The 16 columns of TransNAS-Bench-101's macro networks."""
     return graf_transnas_macro([a.genes for a in archs])
 
 
-def nb101(space: NB101, archs: Sequence[Arch]) -> FeatureTable:
+def nb101(space: NB101, archs: Sequence[Arch]) -> EncodingTable:
     """The 47 columns of NAS-Bench-101 cells, absent vertices left out."""
     linked, codes = space.matrices(archs)
     operation = np.array([-1, 3, 4, 2])  # theirs of ours: absent, 1x1, 3x3, pooling
@@ -54,10 +54,10 @@ def nb101(space: NB101, archs: Sequence[Arch]) -> FeatureTable:
         tables.append(graf_nb101(linked[np.ix_(rows, kept, kept)], ops))
         order.append(rows)
     values = np.concatenate([t.values for t in tables])[np.argsort(np.concatenate(order))]
-    return FeatureTable(tables[0].names, values)
+    return EncodingTable(tables[0].names, values)
 
 
-def darts(space: Darts, archs: Sequence[Arch]) -> FeatureTable:
+def darts(space: Darts, archs: Sequence[Arch]) -> EncodingTable:
     """The 1,540 columns of DARTS cells.
 
     Raises:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import PredictorError
 from foretell.metrics import Correlation, Estimate, kendall, r2
 from foretell.predictors._base import Predictor
@@ -89,7 +89,7 @@ class Contributions:
 
 def contributions(
     predictor: Predictor,
-    inputs: Inputs,
+    encodings: Encodings,
     groups: Mapping[str, IntArray],
     *,
     seed: int = 0,
@@ -106,7 +106,7 @@ def contributions(
 
     Args:
         predictor: fitted.
-        inputs: all architectures at hand, n of them.
+        encodings: all architectures at hand, n of them.
         groups: name of a family -> places of its columns; together all columns, once.
         seed: of the copy and its folds.
         copy: makes the trees that are fitted to the predictions; by default LightGBM.
@@ -116,20 +116,20 @@ def contributions(
         MissingExtraError: the copy needs lightgbm, which is not installed.
     """
     places = np.concatenate(list(groups.values())) if groups else np.empty(0, dtype=np.int64)
-    if sorted(places.tolist()) != list(range(len(inputs.names))):
+    if sorted(places.tolist()) != list(range(len(encodings.names))):
         raise PredictorError(
-            f"Expected every one of {len(inputs.names)} columns in one family, but got "
+            f"Expected every one of {len(encodings.names)} columns in one family, but got "
             f"{len(places)} places: use foretell.predictors.explain.families."
         )
-    predicted = predictor.predict(inputs).mean
-    each = predictor.contributions(inputs)
+    predicted = predictor.predict(encodings).mean
+    each = predictor.contributions(encodings)
     fidelity = None
     if each is None:
         make = copy or (lambda: LightGBM(trees=300, normal_target=False, seed=seed))
         rng = np.random.default_rng(seed)
-        out = held_out(make, inputs, predicted, _FOLDS, rng)
+        out = held_out(make, encodings, predicted, _FOLDS, rng)
         fidelity = Fidelity(r2(out.mean, predicted), kendall(out.mean, predicted))
-        each = make().fit(inputs, predicted).contributions(inputs)
+        each = make().fit(encodings, predicted).contributions(encodings)
         if each is None:
             raise PredictorError("The copy gives no contributions: use LightGBM or XGBoost.")
     values = np.stack([each[:, columns].sum(axis=1) for columns in groups.values()], axis=1)

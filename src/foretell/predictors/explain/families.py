@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.types import IntArray
 
 __all__ = ["families", "tables"]
@@ -19,23 +19,23 @@ def _gene(index: int) -> str:
     return f"gene {index}"
 
 
-def families(inputs: Inputs, gene: Callable[[int], str] = _gene) -> dict[str, IntArray]:
+def families(encodings: Encodings, gene: Callable[[int], str] = _gene) -> dict[str, IntArray]:
     """Families of columns.
 
     Inside ``graf`` a quantity is one, inside ``onehot`` and ``categorical`` a gene, inside
     ``scores`` a proxy, inside ``graf_compat`` one of its authors' families; every other
-    representation is a family as a whole.
+    encoding is a family as a whole.
 
     Args:
-        inputs: the columns.
+        encodings: the columns.
         gene: the name of a gene.
 
     Returns:
-        Name, such as "graf: conv" or "costs" -> places of its columns in ``inputs.matrix()``.
+        Name, such as "graf: conv" or "costs" -> places of its columns in ``encodings.matrix()``.
     """
     found: dict[str, list[int]] = {}
     place = 0
-    for table, values in inputs.tables.items():
+    for table, values in encodings.tables.items():
         for column in values.names:
             part = _part(table, column, gene)
             found.setdefault(f"{table}: {part}" if part else table, []).append(place)
@@ -43,10 +43,10 @@ def families(inputs: Inputs, gene: Callable[[int], str] = _gene) -> dict[str, In
     return {name: np.array(places, dtype=np.int64) for name, places in found.items()}
 
 
-def tables(inputs: Inputs) -> dict[str, IntArray]:
-    """Whole representations: name -> places of its columns in ``inputs.matrix()``."""
+def tables(encodings: Encodings) -> dict[str, IntArray]:
+    """Whole encodings: name -> places of its columns in ``encodings.matrix()``."""
     found, place = {}, 0
-    for name, table in inputs.tables.items():
+    for name, table in encodings.tables.items():
         found[name] = np.arange(place, place + len(table.names))
         place += len(table.names)
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import PredictorError
 from foretell.metrics import Correlation, kendall
 from foretell.predictors._base import Predictor
@@ -53,7 +53,7 @@ class Importance:
 
 def permutation_importance(
     make: Callable[[], Predictor],
-    inputs: Inputs,
+    encodings: Encodings,
     y: Array,
     groups: Mapping[str, IntArray],
     rng: Generator,
@@ -73,9 +73,9 @@ def permutation_importance(
 
     Args:
         make: a new predictor.
-        inputs: of the labelled architectures.
+        encodings: of the labelled architectures.
         y: (n,) their values.
-        groups: name of a family -> places of its columns in ``inputs.matrix()``.
+        groups: name of a family -> places of its columns in ``encodings.matrix()``.
         rng: of folds and permutations.
         count: folds.
         repeats: permutations of each family.
@@ -92,11 +92,11 @@ def permutation_importance(
     others = np.stack([[rng.permutation(n) for _ in groups] for _ in range(repeats)])
     plain, changed = np.empty(n), np.empty((repeats, len(groups), n))
     for fit, out in folds(n, count, rng):
-        model = make().fit(inputs.take(fit), y[fit])
-        plain[out] = model.predict(inputs.take(out)).mean
+        model = make().fit(encodings.take(fit), y[fit])
+        plain[out] = model.predict(encodings.take(out)).mean
         for g, columns in enumerate(groups.values()):
             donors = others[:, g, out].ravel()
-            mixed = _mix(inputs.take(np.tile(out, repeats)), inputs.take(donors), columns)
+            mixed = _mix(encodings.take(np.tile(out, repeats)), encodings.take(donors), columns)
             changed[:, g, out] = model.predict(mixed).mean.reshape(repeats, len(out))
     whole = kendall(plain, y)
     taus = np.array([[float(kendall(z, y)) for z in row] for row in changed])
@@ -105,13 +105,13 @@ def permutation_importance(
     return Importance(tuple(groups), base - taus.reshape(repeats, len(groups)), whole)
 
 
-def _mix(inputs: Inputs, donors: Inputs, columns: IntArray) -> Inputs:
+def _mix(encodings: Encodings, donors: Encodings, columns: IntArray) -> Encodings:
     """The same rows with some columns of others."""
     mixed, start = {}, 0
-    for name, table in inputs.tables.items():
+    for name, table in encodings.tables.items():
         own = columns[(columns >= start) & (columns < start + len(table.names))] - start
         values = table.values.copy()
         values[:, own] = donors.tables[name].values[:, own]
-        mixed[name] = FeatureTable(table.names, values)
+        mixed[name] = EncodingTable(table.names, values)
         start += len(table.names)
-    return Inputs(mixed, inputs.identity, inputs.scales)
+    return Encodings(mixed, encodings.identity, encodings.scales)

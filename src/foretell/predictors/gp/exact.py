@@ -1,6 +1,6 @@
 """Gaussian processes: one kernel for what architectures look like, one for which they are."""
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.gaussian.posterior import Posterior
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.gp.evidence import likeliest
@@ -19,7 +19,7 @@ __all__ = ["GaussianProcess"]
 class GaussianProcess(Predictor):
     """A sum of Matern 5/2 kernels, one over descriptions and one over identities.
 
-    Representations that describe (graph features, proxies, costs) are scaled to weigh the same and
+    Encodings that describe (``graf``, proxies, costs) are scaled to weigh the same and
     share a kernel; those that only identify (one-hot genes, paths) share another, which can learn
     what no description says, such as the place of an operation, and fades out where there is
     little to learn it from. Variances, length scales and noise maximise the marginal likelihood
@@ -34,15 +34,15 @@ class GaussianProcess(Predictor):
         """Store the options."""
         self.normal_target, self.start = normal_target, start
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = UnitTarget.of(y, self.normal_target)
         t = self.target_.forward(y)
-        self.groups_ = groups(inputs)
-        distances = [g.distances(inputs) for g in self.groups_]
+        self.groups_ = groups(encodings)
+        distances = [g.distances(encodings) for g in self.groups_]
         self.theta_, _ = likeliest(distances, t, start=self.start)
         self.posterior_ = Posterior.of(covariance(distances, self.theta_), t, self.theta_)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        cross = covariance([g.distances(inputs) for g in self.groups_], self.theta_)
+    def _predict(self, encodings: Encodings) -> Prediction:
+        cross = covariance([g.distances(encodings) for g in self.groups_], self.theta_)
         total = total_variance(self.theta_, len(self.groups_))
         return self.target_.prediction(*self.posterior_.at(cross, total))

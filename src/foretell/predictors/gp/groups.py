@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.gaussian.kernels import matern52, squared_distances
 from foretell.types import Array, IntArray
 
@@ -36,9 +36,9 @@ class Group:
     rows: Array
     typical: float = 1.0
 
-    def distances(self, inputs: Inputs) -> Array:
+    def distances(self, encodings: Encodings) -> Array:
         """Distances to the labelled rows in units of the typical one, (n, labelled)."""
-        other = inputs.only(self.names).scaled(self.scales)
+        other = encodings.only(self.names).scaled(self.scales)
         return np.asarray(np.sqrt(squared_distances(other, self.rows) / self.typical))
 
     def take(self, rows: IntArray) -> "Group":
@@ -46,14 +46,14 @@ class Group:
         return Group(self.names, self.scales, self.rows[rows], self.typical)
 
 
-def groups(inputs: Inputs) -> list[Group]:
+def groups(encodings: Encodings) -> list[Group]:
     """Descriptions, then identities, where there are any."""
     found = []
     for identity in (False, True):
-        names = frozenset(k for k in inputs.tables if (k in inputs.identity) == identity)
+        names = frozenset(k for k in encodings.tables if (k in encodings.identity) == identity)
         if not names:
             continue
-        group = Group(names, inputs.scales, inputs.only(names).scaled())
+        group = Group(names, encodings.scales, encodings.only(names).scaled())
         some = group.rows[:: max(1, len(group.rows) // _SOME)]
         square = squared_distances(some, some)
         apart = square[square > 1e-9]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.gaussian.kernels import JITTER, matern52_slope, squared_distances
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.gp.evidence import Loss, likeliest, minimised, spread_rows
@@ -45,20 +45,20 @@ class _Sparse(Predictor):
         """Store the options."""
         self.inducing, self.normal_target, self.start = inducing, normal_target, start
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         from scipy.linalg import solve_triangular
 
         self.target_ = UnitTarget.of(y, self.normal_target)
         t = self.target_.forward(y)
-        everything = groups(inputs)
+        everything = groups(encodings)
         start = self.start
         if start is None:
             rows = spread_rows(t, _FEW) if len(t) > _FEW else np.arange(len(t))
-            few = [g.take(rows).distances(inputs.take(rows)) for g in everything]
+            few = [g.take(rows).distances(encodings.take(rows)) for g in everything]
             start, _ = likeliest(few, t[rows])
         self.rows_ = inducing_rows(everything, start, self.inducing)
         self.groups_ = [g.take(self.rows_) for g in everything]
-        cross = [g.distances(inputs).T for g in self.groups_]
+        cross = [g.distances(encodings).T for g in self.groups_]
         inner = [c[:, self.rows_] for c in cross]
         loss = sparse_loss(cross, inner, t, self.share)
         self.theta_, _ = minimised(loss, Prior.of(len(everything)), start)
@@ -67,10 +67,10 @@ class _Sparse(Predictor):
         along = solve_triangular(self.mix_, inside @ (t / noise), lower=True)
         self.weights_ = solve_triangular(self.mix_, along, lower=True, trans=1)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
+    def _predict(self, encodings: Encodings) -> Prediction:
         from scipy.linalg import solve_triangular
 
-        cross = covariance([g.distances(inputs) for g in self.groups_], self.theta_)
+        cross = covariance([g.distances(encodings) for g in self.groups_], self.theta_)
         inside = solve_triangular(self.factor_, cross.T, lower=True, check_finite=False)
         mixed = solve_triangular(self.mix_, inside, lower=True, check_finite=False)
         known = (inside**2).sum(axis=0) - (mixed**2).sum(axis=0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import PredictorError
 from foretell.gaussian.posterior import Posterior
 from foretell.predictors._base import Prediction, Predictor, predictors
@@ -41,18 +41,18 @@ class GraphGaussianProcess(Predictor):
         """Store the options."""
         self.rounds, self.normal_target = rounds, normal_target
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
-        if _TABLE not in inputs.tables:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
+        if _TABLE not in encodings.tables:
             raise PredictorError(
-                f"gp_wl compares graphs by the table 'wl', but got {', '.join(inputs.tables)}: "
-                f"give it with --inputs wl, or with others as in --inputs wl+graf."
+                f"gp_wl compares graphs by the table 'wl', but got {', '.join(encodings.tables)}: "
+                f"give it with --encoding wl, or with others as in --encoding wl+graf."
             )
         self.target_ = UnitTarget.of(y, self.normal_target)
         t = self.target_.forward(y)
-        others = frozenset(inputs.tables) - {_TABLE}
-        self.groups_ = groups(inputs.only(others)) if others else []
-        distances = [g.distances(inputs) for g in self.groups_]
-        table = inputs.tables[_TABLE]
+        others = frozenset(encodings.tables) - {_TABLE}
+        self.groups_ = groups(encodings.only(others)) if others else []
+        distances = [g.distances(encodings) for g in self.groups_]
+        table = encodings.tables[_TABLE]
         least = np.inf
         for rounds in self._tried(_rounds(table)):
             units = _units(table, rounds)
@@ -62,9 +62,9 @@ class GraphGaussianProcess(Predictor):
         square = covariance(distances, self.theta_, [self.units_ @ self.units_.T])
         self.posterior_ = Posterior.of(square, t, self.theta_)
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        distances = [g.distances(inputs) for g in self.groups_]
-        alike = _units(inputs.tables[_TABLE], self.rounds_) @ self.units_.T
+    def _predict(self, encodings: Encodings) -> Prediction:
+        distances = [g.distances(encodings) for g in self.groups_]
+        alike = _units(encodings.tables[_TABLE], self.rounds_) @ self.units_.T
         cross = covariance(distances, self.theta_, [alike])
         total = total_variance(self.theta_, len(self.groups_))
         return self.target_.prediction(*self.posterior_.at(cross, total))
@@ -81,7 +81,7 @@ class GraphGaussianProcess(Predictor):
         return [self.rounds]
 
 
-def _rounds(table: FeatureTable) -> IntArray:
+def _rounds(table: EncodingTable) -> IntArray:
     """Round of each label, (labels,), which its name begins with: ``wl1_``.
 
     Raises:
@@ -96,7 +96,7 @@ def _rounds(table: FeatureTable) -> IntArray:
     return np.array(numbers, dtype=np.int64)
 
 
-def _units(table: FeatureTable, rounds: int) -> Array:
+def _units(table: EncodingTable, rounds: int) -> Array:
     """Counts of the labels up to a round, each row of length 1."""
     counts = np.asarray(table.values[:, _rounds(table) <= rounds], dtype=np.float64)
     length = np.sqrt((counts**2).sum(axis=1, keepdims=True))

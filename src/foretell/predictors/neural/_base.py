@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.errors import PredictorError
 from foretell.predictors._base import Prediction, Predictor
 from foretell.predictors.neural.losses import RANK_LOSSES
@@ -30,15 +30,15 @@ class Neural(Predictor):
         """Store the option."""
         self.normal_target = normal_target
 
-    def _fit(self, inputs: Inputs, y: Array) -> None:
+    def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = NormalTarget.of(y) if self.normal_target else None
         z = y if self.target_ is None else self.target_.forward(y)
         self.middle_, self.spread_ = float(z.mean()), float(z.std())
-        self.scales_ = inputs.scales
-        self._learn(self._inputs(inputs), (z - self.middle_) / (self.spread_ or 1.0))
+        self.scales_ = encodings.scales
+        self._learn(self._inputs(encodings), (z - self.middle_) / (self.spread_ or 1.0))
 
-    def _predict(self, inputs: Inputs) -> Prediction:
-        mean, std = self._guess(self._inputs(inputs))
+    def _predict(self, encodings: Encodings) -> Prediction:
+        mean, std = self._guess(self._inputs(encodings))
         z = self.middle_ + self.spread_ * mean
         wide = None if std is None else self.spread_ * std
         if self.target_ is None:
@@ -47,9 +47,9 @@ class Neural(Predictor):
             self.target_.back(z), None if wide is None else self.target_.spread(z, wide)
         )
 
-    def _inputs(self, inputs: Inputs) -> Array:
-        x = inputs.scaled(self.scales_)
-        return x * math.sqrt(x.shape[1] / len(inputs.tables))
+    def _inputs(self, encodings: Encodings) -> Array:
+        x = encodings.scaled(self.scales_)
+        return x * math.sqrt(x.shape[1] / len(encodings.tables))
 
     @abstractmethod
     def _learn(self, x: Array, t: Array) -> None:

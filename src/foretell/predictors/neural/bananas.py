@@ -18,7 +18,7 @@ class BANANAS(Neural):
 
     The variance is that among the networks plus the mean squared error of each on the part it has
     not seen. Networks that all see everything agree far better with one another than with the
-    truth. Meant for the path encoding (the representation ``path``), but takes any.
+    truth. Meant for the path encoding (``path``), but takes any.
 
     Args:
         members: how many networks.

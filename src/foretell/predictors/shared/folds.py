@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.random import Generator
 
-from foretell.encodings import Inputs
+from foretell.encodings import Encodings
 from foretell.predictors._base import Prediction, Predictor
 from foretell.types import Array, IntArray
 
@@ -27,13 +27,13 @@ def folds(n: int, count: int, rng: Generator) -> Iterator[tuple[IntArray, IntArr
 
 
 def held_out(
-    make: Callable[[], Predictor], inputs: Inputs, y: Array, count: int, rng: Generator
+    make: Callable[[], Predictor], encodings: Encodings, y: Array, count: int, rng: Generator
 ) -> Prediction:
     """Each architecture as predicted by a model that was fitted without its fold.
 
     Args:
         make: a new predictor.
-        inputs: of the labelled architectures.
+        encodings: of the labelled architectures.
         y: (n,) their values.
         count: folds.
         rng: of the shuffle.
@@ -43,7 +43,7 @@ def held_out(
     """
     mean, std = np.empty(len(y)), np.full(len(y), np.nan)
     for fit, out in folds(len(y), count, rng):
-        found = make().fit(inputs.take(fit), y[fit]).predict(inputs.take(out))
+        found = make().fit(encodings.take(fit), y[fit]).predict(encodings.take(out))
         mean[out] = found.mean
         if found.std is not None:
             std[out] = found.std

@@ -94,7 +94,7 @@ def write_prediction(
 def _ranked(ranking: Ranking) -> dict[str, Sequence[object]]:
     return {
         "place": range(1, len(ranking.archs) + 1),
-        "arch": [ranking.fitted.known.space.format(a) for a in ranking.archs],
+        "arch": [ranking.fitted.context.space.format(a) for a in ranking.archs],
         "predicted": ranking.mean.tolist(),
         "low": ranking.low.tolist(),
         "high": ranking.high.tolist(),
@@ -104,7 +104,7 @@ def _ranked(ranking: Ranking) -> dict[str, Sequence[object]]:
 def _held_out(ranking: Ranking) -> dict[str, Sequence[object]]:
     learned = ranking.learned
     return {
-        "arch": [ranking.fitted.known.space.format(a) for a in learned.archs],
+        "arch": [ranking.fitted.context.space.format(a) for a in learned.archs],
         "measured": learned.values.tolist(),
         "predicted": learned.mean.tolist(),
         "low": learned.low.tolist(),
@@ -117,9 +117,9 @@ def _config(ranking: Ranking, command: str) -> str:
     config = {
         "foretell": __version__,
         "command": command,
-        "space": ranking.fitted.known.space.name,
+        "space": ranking.fitted.context.space.name,
         **asdict(ranking.config),
-        "inputs": ranking.inputs,
+        "encodings": ranking.encodings,
         "bounds": ranking.config.bounds and [plain(v) for v in ranking.config.bounds],
         "measured": ranking.measured,
         "ranked": len(ranking.archs),

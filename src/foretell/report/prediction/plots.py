@@ -52,7 +52,7 @@ def best_plot(ranking: Ranking, unit: Unit) -> Figure:
     """The best of the ranking with intervals, beside the best that was measured."""
     n = min(_BEST, len(ranking.archs))
     mean, low, high = (unit.factor * v[:n] for v in (ranking.mean, ranking.low, ranking.high))
-    space = ranking.fitted.known.space
+    space = ranking.fitted.context.space
     text = [
         f"<b>{i}: {unit.value(m)}</b>{_interval(unit, a, b)}<br>{wrap(space.format(arch))}"
         for i, (m, a, b, arch) in enumerate(
@@ -94,7 +94,7 @@ def pool_plot(ranking: Ranking, unit: Unit) -> Figure:
             y += [a, b, None]
         name = f"{100 * ranking.level:g} % interval"
         data.append(scatter(x, y, name, mode="lines", line=line, hoverinfo="skip"))
-    space = ranking.fitted.known.space
+    space = ranking.fitted.context.space
     text = [
         f"<b>{i + 1}: {unit.value(float(ranking.mean[i]))}</b><br>"
         f"{wrap(space.format(ranking.archs[i]))}"
@@ -111,7 +111,7 @@ def pool_plot(ranking: Ranking, unit: Unit) -> Figure:
 
 def measured_plot(ranking: Ranking, unit: Unit) -> Figure:
     """Held-out predictions against what was measured."""
-    learned, space = ranking.learned, ranking.fitted.known.space
+    learned, space = ranking.learned, ranking.fitted.context.space
     x, y = unit.factor * learned.mean, unit.factor * learned.values
     low, high = unit.factor * learned.low, unit.factor * learned.high
     ends_x, ends_y = _window(x), _window(y)

@@ -50,7 +50,7 @@ def explanation_summary(ranking: Ranking, explanation: Explanation) -> Renderabl
 
 
 REFITTED = (
-    "The inputs are normalised over all architectures at hand, so the predictor was fitted once "
+    "The encodings are normalised over all architectures at hand, so the predictor was fitted once "
     "more with the edits among them: its predictions differ a little from those of the ranking."
 )
 

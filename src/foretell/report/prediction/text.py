@@ -59,7 +59,7 @@ def context(
             (
                 f"learned from {ranking.measured:,} measured architectures",
                 f"{len(ranking.archs):,} ranked",
-                f"{ranking.predictor} on {ranking.inputs}",
+                f"{ranking.predictor} on {ranking.encodings}",
                 f"seed {ranking.config.seed}",
             )
         ),
@@ -67,7 +67,7 @@ def context(
         "hero": _hero(ranking, unit, target),
         "notes": _notes(ranking, explanation),
         "ranked": _ranked(ranking, unit),
-        "has_costs": ranking.fitted.known.costs is not None,
+        "has_costs": ranking.fitted.context.costs is not None,
         "hidden": max(0, len(ranking.archs) - _ROWS),
         "level": _level(ranking) if ranking.level else "",
         **_trust(ranking, unit),
@@ -152,7 +152,7 @@ def _notes(ranking: Ranking, explanation: Explanation) -> list[Json]:
     if not (math.isfinite(own) and own > abs(base if math.isfinite(base) else 0.0)):
         notes.append(
             "The predictor does not beat the number of parameters on held-out architectures: do "
-            "not trust this ranking. More measured architectures, or proxies among the inputs, may "
+            "not trust this ranking. More measured architectures, or proxies in the scores, may "
             "help."
         )
     if explanation.refitted:
@@ -161,8 +161,8 @@ def _notes(ranking: Ranking, explanation: Explanation) -> list[Json]:
 
 
 def _ranked(ranking: Ranking, unit: Unit) -> list[Json]:
-    space, costs = ranking.fitted.known.space, ranking.fitted.known.costs
-    rows = {arch: i for i, arch in enumerate(ranking.fitted.known.archs)}
+    space, costs = ranking.fitted.context.space, ranking.fitted.context.costs
+    rows = {arch: i for i, arch in enumerate(ranking.fitted.context.archs)}
     found = []
     for i, arch in enumerate(ranking.archs[:_ROWS]):
         row = rows[arch]
@@ -293,7 +293,7 @@ def _explained(
         ("Predicted", unit.value(found.mean), False),
         *([(f"{_level(ranking)} interval", between, False)] if between else []),
     ]
-    costs, rows = ranking.fitted.known.costs, ranking.fitted.known.archs
+    costs, rows = ranking.fitted.context.costs, ranking.fitted.context.archs
     if costs is not None and found.arch in rows:
         row = list(rows).index(found.arch)
         pairs.append(("Parameters", f"{int(costs.params[row]):,}", False))
@@ -341,9 +341,9 @@ def _settings(ranking: Ranking) -> list[tuple[str, str]]:
     config, fitted = ranking.config, ranking.fitted
     bounds = DASH if config.bounds is None else f"{config.bounds[0]:g} to {config.bounds[1]:g}"
     return [
-        ("space", fitted.known.space.name),
+        ("space", fitted.context.space.name),
         ("predictor", ranking.predictor),
-        ("inputs", ranking.inputs),
+        ("encodings", ranking.encodings),
         ("proxies", plain(config.proxies)),
         ("level of intervals", f"{ranking.level:g}" if ranking.level else "none"),
         ("bounds", bounds),

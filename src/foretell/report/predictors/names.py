@@ -15,21 +15,21 @@ class Names:
 
     Args:
         short: the predictor's name, with a diamond for what learns no model.
-        full: the same with the inputs, where these differ between methods; all different.
-        inputs: whether they do.
+        full: the same with the encodings, where these differ between methods; all different.
+        encodings: whether they do.
     """
 
     short: tuple[str, ...]
     full: tuple[str, ...]
-    inputs: bool
+    encodings: bool
 
 
 def names(found: PredictorEvaluation) -> Names:
     """Names of all methods, as short as they can be."""
-    differ = len({m.inputs for m in found.methods if m.inputs}) > 1
+    differ = len({m.encodings for m in found.methods if m.encodings}) > 1
     short = tuple(f"{m.predictor} ◆" if m.baseline else m.predictor for m in found.methods)
     full = tuple(
-        f"{name}, {m.inputs}" if differ and m.inputs else name
+        f"{name}, {m.encodings}" if differ and m.encodings else name
         for name, m in zip(short, found.methods, strict=True)
     )
     return Names(short, full, differ)

@@ -71,7 +71,7 @@ def _failures(found: PredictorEvaluation) -> dict[str, Sequence[object]]:
     return {
         "target": [f.target for f in found.failures],
         "predictor": [m.predictor for m in methods],
-        "inputs": [m.inputs for m in methods],
+        "encodings": [m.encodings for m in methods],
         "train_size": [f.size for f in found.failures],
         "seed": [f.seed for f in found.failures],
         "state": [f.state for f in found.failures],

@@ -31,9 +31,9 @@ def predictors_summary(found: PredictorEvaluation) -> RenderableType:
 
 
 def _about(found: PredictorEvaluation) -> str:
-    inputs = _letters(found)
-    each = ", ".join(f"{letter} {text}" for text, letter in inputs.items())
-    words = f"Inputs: {each}" if len(inputs) > 1 else f"Inputs: {''.join(inputs) or 'none'}"
+    encodings = _letters(found)
+    each = ", ".join(f"{letter} {text}" for text, letter in encodings.items())
+    words = f"Encodings: {each if len(encodings) > 1 else ''.join(encodings) or 'none'}"
     return (
         f"{words}. ◆ marks what learns no model. ± is half the {found.confidence:.0%} t interval "
         f"of the mean over seeds; all methods get the same splits."
@@ -41,8 +41,8 @@ def _about(found: PredictorEvaluation) -> str:
 
 
 def _letters(found: PredictorEvaluation) -> dict[str, str]:
-    """Inputs and what stands for them in the tables."""
-    texts = dict.fromkeys(m.inputs for m in found.methods if m.inputs)
+    """Encodings and what stands for them in the tables."""
+    texts = dict.fromkeys(m.encodings for m in found.methods if m.encodings)
     return {text: chr(ord("A") + i) for i, text in enumerate(texts)}
 
 
@@ -56,9 +56,9 @@ def _table(heads: list[str]) -> Table:
 
 
 def _row(table: Table, found: PredictorEvaluation, method: int, cells: list[str]) -> None:
-    letters, inputs = _letters(found), found.methods[method].inputs
+    letters, encodings = _letters(found), found.methods[method].encodings
     name = names(found).short[method] + (
-        f" {letters[inputs]}" if inputs and len(letters) > 1 else ""
+        f" {letters[encodings]}" if encodings and len(letters) > 1 else ""
     )
     style = "yellow" if found.methods[method].baseline else ""
     table.add_row(Text(name, style=style), *map(Text, cells))

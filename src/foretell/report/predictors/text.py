@@ -47,10 +47,10 @@ def context(found: PredictorEvaluation, command: str, version: str) -> dict[str,
 
 def _name(found: PredictorEvaluation, method: int) -> Json:
     m = found.methods[method]
-    shown = names(found).inputs
+    shown = names(found).encodings
     return {
         "name": m.predictor,
-        "inputs": m.inputs if shown else "",
+        "encodings": m.encodings if shown else "",
         "tag": "no model" if m.baseline else "",
     }
 
@@ -171,15 +171,15 @@ def _failures(found: PredictorEvaluation) -> list[Json]:
 
 
 def _settings(found: PredictorEvaluation) -> list[tuple[str, str]]:
-    inputs = [
+    encodings = [
         f"{text} ({seconds(s)} CPU s for 1,000 networks, proxies not counted)"
-        for text, s in found.inputs_seconds.items()
+        for text, s in found.encoding_seconds.items()
     ]
     return [
         ("Table", found.benchmark),
         ("Networks", f"{found.n:,} of {found.total:,} ({found.population})"),
         ("Space", found.space),
-        ("Inputs", "; ".join(inputs)),
+        ("Encodings", "; ".join(encodings)),
         ("Proxies in the scores", ", ".join(found.proxies) or DASH),
         ("Train sizes", ", ".join(f"{n:,}" for n in found.sizes)),
         ("Seeds", ", ".join(map(str, found.seeds))),

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from foretell.encodings import FeatureTable, Inputs
+from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import MissingExtraError
 from foretell.metrics import (
     coverage,
@@ -57,15 +57,15 @@ class Fit:
 
     Args:
         target: key of what is predicted.
-        predictor: its name; of a baseline if there are no inputs.
-        inputs: representations with "+" between; empty for a baseline.
+        predictor: its name; of a baseline if there are no encodings.
+        encodings: names with "+" between; empty for a baseline.
         size: architectures to learn from.
         seed: of the split and the model.
     """
 
     target: str
     predictor: str
-    inputs: str
+    encodings: str
     size: int
     seed: int
 
@@ -111,10 +111,10 @@ class Material:
 
     Args:
         truths: key of a target -> (k,) values, higher is better.
-        rows: key of a target -> (k,) rows of the inputs.
+        rows: key of a target -> (k,) rows of the encodings.
         datasets: key of a target -> what it was measured on.
         per_cent: keys of targets that are read in per cent.
-        inputs: (representations, dataset) -> what predictors see; an empty dataset stands for all.
+        encodings: (names, dataset) -> what predictors see; an empty dataset stands for all.
         sizes: (name of a baseline, dataset) -> values, higher is better; likewise.
         proxies: dataset -> (k, rows) values of proxies and sizes to choose the best one of.
         test: architectures to predict; None for all others.
@@ -126,7 +126,7 @@ class Material:
     rows: Mapping[str, IntArray]
     datasets: Mapping[str, str]
     per_cent: frozenset[str]
-    inputs: Mapping[tuple[str, str], Inputs]
+    encodings: Mapping[tuple[str, str], Encodings]
     sizes: Mapping[tuple[str, str], Array]
     proxies: Mapping[str, Array]
     test: int | None
@@ -148,9 +148,9 @@ class Material:
         learn, ask = split_rows(len(rows), fit.size, self.test, fit.seed, self.split)
         y, t = truth[learn], truth[ask]
         found = dict.fromkeys(METRICS, math.nan)
-        if fit.inputs:
-            inputs = _of(self.inputs, fit.inputs, self.datasets[fit.target])
-            p = self._predictor(fit, inputs, rows[learn], y, rows[ask], t, found)
+        if fit.encodings:
+            encodings = _of(self.encodings, fit.encodings, self.datasets[fit.target])
+            p = self._predictor(fit, encodings, rows[learn], y, rows[ask], t, found)
             found |= _errors(p, t, 100.0 if fit.target in self.per_cent else 1.0)
         else:
             p = self._baseline(fit, rows[learn], y, rows[ask], found)
@@ -164,7 +164,7 @@ class Material:
     def _predictor(
         self,
         fit: Fit,
-        inputs: Inputs,
+        encodings: Encodings,
         learn: IntArray,
         y: Array,
         ask: IntArray,
@@ -173,7 +173,7 @@ class Material:
     ) -> Array:
         """Predictions of a fitted model; its times and intervals go into ``found``."""
         make = seeded(fit.predictor, fit.seed)
-        seen, unseen = inputs.take(learn), inputs.take(ask)
+        seen, unseen = encodings.take(learn), encodings.take(ask)
         _warm_up(fit.predictor)
         start = time.process_time()
         model = make().fit(seen, y)
@@ -212,8 +212,11 @@ def _of(values: Mapping[tuple[str, str], T], name: str, dataset: str) -> T:
 @lru_cache
 def _warm_up(name: str) -> None:
     """Load what a predictor loads late, so that the first fit pays for no imports."""
-    few = Inputs({"few": FeatureTable(("a", "b"), np.random.default_rng(0).normal(size=(8, 2)))})
-    with contextlib.suppress(Exception):  # one that needs other inputs will tell when they come
+    table = EncodingTable(("a", "b"), np.random.default_rng(0).normal(size=(8, 2)))
+    few = Encodings({"few": table})
+    with contextlib.suppress(
+        Exception
+    ):  # one that needs other encodings fails later, with its reason
         seeded(name, 0)().fit(few, np.arange(8.0)).predict(few)
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation of predictors works on: rows, truths, inputs and baselines of a table."""
+"""What an evaluation of predictors works on: rows, truths, encodings and baselines of a table."""
 
 import difflib
 import time
@@ -9,7 +9,7 @@ import numpy as np
 
 from foretell.arch import Arch
 from foretell.benchmarks import Benchmark
-from foretell.encodings import Inputs, Known, represent
+from foretell.encodings import EncodingContext, Encodings, encode
 from foretell.errors import UnknownNameError, UsageError
 from foretell.rng import stream
 from foretell.spaces import CostTable, ProductSpace, Space, get_space, spaces
@@ -39,10 +39,10 @@ class Prepared:
         targets: what is predicted.
         texts: of the architectures.
         space: its name.
-        usual: the representations that stand for an empty text.
+        usual: the encodings that stand for an empty text.
         baselines: names of the sizes.
         proxies: names of the proxies that make up the scores.
-        inputs_seconds: representations -> CPU seconds for 1,000 networks, proxies not counted.
+        encoding_seconds: names of encodings -> CPU seconds for 1,000 networks, proxies not counted.
         notes: what could not be done, and why.
     """
 
@@ -53,13 +53,13 @@ class Prepared:
     usual: str
     baselines: tuple[str, ...]
     proxies: tuple[str, ...]
-    inputs_seconds: Mapping[str, float]
+    encoding_seconds: Mapping[str, float]
     notes: tuple[str, ...]
 
 
 def prepare(
     benchmark: Benchmark,
-    inputs: Sequence[str],
+    encodings: Sequence[str],
     *,
     targets: Sequence[str] | None,
     proxies: Sequence[str] | None,
@@ -75,7 +75,7 @@ def prepare(
 
     Args:
         benchmark: the table.
-        inputs: representations with "+" between; an empty text stands for the usual ones.
+        encodings: names with "+" between; an empty text stands for the usual ones.
         targets: keys of metrics, or patterns; by default the first accuracy.
         proxies: names of the table's proxies for ``scores``; by default all.
         population: the architectures to draw from.
@@ -88,7 +88,7 @@ def prepare(
 
     Raises:
         UsageError: the table's space is not known, or an option has a value that cannot be used.
-        UnknownNameError: no such target, proxy, representation or metric.
+        UnknownNameError: no such target, proxy, encoding or metric.
     """
     if population not in POPULATIONS:
         raise UsageError(
@@ -116,15 +116,15 @@ def prepare(
     scores = _scores(benchmark, rows, proxies)
     notes = _missing(truths, scores, len(rows))
     costs, said = _costs(closed, free, space, archs)
-    known = Known(space, archs, costs)
+    known = EncodingContext(space, archs, costs)
     usual = _usual(space, costs is not None, bool(scores))
-    texts = dict.fromkeys(t or usual for t in inputs)
+    texts = dict.fromkeys(t or usual for t in encodings)
     datasets = {t.info.key: t.info.dataset for t in truths}
-    tables: dict[tuple[str, str], Inputs] = {}
+    tables: dict[tuple[str, str], Encodings] = {}
     seconds: dict[str, float] = {}
     for text in texts:
         start = time.process_time()
-        made = dict(_represented(text, known, scores, dict.fromkeys(datasets.values())))
+        made = dict(_encoded(text, known, scores, dict.fromkeys(datasets.values())))
         seconds[text] = 1000 * (time.process_time() - start) / len(made) / max(len(rows), 1)
         tables |= {(text, dataset): found for dataset, found in made.items()}
     if said and any("costs" in text.split("+") for text in texts):
@@ -135,7 +135,7 @@ def prepare(
         rows=measured,
         datasets=datasets,
         per_cent=frozenset(t.info.key for t in truths if t.info.unit == "fraction"),
-        inputs=tables,
+        encodings=tables,
         sizes={(c.name, d): _whole(v) for c in free for d, v in c.values.items()},
         proxies={d: _candidates(d, [*scores, *free], len(rows)) for d in datasets.values()},
         test=test,
@@ -150,7 +150,7 @@ def prepare(
         usual=usual,
         baselines=tuple(c.name for c in free if c.name in ("params", "flops")),
         proxies=tuple(c.name for c in scores),
-        inputs_seconds=seconds,
+        encoding_seconds=seconds,
         notes=tuple(notes),
     )
 
@@ -169,7 +169,7 @@ def _rows(benchmark: Benchmark, order: str, n: int | None, seed: int) -> IntArra
 
 
 def _usual(space: Space, costs: bool, proxies: bool) -> str:
-    """The representations that are used where none are named."""
+    """The encodings that are used where none are named."""
     names = ["graf"] + ["costs"] * costs + ["scores"] * proxies
     return "+".join(names + ["onehot"] * isinstance(space, ProductSpace))
 
@@ -183,17 +183,17 @@ def _scores(benchmark: Benchmark, rows: IntArray, wanted: Sequence[str] | None) 
     return published(benchmark, rows, wanted)
 
 
-def _represented(
-    text: str, known: Known, scores: Sequence[Column], datasets: Mapping[str, None]
-) -> Iterator[tuple[str, Inputs]]:
-    """Dataset -> inputs; once for all datasets where there are no scores among them."""
+def _encoded(
+    text: str, known: EncodingContext, scores: Sequence[Column], datasets: Mapping[str, None]
+) -> Iterator[tuple[str, Encodings]]:
+    """Dataset -> encodings; once for all datasets where there are no scores among them."""
     if "scores" not in [name.strip() for name in text.split("+")]:
-        yield "", represent(text, known)
+        yield "", encode(text, known)
         return
     for dataset in datasets:
         values = {c.name: v for c in scores if (v := c.of(dataset)) is not None}
         kept = {name: v for name, v in values.items() if np.isfinite(v).any()}
-        yield dataset, represent(text, Known(known.space, known.archs, known.costs, kept))
+        yield dataset, encode(text, EncodingContext(known.space, known.archs, known.costs, kept))
 
 
 def _costs(
@@ -228,7 +228,7 @@ def _candidates(dataset: str, columns: Sequence[Column], n: int) -> Array:
 
 
 def _whole(values: Array) -> Array:
-    """The middle where there is no value, as in the representation ``scores``."""
+    """The middle where there is no value, as in the encoding ``scores``."""
     known = np.isfinite(values)
     middle = float(np.median(values[known])) if known.any() else 0.0
     return np.where(known, values, middle)

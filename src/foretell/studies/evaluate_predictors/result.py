@@ -17,22 +17,22 @@ class Method:
     """A predictor and what it sees.
 
     Args:
-        predictor: its name; of a baseline if there are no inputs.
-        inputs: representations with "+" between.
+        predictor: its name; of a baseline if there are no encodings.
+        encodings: names with "+" between.
     """
 
     predictor: str
-    inputs: str = ""
+    encodings: str = ""
 
     @property
     def baseline(self) -> bool:
         """Whether it learns no model."""
-        return not self.inputs
+        return not self.encodings
 
     @property
     def name(self) -> str:
         """As it is printed; all methods of an evaluation have different ones."""
-        return f"{self.predictor}, {self.inputs}" if self.inputs else self.predictor
+        return f"{self.predictor}, {self.encodings}" if self.encodings else self.predictor
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class PredictorEvaluation:
         level: of the conformal intervals; 0 for none.
         confidence: of the t intervals over seeds.
         targets: what was predicted.
-        methods: predictors with their inputs, baselines last.
+        methods: predictors with their encodings, baselines last.
         sizes: of the train sets, rising.
         seeds: of the splits.
         metrics: names of the figures.
@@ -117,7 +117,7 @@ class PredictorEvaluation:
             fit failed.
         tests: (targets, sizes) architectures that were predicted.
         proxies: names of the proxies that make up the scores.
-        inputs_seconds: representations -> CPU seconds for 1,000 networks, proxies not counted.
+        encoding_seconds: names of encodings -> CPU seconds for 1,000 networks, proxies not counted.
         failures: fits without figures.
         reused: fits that an earlier call had made.
         fits: all of them.
@@ -142,7 +142,7 @@ class PredictorEvaluation:
     values: Array
     tests: IntArray
     proxies: tuple[str, ...]
-    inputs_seconds: Mapping[str, float]
+    encoding_seconds: Mapping[str, float]
     failures: tuple[FitFailure, ...]
     reused: int
     fits: int
@@ -209,7 +209,7 @@ class PredictorEvaluation:
             "train_size": [self.sizes[s] for _, _, s in rows],
             "test_size": [int(self.tests[t, s]) for t, _, s in rows],
             "predictor": [self.methods[m].predictor for _, m, _ in rows],
-            "inputs": [self.methods[m].inputs for _, m, _ in rows],
+            "encodings": [self.methods[m].encodings for _, m, _ in rows],
             "seeds": [self.spread("kendall", *row).seeds for row in rows],
             "failed": [self.failed(*row) for row in rows],
             "mean_rank": [float(rank[row]) for row in rows],
@@ -243,7 +243,7 @@ class PredictorEvaluation:
         columns: dict[str, Sequence[object]] = {
             "target": [self.targets[t].key for t, _, _, _ in rows],
             "predictor": [self.methods[m].predictor for _, m, _, _ in rows],
-            "inputs": [self.methods[m].inputs for _, m, _, _ in rows],
+            "encodings": [self.methods[m].encodings for _, m, _, _ in rows],
             "train_size": [self.sizes[s] for _, _, s, _ in rows],
             "seed": [self.seeds[k] for _, _, _, k in rows],
         }

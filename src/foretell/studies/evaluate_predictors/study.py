@@ -1,4 +1,4 @@
-"""How well predictors learn a table of trained networks: inputs, train sizes, targets, seeds."""
+"""How well predictors learn a table of trained networks: encodings, train sizes, targets, seeds."""
 
 import contextlib
 import hashlib
@@ -43,11 +43,11 @@ class PredictorsConfig:
     """What to compare.
 
     Args:
-        predictors: names; each is combined with each of ``inputs``. Without these and ``pairs``:
+        predictors: names; each is combined with each of ``encodings``. Without these and ``pairs``:
             gp, random_forest and bayes_linear.
-        inputs: representations with "+" between; by default graf, costs, the table's scores, and
+        encodings: names with "+" between; by default graf, costs, the table's scores, and
             onehot where genes can be told apart.
-        pairs: further ones as "PREDICTOR:INPUTS", such as "gp:graf+onehot".
+        pairs: further ones as "PREDICTOR:ENCODING", such as "gp:graf+onehot".
         targets: keys of metrics or patterns; by default the first accuracy that is not of the
             training images.
         proxies: of the table, for ``scores`` and the best proxy; by default all.
@@ -65,7 +65,7 @@ class PredictorsConfig:
     """
 
     predictors: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
+    encodings: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ def evaluate_predictors(
 
     Raises:
         UsageError: an option has a value that cannot be used here.
-        UnknownNameError: no such predictor, representation, target or proxy.
+        UnknownNameError: no such predictor, encoding, target or proxy.
         RunFolderError: the folder cannot be made or written, or another run uses it.
     """
     config = config or PredictorsConfig()
@@ -118,7 +118,7 @@ def evaluate_predictors(
         predictors.entry(method.predictor).load()
     prepared = prepare(
         benchmark,
-        [m.inputs for m in wanted],
+        [m.encodings for m in wanted],
         targets=config.targets or None,
         proxies=config.proxies or None,
         population=config.population,
@@ -133,7 +133,7 @@ def evaluate_predictors(
     sizes = tuple(sorted(set(config.sizes)))
     _check_sizes(prepared, sizes, config.test)
     fits = [
-        (Fit(target.info.key, m.predictor, m.inputs, size, seed), place)
+        (Fit(target.info.key, m.predictor, m.encodings, size, seed), place)
         for seed in config.seeds
         for size in sizes
         for target in prepared.targets
@@ -192,8 +192,8 @@ def _check(config: PredictorsConfig, workers: int, timeout: float | None) -> Non
             f"Expected a level in [0, 1) and a confidence in (0, 1), but got {config.level} and "
             f"{config.confidence}."
         )
-    if config.inputs and not config.predictors:
-        raise UsageError("Inputs are for predictors: name one of these as well, or give a pair.")
+    if config.encodings and not config.predictors:
+        raise UsageError("Encodings are for predictors: name one of these as well, or give a pair.")
     if workers < 0:
         raise UsageError(f"Expected 0 workers or more, but got {workers}.")
     if timeout is not None and not workers:
@@ -201,18 +201,18 @@ def _check(config: PredictorsConfig, workers: int, timeout: float | None) -> Non
 
 
 def _wanted(config: PredictorsConfig) -> list[Method]:
-    """Predictors and inputs as they were asked for; no inputs stand for the usual ones.
+    """Predictors and encodings as they were asked for; no encodings stand for the usual ones.
 
     Raises:
         UsageError: a pair has no colon.
     """
     names = config.predictors or (() if config.pairs else DEFAULT)
-    grid = [Method(p, text) for text in (config.inputs or ("",)) for p in names]
+    grid = [Method(p, text) for text in (config.encodings or ("",)) for p in names]
     for pair in config.pairs:
         predictor, colon, text = pair.rpartition(":")
         if not colon or not predictor or not text:
             raise UsageError(
-                f"Expected PREDICTOR:INPUTS, such as gp:graf+onehot, but got {pair!r}."
+                f"Expected PREDICTOR:ENCODING, such as gp:graf+onehot, but got {pair!r}."
             )
         grid.append(Method(predictor, text))
     return list(dict.fromkeys(grid))
@@ -221,8 +221,8 @@ def _wanted(config: PredictorsConfig) -> list[Method]:
 def _methods(
     wanted: Sequence[Method], prepared: Prepared, config: PredictorsConfig
 ) -> tuple[Method, ...]:
-    """All methods: those asked for, with their inputs, and the baselines."""
-    made = dict.fromkeys(Method(m.predictor, m.inputs or prepared.usual) for m in wanted)
+    """All methods: those asked for, with their encodings, and the baselines."""
+    made = dict.fromkeys(Method(m.predictor, m.encodings or prepared.usual) for m in wanted)
     if config.baselines:
         made |= dict.fromkeys(Method(name) for name in prepared.baselines)
         if prepared.proxies:
@@ -290,7 +290,7 @@ def _together(
     for t, m, s, k in np.ndindex(shape):
         key = prepared.targets[t].info.key
         tests[t, s] = config.test or len(prepared.material.rows[key]) - sizes[s]
-        fit = Fit(key, methods[m].predictor, methods[m].inputs, sizes[s], config.seeds[k])
+        fit = Fit(key, methods[m].predictor, methods[m].encodings, sizes[s], config.seeds[k])
         if (found := done.get(fit.key)) is not None:
             row = [found[name] for name in METRICS]
             values[:, t, m, s, k] = [np.nan if v is None else v for v in row]
@@ -313,7 +313,7 @@ def _together(
         values=values,
         tests=tests,
         proxies=prepared.proxies,
-        inputs_seconds=prepared.inputs_seconds,
+        encoding_seconds=prepared.encoding_seconds,
         failures=tuple(failures),
         reused=reused,
         fits=int(np.prod(shape)),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foretell.arch import Arch
-from foretell.encodings import Inputs, Known, represent
+from foretell.encodings import EncodingContext, Encodings, encode
 from foretell.errors import UsageError
 from foretell.graph import Graph
 from foretell.spaces import Skeleton, Space
@@ -15,53 +15,53 @@ __all__ = ["describe"]
 
 def describe(
     items: Sequence[Arch | str],
-    inputs: str = "graf",
+    encodings: str = "graf",
     *,
     space: Space,
     skeleton: Skeleton,
     on_progress: OnProgress = silent,
-) -> Inputs:
-    """Representations that need no images, of architectures or of any networks.
+) -> Encodings:
+    """Encodings that need no images, of architectures or of any networks.
 
     Where all items are architectures, their space says what they look like; beside networks and
     files, the networks of architectures are traced like the others.
 
     Args:
         items: architectures, places of functions such as ``my_net.py:small``, or .onnx files.
-        inputs: representations with "+" between; ``graf`` where there are networks or files.
+        encodings: names with "+" between; ``graf`` where there are networks or files.
         space: of the architectures.
         skeleton: what surrounds their genes, and what networks are built for.
         on_progress: told how many networks were traced.
 
     Raises:
-        UsageError: a representation needs scores, or more than a graph where there are networks.
+        UsageError: an encoding needs scores, or more than a graph where there are networks.
         ForetellError: a name, a place, a file or a network is at fault.
     """
-    names = [name.strip() for name in inputs.split("+")]
+    names = [name.strip() for name in encodings.split("+")]
     if "scores" in names:
         raise UsageError("Scores need images: compute them with foretell score.")
     archs = [item for item in items if isinstance(item, Arch)]
     if len(archs) == len(items):
-        known = Known(space, archs)
+        context = EncodingContext(space, archs)
         if "costs" in names:
             from foretell.cost import costs
 
-            known = Known(space, archs, costs(archs, skeleton))
+            context = EncodingContext(space, archs, costs(archs, skeleton))
         if "graf" not in names or space.telling_graph or not space.network:
-            return represent(inputs, known)
+            return encode(encodings, context)
     elif names != ["graf"]:
         raise UsageError(
-            f"Networks and files have a graph and no genes: --inputs graf is all that can be said "
-            f"of them, but it is {inputs!r}."
+            f"Networks and files have a graph and no genes: use --encoding graf for them, not "
+            f"{encodings!r}."
         )
     else:
-        known = Known(space, archs)
+        context = EncodingContext(space, archs)
     found = []
     on_progress("trace", 0, len(items))
     for done, item in enumerate(items, 1):
         found.append(_traced(item, skeleton))
         on_progress("trace", done, len(items))
-    return represent(inputs, Known(space, known.archs, known.costs, graphs=found))
+    return encode(encodings, EncodingContext(space, context.archs, context.costs, graphs=found))
 
 
 def _traced(item: Arch | str, skeleton: Skeleton) -> Graph:

@@ -1,4 +1,4 @@
-"""Why a ranking is as it is: families of inputs, and the edits that would change the best."""
+"""Why a ranking is as it is: families of columns, and the edits that would change the best."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foretell.arch import Arch
-from foretell.encodings import Known
+from foretell.encodings import EncodingContext
 from foretell.errors import MissingExtraError, UsageError
 from foretell.predictors import Intervals
 from foretell.predictors.explain import (
@@ -89,8 +89,8 @@ class Explanation:
             order; None where they could not be computed.
         importance: the drop of Kendall's tau on held-out architectures, by family; None where too
             few were measured.
-        tables: the same by whole representation.
-        refitted: whether the edits' presence changed the inputs of all, as it does with scores, so
+        tables: the same by whole encoding.
+        refitted: whether the edits' presence changed the encodings of all, as with scores, so
             that the predictor was fitted again; the numbers here are those of the second fit.
         left_out: what could not be said, and why.
     """
@@ -150,7 +150,7 @@ def explain_ranking(
 ) -> Explanation:
     """Explain predictions.
 
-    Neighbors of each architecture are shown to the same predictor; proxies among its inputs are
+    Neighbors of each architecture are shown to the same predictor; proxies among its encodings are
     computed for them, too.
 
     Args:
@@ -167,22 +167,22 @@ def explain_ranking(
     chosen = ranking.archs[:archs] if isinstance(archs, int) else tuple(archs)
     if not chosen or len(set(chosen)) != len(chosen):
         raise UsageError("Expected one architecture to explain or more, each once.")
-    space = ranking.fitted.known.space
+    space = ranking.fitted.context.space
     near = {a: space.neighbors(space.check(a)) for a in chosen}
     asked = dict.fromkeys([*chosen, *(b for found in near.values() for b in found)])
-    there = set(ranking.fitted.known.archs)
+    there = set(ranking.fitted.context.archs)
     fitted = ranking.fitted.extended([a for a in asked if a not in there])
     tell("explain", 1, 3)
-    groups = families(fitted.inputs, space.gene_name)
+    groups = families(fitted.encodings, space.gene_name)
     left_out: list[str] = []
     shares = None
     try:
-        shares = contributions(fitted.predictor, fitted.inputs, groups, seed=fitted.seed)
+        shares = contributions(fitted.predictor, fitted.encodings, groups, seed=fitted.seed)
     except MissingExtraError as error:
         left_out.append(f"Contributions of families: {error}")
     tell("explain", 2, 3)
-    place = {a: i for i, a in enumerate(fitted.known.archs)}
-    found = fitted.predict(fitted.inputs)
+    place = {a: i for i, a in enumerate(fitted.context.archs)}
+    found = fitted.predict(fitted.encodings)
     values = dict(zip(ranking.learned.archs, ranking.learned.values.tolist(), strict=True))
     sign = -1 if ranking.config.higher_is_better else 1
     explained = tuple(
@@ -197,7 +197,7 @@ def explain_ranking(
         )
     else:
         rng = stream(fitted.seed, "permutations")
-        kinds = tables(fitted.inputs)
+        kinds = tables(fitted.encodings)
         drops = permutation_importance(
             fitted.predictor.unfitted, fitted.measured, fitted.y, {**groups, **kinds}, rng,
             count=_FOLDS, repeats=repeats,
@@ -226,10 +226,10 @@ def _explained(
     values: dict[Arch, float],
     sign: int,
 ) -> Explained:
-    space = fitted.known.space
+    space = fitted.context.space
     mean, low, high = (fitted.clip(v) for v in (found.mean, found.low, found.high))
     i = place[arch]
-    function = _function(fitted.known, i)
+    function = _function(fitted.context, i)
     edits = [
         Edit(
             words=space.edit(arch, other),
@@ -238,7 +238,7 @@ def _explained(
             low=float(low[k]),
             high=float(high[k]),
             change=float(mean[k] - mean[i]),
-            same=_function(fitted.known, k) == function,
+            same=_function(fitted.context, k) == function,
             measured=values.get(other, math.nan),
         )
         for other, k in ((b, place[b]) for b in near)
@@ -254,11 +254,11 @@ def _explained(
     )
 
 
-def _function(known: Known, row: int) -> tuple[object, ...]:
+def _function(context: EncodingContext, row: int) -> tuple[object, ...]:
     """What is equal for architectures that compute the same: graph, live parameters, operations."""
-    arch = known.archs[row]
-    if not known.space.telling_graph:
+    arch = context.archs[row]
+    if not context.space.telling_graph:
         return (arch,)
-    costs = known.costs
+    costs = context.costs
     sizes = () if costs is None else (int(costs.live_params[row]), int(costs.flops[row]))
-    return known.space.graph(arch).hash(), *sizes
+    return context.space.graph(arch).hash(), *sizes

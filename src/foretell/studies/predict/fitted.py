@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from foretell.arch import Arch
-from foretell.encodings import Inputs, Known, represent
+from foretell.encodings import EncodingContext, Encodings, encode
 from foretell.predictors import Conformal, Intervals, Prediction, Predictor, held_out
 from foretell.spaces import CostTable
 from foretell.types import Array
@@ -21,9 +21,9 @@ class Fitted:
     """What was learned, and from what.
 
     Args:
-        known: of the measured architectures, then of the pool.
-        text: the representations, with "+" between.
-        inputs: of all of them, in this order.
+        context: of the measured architectures, then of the pool.
+        text: names of the encodings, with "+" between.
+        encodings: of all of them, in this order.
         y: (measured,) values.
         predictor: fitted on the measured ones.
         conformal: the intervals around it; None without.
@@ -34,28 +34,28 @@ class Fitted:
         bounds: between which all values lie.
     """
 
-    known: Known
+    context: EncodingContext
     text: str
-    inputs: Inputs
+    encodings: Encodings
     y: Array
     predictor: Predictor
     conformal: Conformal | None
     level: float
     seed: int
     held_out: Prediction
-    describe: Callable[[Sequence[Arch]], Known]
+    describe: Callable[[Sequence[Arch]], EncodingContext]
     bounds: tuple[float, float] = (-np.inf, np.inf)
 
     @property
-    def measured(self) -> Inputs:
-        """Inputs of the measured architectures."""
-        return self.inputs.take(np.arange(len(self.y)))
+    def measured(self) -> Encodings:
+        """Encodings of the measured architectures."""
+        return self.encodings.take(np.arange(len(self.y)))
 
-    def predict(self, inputs: Inputs) -> Intervals:
+    def predict(self, encodings: Encodings) -> Intervals:
         """Predictions, before bounds; the ends are NaN without intervals."""
         if self.conformal is not None:
-            return self.conformal.predict(inputs)
-        mean = self.predictor.predict(inputs).mean
+            return self.conformal.predict(encodings)
+        mean = self.predictor.predict(encodings).mean
         none = np.full(len(mean), np.nan)
         return Intervals(mean, none, none, 0.0)
 
@@ -64,7 +64,7 @@ class Fitted:
         return np.asarray(np.clip(values, *self.bounds))
 
     def extended(self, archs: Sequence[Arch]) -> "Fitted":
-        """The same with further architectures at the end of the inputs.
+        """The same with further architectures at the end of the encodings.
 
         If their presence changes what the predictor saw, as it does where scores are normalised
         over all architectures at hand, the predictor is fitted again, with the choices it made.
@@ -74,25 +74,25 @@ class Fitted:
         """
         if not archs:
             return self
-        known = _joined(self.known, self.describe(archs))
-        inputs = represent(self.text, known)
-        before = np.arange(len(self.inputs))
-        if inputs.names == self.inputs.names and np.array_equal(
-            inputs.take(before).matrix(), self.inputs.matrix()
+        context = _joined(self.context, self.describe(archs))
+        encodings = encode(self.text, context)
+        before = np.arange(len(self.encodings))
+        if encodings.names == self.encodings.names and np.array_equal(
+            encodings.take(before).matrix(), self.encodings.matrix()
         ):
-            inputs = Inputs(inputs.tables, inputs.identity, self.inputs.scales)
-            return replace(self, known=known, inputs=inputs)
+            encodings = Encodings(encodings.tables, encodings.identity, self.encodings.scales)
+            return replace(self, context=context, encodings=encodings)
         again = fit(
             self.predictor.unfitted,
-            inputs.take(before[: len(self.y)]),
+            encodings.take(before[: len(self.y)]),
             self.y,
             self.level,
             self.seed,
         )
         return replace(
             self,
-            known=known,
-            inputs=inputs,
+            context=context,
+            encodings=encodings,
             predictor=again[0],
             conformal=again[1],
             held_out=again[2],
@@ -100,20 +100,20 @@ class Fitted:
 
 
 def fit(
-    make: Callable[[], Predictor], inputs: Inputs, y: Array, level: float, seed: int
+    make: Callable[[], Predictor], encodings: Encodings, y: Array, level: float, seed: int
 ) -> tuple[Predictor, Conformal | None, Prediction]:
     """A predictor, intervals around it if there is a level, and held-out predictions."""
     if level:
-        conformal = Conformal(make, level=level, seed=seed).fit(inputs, y)
+        conformal = Conformal(make, level=level, seed=seed).fit(encodings, y)
         return conformal.predictor_, conformal, conformal.held_out_
-    model = make().fit(inputs, y)
+    model = make().fit(encodings, y)
     out = model.held_out()
     if out is None:
-        out = held_out(make, inputs, y, _FOLDS, np.random.default_rng(seed))
+        out = held_out(make, encodings, y, _FOLDS, np.random.default_rng(seed))
     return model, None, out
 
 
-def _joined(first: Known, second: Known) -> Known:
+def _joined(first: EncodingContext, second: EncodingContext) -> EncodingContext:
     costs = None
     if first.costs is not None and second.costs is not None:
         parts = (

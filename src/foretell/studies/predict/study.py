@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foretell.arch import Arch
-from foretell.encodings import Known, represent
+from foretell.encodings import EncodingContext, encode
 from foretell.errors import NetworkError, PredictorError, UsageError
 from foretell.graph import Graph
 from foretell.metrics import Correlation, kendall
@@ -31,7 +31,7 @@ class PredictConfig:
 
     Args:
         predictor: a registered name.
-        inputs: representations with "+" between; by default "graf", "costs" where they can be
+        encodings: names with "+" between; by default "graf", "costs" where they can be
             counted, "scores" if there are proxies, and "onehot" where genes can be told apart.
         proxies: names of proxies to compute; these need a task.
         level: share of values that intervals should hold; 0 for none.
@@ -43,7 +43,7 @@ class PredictConfig:
     """
 
     predictor: str = "auto"
-    inputs: str = ""
+    encodings: str = ""
     proxies: tuple[str, ...] = ()
     level: float = 0.9
     higher_is_better: bool = True
@@ -84,7 +84,7 @@ class Ranking:
         high: (n,) upper ends.
         level: share of values that should lie between; 0 without intervals.
         measured: how many architectures were learned from.
-        inputs: the representations.
+        encodings: their names, with "+" between.
         predictor: the predictor's name.
         why: what ``auto`` chose and how well each candidate did; empty for other predictors.
         held_out: Kendall's tau of predictions and values of measured architectures, each by a model
@@ -102,7 +102,7 @@ class Ranking:
     high: Array
     level: float
     measured: int
-    inputs: str
+    encodings: str
     predictor: str
     why: str
     held_out: Correlation
@@ -143,7 +143,7 @@ def predict_values(
         PredictorError: there are too few values, one is not finite, or the same architecture has
             two.
         UsageError: proxies without a task, a pool of nothing new, or a value out of bounds.
-        UnknownNameError: no such predictor, representation or proxy.
+        UnknownNameError: no such predictor, encoding or proxy.
     """
     config = config or PredictConfig()
     y = np.asarray(values, dtype=np.float64)
@@ -171,15 +171,15 @@ def predict_values(
     describe = partial(
         _known, space, skeleton=skeleton, config=config, task=task, on_progress=on_progress
     )
-    known = describe([*archs, *drawn])
-    text = config.inputs or _default_inputs(known)
-    inputs = represent(text, known)
+    context = describe([*archs, *drawn])
+    text = config.encodings or _default_encodings(context)
+    encodings = encode(text, context)
     learn = np.arange(len(archs))
-    model, conformal, out = fit(make, inputs.take(learn), y, config.level, config.seed)
+    model, conformal, out = fit(make, encodings.take(learn), y, config.level, config.seed)
     fitted = Fitted(
-        known=known,
+        context=context,
         text=text,
-        inputs=inputs,
+        encodings=encodings,
         y=y,
         predictor=model,
         conformal=conformal,
@@ -189,11 +189,11 @@ def predict_values(
         describe=describe,
         bounds=bounds,
     )
-    found = fitted.predict(inputs.take(np.arange(len(archs), len(inputs))))
+    found = fitted.predict(encodings.take(np.arange(len(archs), len(encodings))))
     order = np.argsort(-found.mean if config.higher_is_better else found.mean, kind="stable")
     ends = None if conformal is None else conformal.held_out()
     none = np.full(len(archs), np.nan)
-    size = np.zeros(len(inputs)) if known.costs is None else known.costs.params
+    size = np.zeros(len(encodings)) if context.costs is None else context.costs.params
     return Ranking(
         archs=tuple(drawn[i] for i in order.tolist()),
         mean=fitted.clip(found.mean[order]),
@@ -201,7 +201,7 @@ def predict_values(
         high=fitted.clip(found.high[order]),
         level=config.level,
         measured=len(archs),
-        inputs=text,
+        encodings=text,
         predictor=config.predictor,
         why=model.why() if isinstance(model, Auto) else "",
         held_out=kendall(out.mean, y),
@@ -236,13 +236,13 @@ def _bounds(config: PredictConfig, y: Array) -> tuple[float, float]:
     return low, high
 
 
-def _default_inputs(known: Known) -> str:
+def _default_encodings(context: EncodingContext) -> str:
     names = ["graf"]
-    if known.costs is not None:
+    if context.costs is not None:
         names.append("costs")
-    if known.scores:
+    if context.scores:
         names.append("scores")
-    if known.space.cardinalities:
+    if context.space.cardinalities:
         names.append("onehot")
     return "+".join(names)
 
@@ -254,15 +254,15 @@ def _known(
     config: PredictConfig,
     task: "Task | None",
     on_progress: Callable[[str, int, int], None] | None,
-) -> Known:
-    known = Known(
+) -> EncodingContext:
+    context = EncodingContext(
         space,
         archs,
         _costs(space, archs, skeleton),
         graphs=_graphs(space, archs, skeleton, config, on_progress),
     )
     if not config.proxies or task is None:
-        return known
+        return context
     from foretell.proxies import make_batches, score
 
     def tell(index: int) -> None:
@@ -271,7 +271,7 @@ def _known(
 
     batches = make_batches(task, seed=config.seed)
     done = score(archs, config.proxies, batches, skeleton=skeleton, seed=config.seed, on_done=tell)
-    return replace(known, scores={name: done.column(name) for name in done.names})
+    return replace(context, scores={name: done.column(name) for name in done.names})
 
 
 def _costs(space: Space, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable | None:
@@ -292,7 +292,7 @@ def _graphs(
     on_progress: Callable[[str, int, int], None] | None,
 ) -> list[Graph] | None:
     """Of the networks, where ``graf`` is an input and the space's own graphs say too little."""
-    asked = not config.inputs or "graf" in [name.strip() for name in config.inputs.split("+")]
+    asked = not config.encodings or "graf" in [name.strip() for name in config.encodings.split("+")]
     if space.telling_graph or not space.network or not asked:
         return None
     from foretell.tracing.archs import graphs
@@ -305,5 +305,5 @@ def _graphs(
         return graphs(archs, skeleton, on_done=tell)
     except NetworkError as error:
         raise NetworkError(
-            f"{error} Or leave graf out of the inputs (--inputs costs+onehot)."
+            f"{error} Or leave graf out of the encodings (--encoding costs+onehot)."
         ) from error

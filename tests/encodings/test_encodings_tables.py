@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretell.encodings import adjacency, onehot, path_encoding, score_features, unrolled, wl
+from foretell.encodings import adjacency, onehot, path_encoding, score_encoding, unrolled, wl
 from foretell.encodings._forms import column_names, shortened
-from foretell.encodings.registry import Known, represent, representations
+from foretell.encodings.registry import EncodingContext, encode, encodings
 from foretell.errors import UsageError
 from foretell.graph import Graph, Node
 from foretell.spaces import CustomSpace, get_space, spaces
@@ -192,8 +192,8 @@ def test_paths_equal_those_listed_one_by_one(many, longest):
 def test_isomorphic_graphs_have_equal_rows(many, seed):
     rng = np.random.default_rng(seed)
     both = [*many, *(renumbered(g, rng) for g in many)]
-    for encode in (wl, unrolled, path_encoding):
-        values = encode(both).values
+    for make in (wl, unrolled, path_encoding):
+        values = make(both).values
         np.testing.assert_array_equal(values[: len(many)], values[len(many) :])
 
 
@@ -294,15 +294,15 @@ def test_adjacency_counts_edges():
 
 @pytest.mark.parametrize("name", spaces.names())
 def test_names_are_safe_and_distinct(name):
-    """Of every representation of every space; graf_compat keeps its authors' names."""
+    """Of every encoding of every space; graf_compat keeps its authors' names."""
     space, archs = sample(name, 150)
     scores = {"mine.py:proxy": np.arange(150.0), "mine.py,proxy": np.arange(150.0)}
     costs = space.costs(archs, space.skeleton())
-    known = Known(space, archs, costs, scores)
-    for kind in representations.names():
+    context = EncodingContext(space, archs, costs, scores)
+    for kind in encodings.names():
         if (kind == "costs" and costs is None) or (kind == "graf_compat"):
             continue
-        table = represent(kind, known).tables[kind]
+        table = encode(kind, context).tables[kind]
         assert len(set(table.names)) == len(table.names)
         for column in table.names:
             assert re.fullmatch(r"[A-Za-z0-9_.+*>()=~-]{1,120}", column), (kind, column)
@@ -316,10 +316,11 @@ def test_libraries_of_trees_take_the_names():
     lightgbm = pytest.importorskip("lightgbm")
     xgboost = pytest.importorskip("xgboost")
     space, archs = sample("nb201", 120)
-    known = Known(space, archs, space.costs(archs, space.skeleton()), {"nwot": np.arange(120.0)})
-    kinds = [kind for kind in representations.names() if kind != "graf_compat"]
-    inputs = represent("+".join(kinds), known)
-    x, names = inputs.matrix(), list(inputs.names)
+    costs, scores = space.costs(archs, space.skeleton()), {"nwot": np.arange(120.0)}
+    context = EncodingContext(space, archs, costs, scores)
+    kinds = [kind for kind in encodings.names() if kind != "graf_compat"]
+    encoded = encode("+".join(kinds), context)
+    x, names = encoded.matrix(), list(encoded.names)
     y = np.arange(120.0)
     assert xgboost.DMatrix(x, y, feature_names=names).feature_names == names
     options = {"verbosity": -1, "num_threads": 1, "min_data_in_leaf": 5}
@@ -343,5 +344,5 @@ def test_long_names_are_cut_and_told_apart():
 
 
 def test_proxies_of_files_have_safe_columns():
-    table = score_features({"mine.py:proxy": np.array([1.0, np.nan, 3.0])})
+    table = score_encoding({"mine.py:proxy": np.array([1.0, np.nan, 3.0])})
     assert table.names == ("mine.py_proxy", "mine.py_proxy_missing")

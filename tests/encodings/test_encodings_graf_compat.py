@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from foretell.encodings import (
-    FeatureTable,
+    EncodingTable,
     graf_darts,
     graf_nb101,
     graf_nb201,
@@ -206,13 +206,13 @@ def test_what_is_no_cell_is_refused(call):
 
 
 def test_a_table_checks_its_shape_and_names():
-    table = FeatureTable(("a", "b"), np.arange(6).reshape(3, 2))
+    table = EncodingTable(("a", "b"), np.arange(6).reshape(3, 2))
     assert len(table) == 3
     assert table.column("b").tolist() == [1, 3, 5]
     with pytest.raises(UsageError):
         table.column("c")
     with pytest.raises(UsageError):
-        FeatureTable(("a",), np.zeros((3, 2)))
+        EncodingTable(("a",), np.zeros((3, 2)))
 
 
 def test_no_networks_give_no_rows():

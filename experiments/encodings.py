@@ -1,6 +1,6 @@
-"""Every representation of NAS-Bench-201: how long it takes, and what a model learns from it alone.
+"""Every encoding of NAS-Bench-201: how long it takes, and what a model learns from it alone.
 
-    OMP_NUM_THREADS=1 python experiments/representations.py
+    OMP_NUM_THREADS=1 python experiments/encodings.py
 
 CPU seconds for 10,000 distinct cells (least of three runs, with the graphs), the number of columns,
 and Kendall's tau of two predictors that learned CIFAR-10 validation accuracy from ``--size`` of the
@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from foretell.encodings import Known, represent, representations
+from foretell.encodings import EncodingContext, encode, encodings
 from foretell.metrics import kendall
 from foretell.predictors import predictors
 from foretell.spaces import get_space
@@ -42,28 +42,28 @@ def main() -> None:
     ).fetchall()
     archs, y = [space.parse(row[0]) for row in rows], np.array([row[1] for row in rows])
     skeleton = space.skeleton()
-    timed = Known(space, cells, space.costs(cells, skeleton))
-    learned = Known(space, archs, space.costs(archs, skeleton))
+    timed = EncodingContext(space, cells, space.costs(cells, skeleton))
+    learned = EncodingContext(space, archs, space.costs(archs, skeleton))
     print(f"| name | columns | CPU-s | {' | '.join(MODELS)} |")
     print("|---|---|---|" + "---|" * len(MODELS))
-    for name in representations.names():
+    for name in encodings.names():
         if name == "scores":
             continue
         seconds = []
         for _ in range(3):
             start = time.process_time()
-            table = represent(name, timed).tables[name]
+            table = encode(name, timed).tables[name]
             seconds.append(time.process_time() - start)
         words = [name, str(len(table.names)), f"{min(seconds):.2f}"]
-        inputs = represent(name, learned)
+        encoded = encode(name, learned)
         for model in MODELS:
             taus = []
             for seed in range(*options.seeds):
                 train, test = train_test_split(
                     np.arange(len(y)), train_size=options.size, random_state=seed
                 )
-                fitted = predictors[model]().fit(inputs.take(train), y[train])
-                taus.append(float(kendall(fitted.predict(inputs.take(test)).mean, y[test])))
+                fitted = predictors[model]().fit(encoded.take(train), y[train])
+                taus.append(float(kendall(fitted.predict(encoded.take(test)).mean, y[test])))
             words.append(f"{np.mean(taus):.3f}±{np.std(taus):.3f}")
         print("| " + " | ".join(words) + " |", flush=True)
 

@@ -8,14 +8,14 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from foretell.encodings import Known, represent
+from foretell.encodings import EncodingContext, encode
 from foretell.encodings.graf.subsets import label, subsets
 from foretell.errors import ArchError
 from foretell.spaces import get_space
 
 
 def compat(space, archs):
-    return represent("graf_compat", Known(space, archs)).tables["graf_compat"]
+    return encode("graf_compat", EncodingContext(space, archs)).tables["graf_compat"]
 
 
 def test_nb201_equals_the_authors_examples(validation_data):
@@ -146,8 +146,8 @@ def test_genes_as_inputs(name):
     space = get_space(name)
     rng = np.random.default_rng(2)
     archs = [space.sample(rng) for _ in range(20)]
-    onehot = represent("onehot", Known(space, archs)).matrix()
+    onehot = encode("onehot", EncodingContext(space, archs)).matrix()
     assert onehot.shape == (20, sum(space.cardinalities))
     assert (onehot.sum(axis=1) == len(space.cardinalities)).all()
-    genes = represent("categorical", Known(space, archs)).matrix()
+    genes = encode("categorical", EncodingContext(space, archs)).matrix()
     assert [tuple(row) for row in genes.astype(int).tolist()] == [a.genes for a in archs]

@@ -1,4 +1,4 @@
-"""`foretell features`: what networks look like, as columns of numbers."""
+"""`foretell encode`: what networks look like, as columns of numbers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["features_command"]
+__all__ = ["encode_command"]
 
 
 @click.command()
@@ -16,8 +16,8 @@ __all__ = ["features_command"]
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
 @click.option("--sample", type=int, help="Also describe this many random architectures.")
 @click.option(
-    "--inputs", default="graf", show_default=True, metavar="A+B+...",
-    help="Representations that need no images; see foretell list representations.",
+    "--encoding", default="graf", show_default=True, metavar="A+B+...",
+    help="Encodings that need no images; see foretell list encodings.",
 )  # fmt: skip
 @click.option("--input-shape", metavar="CxHxW", help="Of one image [default: 3x32x32].")
 @click.option("--classes", type=int, help="Number of outputs [default: 10].")
@@ -27,11 +27,11 @@ __all__ = ["features_command"]
 @click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
-def features_command(
+def encode_command(
     targets: tuple[str, ...],
     space: str,
     sample: int | None,
-    inputs: str,
+    encoding: str,
     input_shape: str | None,
     classes: int | None,
     data: str | None,
@@ -46,7 +46,7 @@ def features_command(
     A TARGET is an architecture's text, a file of them, my_net.py:function for any nn.Module, or a
     file net.onnx.
     """
-    from foretell.api import features
+    from foretell.api import encode
     from foretell.cli._items import gather
     from foretell.cli._progress import progress
     from foretell.cli._tables import show
@@ -63,9 +63,9 @@ def features_command(
     others = [t for t in targets if t not in files]
     wanted = gather(others, space, sample, seed) if others or sample or not files else []
     with progress(quiet or as_json) as tell:
-        columns = features(
+        columns = encode(
             [*wanted, *files],
-            inputs,
+            encoding,
             space=space,
             input_shape=_shape(input_shape or "3x32x32"),
             classes=classes or 10,
@@ -78,7 +78,7 @@ def features_command(
         click.echo(f"Wrote {len(columns['arch'])} rows to {out}.", err=True)
     if as_json or out is None:
         shown = columns if as_json else _varied(columns)
-        show(shown, as_json, title=f"{inputs}; columns of zeros only are left out")
+        show(shown, as_json, title=f"{encoding}; columns of zeros only are left out")
 
 
 def _shape(text: str) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""foretell features: architectures, networks and files as columns of numbers."""
+"""foretell encode: architectures, networks and files as columns of numbers."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from foretell.cli import main
-from foretell.encodings import graf, representations
+from foretell.encodings import encodings, graf
 from foretell.registry import resolve
 from foretell.spaces import get_space
 from foretell.tracing.module import trace
@@ -25,7 +25,7 @@ def run(*args):
 
 
 def rows(capsys, *args):
-    assert run("features", *args, "--json") == 0
+    assert run("encode", *args, "--json") == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -40,17 +40,17 @@ def test_architectures_of_a_space(capsys):
         np.testing.assert_allclose(list(row.values())[1:], values)
 
 
-@pytest.mark.parametrize("name", [n for n in representations.names() if n != "scores"])
-def test_every_representation_that_needs_no_images(name, capsys):
+@pytest.mark.parametrize("name", [n for n in encodings.names() if n != "scores"])
+def test_every_encoding_that_needs_no_images(name, capsys):
     if name == "graf_compat":
-        found = rows(capsys, CELL, "--inputs", name)
+        found = rows(capsys, CELL, "--encoding", name)
         assert len(found[0]) == 192
     else:
-        assert len(rows(capsys, CELL, "--sample", 2, "--inputs", name)[0]) > 1
+        assert len(rows(capsys, CELL, "--sample", 2, "--encoding", name)[0]) > 1
 
 
-def test_several_representations_have_names_before_their_columns(capsys):
-    found = rows(capsys, CELL, "--inputs", "graf+costs")
+def test_several_encodings_have_names_before_their_columns(capsys):
+    found = rows(capsys, CELL, "--encoding", "graf+costs")
     assert "graf.paths" in found[0]
     assert "costs.log_params" in found[0]
 
@@ -87,7 +87,7 @@ def test_onnx_files_and_a_table(tmp_path, capsys):
     path = tmp_path / "net.onnx"
     onnx.save(helper.make_model(graph), str(path))
     out = tmp_path / "table.csv"
-    assert run("features", path, "--out", out) == 0
+    assert run("encode", path, "--out", out) == 0
     assert "Wrote 1 rows" in capsys.readouterr().err
     with out.open() as file:
         row = next(csv.DictReader(file))
@@ -96,7 +96,7 @@ def test_onnx_files_and_a_table(tmp_path, capsys):
 
 
 def test_the_table_on_the_terminal(capsys):
-    assert run("features", CELL) == 0
+    assert run("encode", CELL) == 0
     out = capsys.readouterr().out
     assert "conv_total" in out
     assert "attention_total" not in out  # zeros only
@@ -109,9 +109,9 @@ def test_the_table_on_the_terminal(capsys):
         (("none.onnx",), "There is no file 'none.onnx'"),
         ((f"{NETS}",), "no architecture"),
         ((f"{NETS}:missing",), "missing"),
-        ((f"{NETS}:small", "--inputs", "onehot"), "--inputs graf"),
-        ((CELL, "--inputs", "scores"), "foretell score"),
-        ((CELL, "--inputs", "tea"), "tea"),
+        ((f"{NETS}:small", "--encoding", "onehot"), "--encoding graf"),
+        ((CELL, "--encoding", "scores"), "foretell score"),
+        ((CELL, "--encoding", "tea"), "tea"),
         ((CELL, "--input-shape", "8x8"), "--input-shape"),
         ((CELL, "--classes", "1"), "--classes"),
         ((CELL, "--data", "digits", "--classes", "10"), "leave --input-shape"),
@@ -120,7 +120,7 @@ def test_the_table_on_the_terminal(capsys):
     ],
 )
 def test_bad_input_is_one_sentence(args, words, capsys):
-    assert run("features", *args) == 2
+    assert run("encode", *args) == 2
     err = capsys.readouterr().err
     assert words in err
     assert "Traceback" not in err
