@@ -2,7 +2,7 @@
 
 from foretell.cost.counting import Cost, count
 from foretell.cost.latency import Latency, measure_latency
-from foretell.cost.runtimes import runtimes
+from foretell.cost.runtime import runtimes
 from foretell.cost.tables import costs
 
 __all__ = ["Cost", "Latency", "costs", "count", "measure_latency", "runtimes"]

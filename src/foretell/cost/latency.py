@@ -9,7 +9,7 @@ import gc
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from foretell.cost._lock import measuring
 from foretell.cost.counting import _copy
-from foretell.cost.runtimes import runtimes
+from foretell.cost.runtime import runtimes
 from foretell.errors import ForetellError, ModuleRaisedError, UsageError
-from foretell.types import Array, Shape3
+from foretell.types import Shape3
 
 __all__ = ["Latency", "measure_latency", "reference_network"]
 
@@ -35,7 +35,7 @@ BLOCK_SECONDS = 0.002
 """Runs of the network in a row last about so long, before the reference has its turn."""
 MOST_IN_BLOCK = 20
 SPREAD_LIMIT = 0.1
-DRIFT_LIMIT = 0.15
+DRIFT_LIMIT = 0.25
 WAITING_LIMIT = 0.25
 
 
@@ -51,9 +51,12 @@ class Latency:
         runs: how many were timed.
         cpu_seconds: CPU time of the process; median over blocks of runs.
         reference: median of the reference network, which ran in turn with this one.
-        drift: the reference's median in the second half of the rounds over that in the first
-            half, minus 1.
-        noisy: spread > 10 % of the median, or |drift| > 15 %, or median > 125 % of the CPU time,
+        relative: median over rounds of this network's time over the reference's in the same
+            round. With one thread it compares CPU times, so that waiting for a busy CPU does not
+            count; with several, medians of wall-clock times.
+        drift: of the reference's medians in the rounds, the distance from the 10 % to the 90 %
+            quantile as a share of their median: how far the machine's speed wandered.
+        noisy: spread > 10 % of the median, or drift > 25 %, or median > 125 % of the CPU time,
             which means that the process was kept from the CPU.
         runtime: what ran it.
         threads: how many it could use.
@@ -67,16 +70,22 @@ class Latency:
     runs: int
     cpu_seconds: float
     reference: float
+    relative: float
     drift: float
     noisy: bool
     runtime: str
     threads: int
     batch: int
 
-    @property
-    def relative(self) -> float:
-        """The median in units of the reference's: comparable while the machine's speed changes."""
-        return self.median / self.reference
+    def at(self, reference: float) -> float:
+        """Seconds for one run while the machine runs the reference network in ``reference``.
+
+        Measurements at different times compare better at one such speed than by their medians.
+
+        Args:
+            reference: seconds, such as the ``reference`` of the first measurement of a search.
+        """
+        return self.relative * reference
 
 
 def measure_latency(
@@ -103,7 +112,7 @@ def measure_latency(
     Args:
         module: takes (batch, channels, height, width), float32 or of its weights' precision.
         input_shape: channels, height, width.
-        runtime: a name in ``foretell.cost.runtimes``, such as "torch" or "onnxruntime".
+        runtime: a name in the registry ``foretell.cost.runtimes``: "torch", "onnxruntime".
         reference: runs in turn with the module, on images of the same shape; by default
             ``reference_network()`` on one image of 3 x 32 x 32.
         batch: images in a run.
@@ -147,10 +156,10 @@ def measure_latency(
             _no_collection(),
             torch.inference_mode(),
         ):
-            walls, cpus, others = _interleave(
+            rounds = _interleave(
                 run, run_reference, warmup=warmup, runs=runs, budget=budget_seconds
             )
-    return _summary(walls, cpus, others, runtime=runtime, threads=threads, batch=batch)
+    return _summary(rounds, runtime=runtime, threads=threads, batch=batch)
 
 
 def reference_network() -> nn.Module:
@@ -186,7 +195,7 @@ def _runner(
         next(kinds, torch.float32)
     )
     with _module_errors(module, input_shape, batch):
-        with torch.inference_mode():
+        with torch.no_grad():  # tensors of the inference mode cannot be exported
             copied(images.clone())  # what it raises is its own, not the runtime's
         return make(copied, images, threads)
 
@@ -197,6 +206,16 @@ def _default_reference(runtime: str, threads: int, pid: int) -> Callable[[], obj
     return _runner(runtimes[runtime], reference_network(), REFERENCE_SHAPE, 1, threads, 0)
 
 
+@dataclass(frozen=True)
+class _Round:
+    """Seconds of the runs in one round: wall-clock time of each, CPU time per run."""
+
+    walls: list[float]
+    cpu: float
+    reference: list[float]
+    reference_cpu: float
+
+
 def _interleave(
     run: Callable[[], object],
     reference: Callable[[], object],
@@ -204,30 +223,34 @@ def _interleave(
     warmup: int,
     runs: int,
     budget: float,
-) -> tuple[Array, Array, Array]:
-    """Seconds: wall of each run, CPU per run of each block, wall of each run of the reference."""
+) -> list[_Round]:
     start = time.perf_counter()
-    rows = []
-    for one in (run, reference):
-        begin, last = time.perf_counter(), math.inf
-        for i in range(max(warmup, LEAST_WARMUP)):
-            if i >= LEAST_WARMUP and time.perf_counter() - begin > budget / 8:
-                break
-            last = min(last, _timed(one))
-        rows.append(max(1, min(MOST_IN_BLOCK, round(BLOCK_SECONDS / max(last, 1e-9)))))
-    block, reference_block = rows[0], max(1, rows[1] // 2)
-    walls: list[float] = []
-    cpus: list[float] = []
-    others: list[float] = []
-    while len(walls) < runs:
-        if len(walls) >= LEAST_RUNS and time.perf_counter() - start >= budget:
+    block = _warm_up(run, warmup, budget / 8)
+    reference_block = math.ceil(_warm_up(reference, warmup, budget / 8) / 2)
+    rounds: list[_Round] = []
+    left = runs
+    while left > 0:
+        if runs - left >= LEAST_RUNS and time.perf_counter() - start >= budget:
             break
-        n = min(block, runs - len(walls))
-        cpu = time.process_time()
-        walls += [_timed(run) for _ in range(n)]
-        cpus.append((time.process_time() - cpu) / n)
-        others += [_timed(reference) for _ in range(reference_block)]
-    return np.array(walls), np.array(cpus), np.array(others)
+        n = min(block, left)
+        left -= n
+        begin = time.process_time()
+        walls = [_timed(run) for _ in range(n)]
+        middle = time.process_time()
+        others = [_timed(reference) for _ in range(reference_block)]
+        end = time.process_time()
+        rounds.append(_Round(walls, (middle - begin) / n, others, (end - middle) / reference_block))
+    return rounds
+
+
+def _warm_up(run: Callable[[], object], warmup: int, seconds: float) -> int:
+    """Run without keeping times; returns how many runs make a block."""
+    start, shortest = time.perf_counter(), math.inf
+    for i in range(max(warmup, LEAST_WARMUP)):
+        if i >= LEAST_WARMUP and time.perf_counter() - start > seconds:
+            break
+        shortest = min(shortest, _timed(run))
+    return max(1, min(MOST_IN_BLOCK, round(BLOCK_SECONDS / max(shortest, 1e-9))))
 
 
 def _timed(run: Callable[[], object]) -> float:
@@ -236,13 +259,17 @@ def _timed(run: Callable[[], object]) -> float:
     return (time.perf_counter_ns() - start) * 1e-9
 
 
-def _summary(
-    walls: Array, cpus: Array, others: Array, *, runtime: str, threads: int, batch: int
-) -> Latency:
-    median, cpu = float(np.median(walls)), float(np.median(cpus))
+def _summary(rounds: Sequence[_Round], *, runtime: str, threads: int, batch: int) -> Latency:
+    walls = np.concatenate([r.walls for r in rounds])
+    median, cpu = float(np.median(walls)), float(np.median([r.cpu for r in rounds]))
     spread = float(np.median(np.abs(walls - median)))
-    half = len(others) // 2
-    drift = float(np.median(others[half:]) / np.median(others[:half]) - 1) if half else 0.0
+    if threads == 1:
+        ratios = [r.cpu / r.reference_cpu for r in rounds]
+    else:
+        ratios = [float(np.median(r.walls) / np.median(r.reference)) for r in rounds]
+    others = np.array([np.median(r.reference) for r in rounds])
+    low, middle, high = np.quantile(others, [0.1, 0.5, 0.9])
+    drift = float((high - low) / middle)
     return Latency(
         median=median,
         spread=spread,
@@ -250,10 +277,11 @@ def _summary(
         p90=float(np.quantile(walls, 0.9, method="higher")),
         runs=len(walls),
         cpu_seconds=cpu,
-        reference=float(np.median(others)),
+        reference=float(np.median(np.concatenate([r.reference for r in rounds]))),
+        relative=float(np.median(ratios)),
         drift=drift,
         noisy=spread > SPREAD_LIMIT * median
-        or abs(drift) > DRIFT_LIMIT
+        or drift > DRIFT_LIMIT
         or median > (1 + WAITING_LIMIT) * cpu,
         runtime=runtime,
         threads=threads,

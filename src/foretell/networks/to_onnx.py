@@ -29,8 +29,8 @@ OPSET = 17
 _OPERATION = (
     re.compile(r"[Ee]xporting the operator '([\w:.]+)'"),
     re.compile(r"No ONNX function found for <OpOverload\(op='([\w.:]+)'"),
-    re.compile(r"Could not find an implementation for ([\w.]+)\("),
-    re.compile(r"([\w.]+)\(-?\d+\) is not a registered function/op"),
+    re.compile(r"Could not find an implementation for ([\w.:]+)\("),
+    re.compile(r"([\w.:]+)\(-?\d+\) is not a registered function/op"),
 )
 
 

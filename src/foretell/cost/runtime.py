@@ -58,7 +58,8 @@ def onnxruntime(module: nn.Module, images: Tensor, threads: int) -> Callable[[],
         if onnx_missing(exporter):
             continue
         try:
-            session = _session(package, onnx_bytes(module, images, exporter=exporter), threads)
+            content = onnx_bytes(module, images, exporter=exporter)
+            session = _session(package, content, threads, images.dtype)
             _compare(session, module, images)
         except ExportError as error:
             first = first or error
@@ -69,7 +70,7 @@ def onnxruntime(module: nn.Module, images: Tensor, threads: int) -> Callable[[],
     raise first
 
 
-def _session(package: Any, content: bytes, threads: int) -> Any:
+def _session(package: Any, content: bytes, threads: int, dtype: torch.dtype) -> Any:
     options = package.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -78,10 +79,14 @@ def _session(package: Any, content: bytes, threads: int) -> Any:
         return package.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common base
         name = unknown_operation(error)
-        reason = f"does not know the operation {name}" if name else f"raised {type(error).__name__}"
+        precision = str(dtype).removeprefix("torch.")
+        reason = (
+            f"raised {type(error).__name__} on the exported network"
+            if name is None
+            else f"has no operation {name} for {precision}"
+        )
         raise ExportError(
-            f"onnxruntime {reason} while it read the exported network: measure another runtime, "
-            f"such as latency@torch."
+            f"onnxruntime {reason}: measure another runtime, such as latency@torch."
         ) from error
 
 
