@@ -22,6 +22,7 @@ __all__ = [
     "ForetellError",
     "ImageShapeError",
     "LabelError",
+    "MeasurementLockError",
     "MissingDataError",
     "MissingExtraError",
     "MissingValueError",
@@ -248,6 +249,10 @@ class NoParametersError(NetworkError):
 
 class DeadNetworkError(NetworkError):
     """No path leads from the images to the output."""
+
+
+class MeasurementLockError(ForetellError):
+    """Another process measured latency for longer than one waits, or the lock cannot be used."""
 
 
 class ProxyError(ForetellError):

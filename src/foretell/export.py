@@ -6,7 +6,6 @@ test accuracy; ``load_best`` gives the trained network back.
 """
 
 import json
-import logging
 import math
 import pprint
 import string
@@ -25,6 +24,7 @@ from foretell.arch import Arch
 from foretell.data import Task
 from foretell.errors import ExportError, MissingDataError, MissingExtraError
 from foretell.networks import build
+from foretell.networks.to_onnx import onnx_bytes, onnx_missing
 from foretell.registry import resolve
 from foretell.robustness import Normalised
 from foretell.spaces import Skeleton, get_space, spaces
@@ -106,7 +106,7 @@ def export_best(
         folder.mkdir(parents=True, exist_ok=True)
         written = [folder / name for name in contents]
         loop.write_atomically({folder / name: content for name, content in contents.items()})
-        if onnx or (onnx is None and _onnx_missing() is None):
+        if onnx or (onnx is None and onnx_missing() is None):
             path = folder / "model.onnx"
             try:
                 export_onnx(module, path, task)
@@ -190,48 +190,17 @@ def export_onnx(module: nn.Module, path: str | Path, task: Task) -> Path:
         MissingExtraError: onnx or onnxscript is not installed.
         ExportError: the network cannot be exported.
     """
-    if missing := _onnx_missing():
+    if missing := onnx_missing():
         raise MissingExtraError(missing, "onnx", "Writing ONNX")
     path = Path(path)
     home = next((p.device for p in module.parameters()), torch.device("cpu"))
     model = Normalised(module, task.mean.tolist(), task.std.tolist()).to(home)
     # two images, because a batch of one is taken for a constant
     images = torch.rand(2, *task.input_shape, generator=torch.Generator().manual_seed(0))
-    noisy = logging.getLogger("torch.onnx")
-    level = noisy.level
-    try:
-        noisy.setLevel(logging.ERROR)
-        with loop.eval_mode(model), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                model,
-                (images.to(home),),
-                dynamo=True,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("n")},),
-                verbose=False,
-            )
-        assert program is not None
-        content = program.model_proto.SerializeToString()
-    except Exception as error:
-        raise ExportError(
-            f"The network cannot be written as ONNX: torch.onnx.export raised "
-            f"{type(error).__name__}."
-        ) from error
-    finally:
-        noisy.setLevel(level)
+    with loop.eval_mode(model):
+        content = onnx_bytes(model, images.to(home), any_batch=True)
     loop.write_atomically({path: content})
     return path
-
-
-def _onnx_missing() -> str | None:
-    for package in ("onnx", "onnxscript"):
-        try:
-            __import__(package)
-        except ImportError:
-            return package
-    return None
 
 
 def _source(arch: Arch, skeleton: Skeleton) -> _Source | None:

@@ -1,0 +1,146 @@
+"""A network as the bytes of an ONNX file. Needs the extra ``onnx``.
+
+torch has two exporters. "dynamo" follows the program, refuses what depends on values and can leave
+the batch size open; it takes seconds. "torchscript" records one run for one batch size; it is some
+ten to thirty times faster and takes whichever branch the recorded run took.
+"""
+
+import io
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from foretell.errors import ExportError
+
+__all__ = ["Exporter", "onnx_bytes", "onnx_missing", "unknown_operation"]
+
+Exporter: TypeAlias = Literal["dynamo", "torchscript"]
+OPSET = 17
+"""Version of the operators that "torchscript" writes: the first with LayerNormalization."""
+
+_OPERATION = (
+    re.compile(r"[Ee]xporting the operator '([\w:.]+)'"),
+    re.compile(r"No ONNX function found for <OpOverload\(op='([\w.:]+)'"),
+    re.compile(r"Could not find an implementation for ([\w.:]+)\("),
+    re.compile(r"([\w.:]+)\(-?\d+\) is not a registered function/op"),
+)
+
+
+def onnx_bytes(
+    module: nn.Module,
+    images: Tensor,
+    *,
+    exporter: Exporter = "dynamo",
+    any_batch: bool = False,
+) -> bytes:
+    """Write a network as ONNX: input "images", first output "logits".
+
+    Args:
+        module: in evaluation mode.
+        images: (n, c, h, w) an example on the module's device.
+        exporter: which of torch's exporters.
+        any_batch: leave the batch size open; "dynamo" only, and then n must be at least 2, because
+            a batch of one is taken for a constant.
+
+    Raises:
+        ExportError: the network cannot be exported; the sentence names the operation if torch does.
+    """
+    noisy = logging.getLogger("torch.onnx")
+    level = noisy.level
+    try:
+        noisy.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if exporter == "dynamo":
+                return _dynamo(module, images, any_batch)
+            return _torchscript(module, images)
+    except Exception as error:
+        raise ExportError(
+            f"The network cannot be written as ONNX: torch.onnx.export raised "
+            f"{type(error).__name__}{_named(error)}."
+        ) from error
+    finally:
+        noisy.setLevel(level)
+
+
+def onnx_missing(exporter: Exporter = "dynamo") -> str | None:
+    """The first package that an exporter needs and that is not installed."""
+    for package in ("onnx", "onnxscript")[: 2 if exporter == "dynamo" else 1]:
+        try:
+            __import__(package)
+        except ImportError:
+            return package
+    return None
+
+
+def unknown_operation(error: BaseException) -> str | None:
+    """The operation that an exporter or a runtime names as the one it does not know."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for pattern in _OPERATION:
+            if match := pattern.search(str(cause)):
+                return match[1]
+        cause = cause.__cause__
+    return None
+
+
+def _named(error: BaseException) -> str:
+    name = unknown_operation(error)
+    return "" if name is None else f" at the operation {name}"
+
+
+def _dynamo(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
+    program = torch.onnx.export(
+        module,
+        (images,),
+        dynamo=True,
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("n")},) if any_batch else None,
+        verbose=False,
+    )
+    assert program is not None
+    return bytes(program.model_proto.SerializeToString())
+
+
+def _torchscript(module: nn.Module, images: Tensor) -> bytes:
+    content = io.BytesIO()
+    with _without_stdout():
+        torch.onnx.export(
+            module,
+            (images,),
+            cast(Any, content),  # a file as well, whatever the hints say
+            dynamo=False,
+            input_names=["images"],
+            output_names=["logits"],
+            opset_version=OPSET,
+        )
+    return content.getvalue()
+
+
+@contextmanager
+def _without_stdout() -> Iterator[None]:
+    """Keep standard output clean: a failed export prints its whole graph there, past Python."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    try:
+        saved = os.dup(1)
+    except OSError:  # there is no output to keep clean
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
