@@ -6,7 +6,7 @@
 A mutation replaces a text that stands exactly once in ``src``, whichever file holds it, and names
 the test files that must then fail. The tests pass on the unchanged copy first. Prints died or
 survived and the seconds of each; ends with 1 if one survives, with 2 if a text is not there once,
-a test file is missing, or tests cannot run. About eight minutes on one core.
+a test file is missing, or tests cannot run. About a quarter of an hour on one core.
 """
 
 import argparse

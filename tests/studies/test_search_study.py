@@ -187,7 +187,8 @@ def test_a_resumed_search_trains_and_attacks_anew_what_was_asked_otherwise(train
     """Against the same settings in a folder of their own."""
 
     def run(folder, **fields):
-        shutil.copytree(trained.folder, tmp_path / folder, dirs_exist_ok=True)
+        if not (tmp_path / folder).exists():
+            shutil.copytree(trained.folder, tmp_path / folder)
         return run_search(changed(trained.config, **fields), tmp_path / folder)
 
     attacks = {"attacks": ("fgsm",), "eps": (8,), "attack_images": 40}
