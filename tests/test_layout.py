@@ -1,6 +1,7 @@
 """The house keeps its shape: imports run one way, and torch stays where networks are built."""
 
 import ast
+import builtins
 import subprocess
 import sys
 from collections import Counter
@@ -185,7 +186,119 @@ def test_importing_foretell_and_its_light_rooms_leaves_torch_out():
     assert done.stdout.strip() == "False"
 
 
-def test_relative_imports_and_asserts_on_input_are_absent():
+def test_relative_imports_are_absent():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (isinstance(node, ast.ImportFrom) and node.level), path
+
+
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+BUILTINS = {name for name in dir(builtins) if not name.startswith("_")}
+
+
+def asserts_on_input(source: str) -> list[int]:
+    """Lines of asserts that check what a public function was given.
+
+    Such an assert names a parameter of a public function, or a variable that was read out of one,
+    also through builtins and NumPy: ``x = np.asarray(values)``, ``for x in values``. In a
+    ``__post_init__`` the fields are the parameters. A function is public unless its name or that of
+    a class around it begins with an underscore. What another function returned is no input any
+    more: an assert on that states what we take for granted about our own code.
+    """
+    lines: list[int] = []
+
+    def visit(node: ast.AST, given: set[str], hidden: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                visit(child, set(), hidden or child.name.startswith("_"))
+            elif isinstance(child, FUNCTION):
+                special = child.name.startswith("__")
+                private = hidden or (child.name.startswith("_") and not special)
+                own = set() if private else parameters(child)
+                visit(child, read_out(child, own | given), hidden)
+            else:
+                if isinstance(child, ast.Assert) and names(child.test) & given:
+                    lines.append(child.lineno)
+                visit(child, given, hidden)
+
+    visit(ast.parse(source), set(), False)
+    return lines
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    a = function.args
+    every = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+    own = {x.arg for x in every if x is not None}
+    return own if function.name == "__post_init__" else own - {"self", "cls"}
+
+
+def names(tree: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+
+
+def read_out(function: ast.AST, given: set[str]) -> set[str]:
+    """The given names, and those of variables that hold a part or a conversion of one."""
+    pairs: list[tuple[ast.AST, ast.AST]] = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            pairs += [(target, node.value) for target in node.targets]
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+            pairs.append((node.target, node.value))
+        elif isinstance(node, ast.For | ast.comprehension):
+            pairs.append((node.target, node.iter))
+    found, before = set(given), -1
+    while before < len(found):
+        before = len(found)
+        for target, value in pairs:
+            if names(value) & found and all(is_conversion(n) for n in calls(value)):
+                found |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return found - {"self", "cls"} | given
+
+
+def calls(tree: ast.AST) -> list[ast.Call]:
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+
+
+def is_conversion(call: ast.Call) -> bool:
+    function = call.func
+    while isinstance(function, ast.Attribute):
+        function = function.value
+    return isinstance(function, ast.Name) and function.id in BUILTINS | {"np"}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("def f(x):\n    assert x > 0", [2]),
+        ("def f(*, x=1):\n    assert x > 0", [2]),
+        ("def f(*x, **y):\n    assert x\n    assert y", [2, 3]),
+        ("def f(x):\n    if x:\n        assert len(x.shape) == 2, 'two axes'", [3]),
+        ("def f(x):\n    y = np.asarray(x, dtype=float)\n    n = len(y)\n    assert n > 1", [4]),
+        ("def f(x):\n    a, b = x.size[0], 3\n    assert isinstance(a, int)", [3]),
+        ("def f(x):\n    for i, v in enumerate(x):\n        assert v > 0", [3]),
+        ("def f(x):\n    assert all(v > 0 for v in x)", [2]),
+        ("def f(x):\n    if (y := x[0]):\n        assert y > 0", [3]),
+        ("def f(x):\n    def _g(y):\n        assert y > x\n    return _g", [3]),
+        ("class A:\n    def f(self, x):\n        assert x", [3]),
+        ("class A:\n    def __init__(self, x):\n        assert x", [3]),
+        ("class A:\n    x: int\n    def __post_init__(self):\n        assert self.x > 0", [4]),
+        ("async def f(x):\n    assert x", [2]),
+        ("def _f(x):\n    assert x", []),
+        ("class _A:\n    def f(self, x):\n        assert x", []),
+        ("class A:\n    def f(self):\n        assert self.x is not None", []),
+        ("def f(x):\n    y = _made(x)\n    assert y is not None", []),
+        ("def f(x):\n    y = x.found()\n    assert y is not None", []),
+        ("def f():\n    assert ORDER", []),
+    ],
+)
+def test_asserts_on_input_are_told_from_those_on_our_own_code(source, lines):
+    assert asserts_on_input(source) == lines
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in FILES if room(p) != "testing"],  # whose asserts are what it is for
+    ids=lambda p: str(p.relative_to(SOURCE)),
+)
+def test_input_is_refused_by_typed_errors_and_not_by_asserts(path):
+    assert asserts_on_input(path.read_text()) == []

@@ -105,6 +105,11 @@ def test_bad_batches(batches, error, words):
         task_from_loader(batches)
 
 
+def test_a_missing_training_loader_is_named():
+    with pytest.raises(DataError, match="a loader of training batches, but got None"):
+        task_from_loader(None)
+
+
 def test_parts_of_different_shapes():
     with pytest.raises(ImageShapeError, match="training and test images"):
         task_from_loader(loader(), test_loader=loader(X[..., :4]))

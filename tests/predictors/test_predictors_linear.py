@@ -57,6 +57,26 @@ def test_the_penalty_has_the_least_generalised_cross_validation_error(data):
     assert best < min(error(model.penalty_ * f) for f in (0.2, 0.5, 2.0, 5.0))
 
 
+@pytest.mark.parametrize("n", [7, 9, 12, 20])
+def test_the_penalty_is_the_best_of_its_grid_where_each_degree_of_freedom_counts(n):
+    """The mean takes one degree of freedom, and the hat matrix its trace; few rows tell."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((n, 5))
+        y = x @ rng.standard_normal(5) + rng.standard_normal(n)
+        fit = table(x)
+        model = Linear(normal_target=False).fit(fit, y)
+        centred = fit.scaled() - fit.scaled().mean(axis=0)
+        t = y - y.mean()
+        grid = np.logspace(-6, 2, 49) * np.linalg.norm(centred, 2) ** 2
+        errors = []
+        for penalty in grid:
+            hat = centred @ np.linalg.solve(centred.T @ centred + penalty * np.eye(5), centred.T)
+            missed = t - hat @ t
+            errors.append(missed @ missed / (n - 1 - np.trace(hat)) ** 2)
+        assert model.penalty_ == pytest.approx(grid[np.argmin(errors)], rel=1e-6)
+
+
 def test_quantiles_of_the_values_are_what_is_fitted_by_default(data):
     fit, y, ask = data
     target = NormalTarget.of(y)

@@ -1,10 +1,12 @@
 """Each model against an independent reference."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import multivariate_normal
+from scipy.stats import kendalltau, multivariate_normal, norm
 
 from foretell.encodings import Encodings, EncodingTable
 from foretell.errors import PredictorError, UsageError
@@ -45,6 +47,24 @@ def test_targets_go_there_and_back(values):
     beyond = target.back(np.array([z.min() - 1, z.max() + 1]))
     assert beyond[0] <= y.min()
     assert beyond[1] >= y.max()
+
+
+def test_targets_go_on_as_steeply_as_over_the_last_unit_of_quantiles_for_four_of_them():
+    """Against straight lines through SciPy's quantiles."""
+    y = np.random.default_rng(3).gamma(2.0, size=40)
+    values = np.sort(y)
+    z = norm.ppf((np.arange(40) + 0.5) / 40)
+    low = np.interp(z[0] + 1, z, values) - values[0]
+    high = values[-1] - np.interp(z[-1] - 1, z, values)
+    target = NormalTarget.of(y)
+    beyond = np.array([0.0, 0.5, 1.0, 2.0, 3.9, 4.0, 4.1, 9.0])
+    slope = np.array([0.0, 0.5, 1.0, 2.0, 3.9, 4.0, 4.0, 4.0])
+    np.testing.assert_allclose(target.back(z[0] - beyond), values[0] - slope * low, atol=1e-12)
+    np.testing.assert_allclose(target.back(z[-1] + beyond), values[-1] + slope * high, atol=1e-12)
+    far = values[-1] + high * beyond
+    np.testing.assert_allclose(target.forward(far), z[-1] + slope, atol=1e-12)
+    far = values[0] - low * beyond
+    np.testing.assert_allclose(target.forward(far), z[0] - slope, atol=1e-12)
 
 
 def test_a_spread_is_half_of_what_lies_between():
@@ -232,6 +252,49 @@ def test_intervals_cover_what_they_say(make):
     assert np.mean(inside) == pytest.approx(0.8, abs=0.025)
 
 
+class Nearest(Predictor):
+    """The value of the nearest labelled row; as uncertain as that is far."""
+
+    def _fit(self, inputs, y):
+        self.x_, self.y_ = inputs.matrix()[:, 0], y
+
+    def _predict(self, inputs):
+        distance = np.abs(inputs.matrix()[:, :1] - self.x_)
+        near = distance.argmin(axis=1)
+        return Prediction(self.y_[near], distance.min(axis=1))
+
+
+@pytest.mark.parametrize("n", [10, 14])
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
+@pytest.mark.parametrize("make", [Mean, Nearest])
+def test_interval_widths_are_order_statistics_of_the_errors_in_ten_folds(make, level, n):
+    """Against Lei et al. (2018): the ceil((n + 1) level)-th smallest error is the half width."""
+    rng = np.random.default_rng(n)
+    x, y = rng.standard_normal((n + 5, 1)), rng.gamma(1.0, size=n)
+    both = table(x)
+    fit, ask = both.take(np.arange(n)), both.take(np.arange(n, n + 5))
+    mean, std = np.empty(n), np.ones(n)
+    for kept, out in folds(n, 10, np.random.default_rng(3)):
+        found = make().fit(fit.take(kept), y[kept]).predict(fit.take(out))
+        mean[out] = found.mean
+        std[out] = 1.0 if found.std is None else found.std
+    floor = 0.0 if make is Mean else np.median(std) / 10
+    errors = np.abs(y - mean) / np.maximum(std, floor)
+    model = Conformal(make, level=level, seed=3).fit(fit, y)
+    inside = model.held_out()
+    for i in range(n):  # n - 1 others, and so the ceil(n level)-th smallest of their errors
+        others = np.sort(np.delete(errors, i))
+        half = others[int(np.ceil(n * level)) - 1] * max(std[i], floor)
+        assert inside.low[i] == pytest.approx(mean[i] - half)
+        assert inside.high[i] == pytest.approx(mean[i] + half)
+    found, point = model.predict(ask), make().fit(fit, y).predict(ask)
+    half = np.sort(errors)[int(np.ceil((n + 1) * level)) - 1]
+    half = half * (np.ones(5) if make is Mean else np.maximum(point.std, floor))
+    np.testing.assert_allclose(found.mean, point.mean)
+    np.testing.assert_allclose(found.low, point.mean - half)
+    np.testing.assert_allclose(found.high, point.mean + half)
+
+
 def test_intervals_need_enough_values():
     few = table(np.arange(8.0)[:, None])
     with pytest.raises(PredictorError, match="9 measured"):
@@ -258,6 +321,47 @@ def test_auto_is_no_worse_than_its_best_part_by_much_and_says_why(cells):
     assert "gp" in model.why()
     assert all(c.name in model.why() for c in model.candidates_)
     assert model.held_out().mean.shape == (80,)
+
+
+stacked = import_module(Auto.__module__)._stack
+"""(name -> held-out quantiles, truth) -> weights."""
+
+
+def selected(held, truth):
+    """Forward selection with replacement, written out: a step of less than 0.002 tau ends it."""
+
+    def tau(z):
+        return kendalltau(z, truth).statistic
+
+    names = list(held)
+    chosen = [names[0], max(names, key=lambda name: tau(held[name]))]
+    total = held[chosen[0]] + held[chosen[1]]
+    for _ in range(12):
+        best = max(names, key=lambda name: tau(total + held[name]))
+        if tau(total + held[best]) - tau(total) < 0.002:
+            break
+        chosen.append(best)
+        total = total + held[best]
+    return {name: chosen.count(name) / len(chosen) for name in names if name in chosen}
+
+
+@pytest.mark.parametrize(("n", "weight"), [(44, 2 / 3), (45, 2 / 3), (46, 1 / 2), (47, 1 / 2)])
+def test_auto_adds_what_raises_tau_by_two_thousandths(n, weight):
+    """Adding b a second time sorts one pair of n (n - 1) / 2, which raises tau by 4 / n (n - 1)."""
+    truth = np.arange(float(n))
+    first = truth.copy()
+    first[:2] = [1.25, -0.25]  # together with b, -1.5 + 1 < 0; with twice b, -1.5 + 2 > 0
+    found = stacked({"a": first, "b": truth}, truth)
+    assert found == pytest.approx({"a": 1 - weight, "b": weight})
+    assert (4 / (n * (n - 1)) >= 0.002) == (weight == 2 / 3)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_auto_weighs_by_forward_selection(seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.standard_normal(60)
+    held = {name: truth + 2 * rng.standard_normal(60) for name in "abcd"}
+    assert stacked(held, truth) == pytest.approx(selected(held, truth))
 
 
 def test_auto_starts_each_process_where_the_last_one_ended(cells):

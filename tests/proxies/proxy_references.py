@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from foretell.proxies.shared.zen_inputs import gaussian_weights, zen_inputs
 from foretell.rng import stream_seed
 
 
@@ -153,11 +152,21 @@ def logsynflow(net, batches, seed):
 
 @torch.no_grad()
 def zen(net, batches, seed):
+    """Zen-NAS: every weight, x and e are N(0, 1), norms the identity, and x moves by 0.01 e."""
     net = copy.deepcopy(net).train()
     seed = stream_seed(seed, "zen")
-    for name, value in gaussian_weights(net, seed).items():
-        net.get_parameter(name).copy_(value)
-    first, second = zen_inputs(tuple(batches.images[0].shape), seed)
+    generator = torch.Generator().manual_seed(seed)
+    for m in net.modules():
+        if isinstance(m, nn.Conv2d | nn.Linear):
+            m.weight.copy_(torch.randn(m.weight.shape, generator=generator))
+            if m.bias is not None:
+                m.bias.zero_()
+        elif isinstance(m, nn.BatchNorm2d):
+            m.weight.fill_(1)
+            m.bias.zero_()
+    generator = torch.Generator().manual_seed(seed ^ 1)
+    first, e = (torch.randn(batches.images[0].shape, generator=generator) for _ in range(2))
+    second = first + 0.01 * e
     distance = (net.features(first) - net.features(second)).abs().sum((1, 2, 3)).mean()
     score = math.log(float(distance))
     for m in net.modules():

@@ -59,12 +59,19 @@ def test_zico_edges():
     assert float(zico_layer(torch.ones(2, 3))) == 0.0
 
 
-def test_epe_nas_with_many_classes():
-    j = torch.randn(6, 20, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([0, 0, 1, 1, 2, 2])
-    s = [np.sum(np.log(np.abs(np.corrcoef(j[labels == c].numpy())) + 1e-5)) / 2 for c in range(3)]
-    expected = sum(abs(a - b) for a in s for b in s) / 3
-    found = proxies["epe_nas"](parts(labels, 101, jacobian=j))
+@pytest.mark.parametrize("classes", [2, 3, 99, 100, 101, 102, 1000])
+def test_epe_nas_compares_classes_where_there_are_more_than_a_hundred(classes):
+    """As the authors' code: what counts is how many classes the data have, not the batch."""
+    j = torch.randn(7, 20, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 2])
+    groups = [np.corrcoef(j[labels == c].numpy()) for c in range(3)]
+    sums = [np.sum(np.log(np.abs(corr) + 1e-5)) for corr in groups]
+    if classes <= 100:
+        expected = sum(abs(s) for s in sums)
+    else:
+        means = [s / len(corr) for s, corr in zip(sums, groups, strict=True)]
+        expected = sum(abs(a - b) for a in means for b in means) / 3
+    found = proxies["epe_nas"](parts(labels, classes, jacobian=j))
     assert found == pytest.approx(expected, rel=1e-5)
 
 

@@ -205,6 +205,44 @@ def test_lowered_and_any_module_agree_only_where_lowering_is_exact():
     assert lower(changed) is None
 
 
+def _conv(**changes):
+    return lambda net: setattr(net.layers[0].edges[0], "conv", nn.Conv2d(4, 4, 3, **changes))
+
+
+def _edge(place, op):
+    return lambda net: net.layers[0].edges.__setitem__(place, op)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _conv(padding="same", bias=False),
+        _conv(padding=1, bias=True),
+        _conv(padding=2, dilation=2, bias=False),
+        _conv(padding=1, groups=2, bias=False),
+        _conv(padding=1, padding_mode="circular", bias=False),
+        _edge(3, nn.AvgPool2d((3, 3), 1, 1, count_include_pad=False)),
+        _edge(3, nn.AvgPool2d(3, 1, 1)),
+        _edge(3, nn.AvgPool2d(3, 1, 1, count_include_pad=False, divisor_override=2)),
+        _edge(3, nn.MaxPool2d(3, 1, 1)),
+        _edge(3, nn.Sequential(nn.ReLU(), nn.AvgPool2d(3, 1, 1, count_include_pad=False))),
+        lambda net: setattr(net.layers[0].edges[0], "relu", nn.GELU()),
+        lambda net: setattr(net.layers[0].edges[0], "relu", nn.Identity()),
+        lambda net: setattr(net.layers[0].edges[0], "norm", nn.GroupNorm(2, 4)),
+        lambda net: setattr(net.layers[0], "forward", lambda x: 2 * x),
+        lambda net: setattr(net.layers[1], "pool", nn.Identity()),
+        lambda net: net.last.__setitem__(1, nn.GELU()),
+        lambda net: net.stem.append(nn.ReLU()),
+        lambda net: setattr(net, "head", nn.Sequential(net.head)),
+    ],
+)
+def test_a_network_of_cells_that_was_changed_is_not_lowered(change):
+    net = build(Arch("nb201", (3, 1, 2, 4, 1, 3)), Skeleton((3, 8, 8), 4, 4, 1), seed=0)
+    assert lower(net) is not None
+    change(net)
+    assert lower(net) is None
+
+
 class Raises(nn.Module):
     def __init__(self):
         super().__init__()

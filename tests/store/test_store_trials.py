@@ -1,4 +1,6 @@
 import math
+import sys
+from dataclasses import replace
 
 import pytest
 
@@ -198,6 +200,89 @@ def test_retry_makes_failures_pending(store):
     assert store.claim("s", "me")[0].attempts == 2
     with pytest.raises(UsageError, match="Only finished trials can be tried again, but got 'runn"):
         store.retry("s", ["running"])
+
+
+def freed(store, clock, how):
+    """A trial that became pending again in some way, as it was before and as it is now."""
+    store.add_trials("s", [("a", {"x": 1})])
+    (trial,) = store.claim("s", "owner", 1, lease_seconds=10)
+    clock.time += 3
+    if how in ("done", "failed"):
+        reason = {} if how == "done" else {"error": "E", "message": "why", "traceback": "line 1"}
+        value = 7 if how == "done" else None
+        store.finish(trial, Result(trial.id, State(how), value, seconds=2.5, **reason))
+    before = store.trials("s")[0]
+    clock.time += 3
+    if how == "release":
+        assert store.release("owner") == 1
+    elif how == "give back":
+        assert store.give_back([trial]) == 1
+    elif how == "dead":
+        assert store.release_dead("s") == 1
+    else:
+        assert store.retry("s", [how]) == 1
+    return before, store.trials("s")[0]
+
+
+@pytest.mark.parametrize("how", ["done", "failed", "release", "give back", "dead"])
+def test_a_trial_that_is_pending_again_keeps_only_what_names_and_counts_it(
+    store, clock, how, monkeypatch
+):
+    monkeypatch.setattr(sys.modules[type(store).release_dead.__module__], "is_dead", bool)
+    before, after = freed(store, clock, how)
+    assert before.owner == "owner"
+    if how == "done":
+        assert (before.value, before.seconds) == (7, 2.5)
+    if how == "failed":
+        assert (before.error, before.message, before.traceback) == ("E", "why", "line 1")
+    assert (before.lease_until is None) == (before.finished is not None) == before.state.final
+    expected = replace(
+        before,
+        state=State.pending,
+        lost=1 if how == "dead" else 0,
+        owner=None,
+        lease_until=None,
+        value=None,
+        error="",
+        message="",
+        traceback="",
+        seconds=None,
+        finished=None,
+    )
+    assert after == expected
+    (again,) = store.claim("s", "other", 1, lease_seconds=5)
+    assert again == replace(
+        expected,
+        state=State.running,
+        owner="other",
+        attempts=2,
+        started=clock.time,
+        lease_until=clock.time + 5,
+    )
+
+
+@pytest.mark.parametrize(("first", "second"), [("failed", "done"), ("done", "failed")])
+def test_a_trial_tried_again_ends_with_the_second_outcome_alone(store, first, second):
+    store.add_trials("s", [("a", 1)])
+    for state in (first, second):
+        (trial,) = store.claim("s", "me")
+        reason = {} if state == "done" else {"error": "E", "message": "m"}
+        value = 7 if state == "done" else None
+        store.finish(trial, Result(trial.id, State(state), value, seconds=1.0, **reason))
+        store.retry("s", [first])
+    (trial,) = store.trials("s")
+    expected = (7, "", "") if second == "done" else (None, "E", "m")
+    assert (trial.value, trial.error, trial.message) == expected
+    assert (trial.state, trial.attempts) == (second, 2)
+
+
+def test_a_lease_ends_at_the_second_it_names(store, clock):
+    store.add_trials("s", [("a", 1)])
+    store.claim("s", "me", 1, lease_seconds=10)
+    clock.time += 9.999
+    assert store.claim("s", "other") == []
+    clock.time = store.trials("s")[0].lease_until
+    assert [t.owner for t in store.claim("s", "other")] == ["other"]
 
 
 def test_trials_by_state_and_counts(store):

@@ -1,11 +1,15 @@
 """A small search, whole: what it leaves, what it reuses, what it refuses."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from foretell.errors import NoFeasibleArchError, RunFolderError, SearchError, UsageError
 from foretell.spaces import get_space
-from foretell.store import Store
+from foretell.store import Result, State, Store
 from foretell.studies import (
     STUDY,
     Resources,
@@ -145,6 +149,107 @@ def test_when_every_trial_fails_the_first_reason_is_told(tmp_path):
         run_search(config, tmp_path)
     with Store(tmp_path / "study.db") as store:
         assert {t.state for t in store.trials(STUDY)} == {"not_finite"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished search whose four trials do not depend on what earlier ones were worth."""
+    config = changed(SMALL, searcher="random", trials=4, final_epochs=1, attacks=())
+    return run_search(config, tmp_path_factory.mktemp("trained"))
+
+
+def as_if(run, outcomes, folder):
+    """The same search as if its trials had ended with these (accuracy, loss) pairs or failed."""
+    shutil.copytree(run.folder, folder, dirs_exist_ok=True)
+    with Store(folder / "study.db") as store:
+        store.retry(STUDY, ["done"])
+        for trial, old, outcome in zip(
+            store.claim(STUDY, "me", len(outcomes)), run.trials, outcomes, strict=True
+        ):
+            assert trial.key == old.key
+            if outcome is None:
+                result = Result(trial.id, State.failed, error="E", message="m")
+            else:
+                values = {**old.value["values"], "accuracy": outcome[0], "loss": outcome[1]}
+                value = {**old.value, "values": values}
+                result = Result(trial.id, State.done, value)
+            store.finish(trial, result)
+    return run_search(run.config, folder)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([(0.6, 0.9), (0.7, 0.9), (0.6, 0.1), (0.5, 0.0)], 1),  # accuracy, whatever the loss
+        ([(0.6, 0.5), (0.6, 0.4), (0.6, 0.6), (0.5, 0.1)], 1),  # of equals, the lower loss
+        ([(0.6, 0.6), (0.5, 0.0), (0.6, 0.4), (0.6, 0.5)], 2),
+        ([(0.6, 0.5), (0.6, 0.5), (0.6, 0.5), (0.6, 0.5)], "smallest"),
+        ([None, None, (0.1, 9.0), None], 2),  # what failed cannot win
+    ],
+)
+def test_the_winner_has_the_best_accuracy_then_loss_then_size(
+    trained, outcomes, expected, tmp_path
+):
+    outcome = as_if(trained, outcomes, tmp_path)
+    if expected == "smallest":
+        params = outcome.book([outcome.arch_of(t) for t in outcome.trials]).params
+        assert (params == params.min()).sum() == 1
+        assert params.argmin() != 0
+        expected = int(params.argmin())
+    assert outcome.final.trial == expected
+    assert outcome.final.arch == outcome.arch_of(outcome.trials[expected])
+
+
+def test_a_resumed_search_trains_and_attacks_anew_what_was_asked_otherwise(trained, tmp_path):
+    """Against the same settings in a folder of their own."""
+
+    def run(folder, **fields):
+        if not (tmp_path / folder).exists():
+            shutil.copytree(trained.folder, tmp_path / folder)
+        return run_search(changed(trained.config, **fields), tmp_path / folder)
+
+    attacks = {"attacks": ("fgsm",), "eps": (8,), "attack_images": 40}
+    steps = [{"final_epochs": 2}, {"eps": (4, 8)}, {"attack_images": 30}, {"attacks": ("pgd",)}]
+    first = run("all", **attacks)
+    assert first.final.reused
+    for i, step in enumerate(steps):
+        resumed, alone = (run(folder, **(attacks | step)) for folder in ("all", f"only {i}"))
+        assert resumed.final.result.epochs == step.get("final_epochs", 1)
+        assert resumed.final.result.test_accuracy == alone.final.result.test_accuracy
+        assert resumed.final.robustness == alone.final.robustness != first.final.robustness
+        assert resumed.final.robust_clean == alone.final.robust_clean
+        assert resumed.reused_trials == 4
+    again = run("all", **attacks)
+    assert again.final.reused
+    assert again.final.robustness == first.final.robustness
+
+
+def test_a_budget_that_is_no_multiple_of_the_round_is_kept(tmp_path):
+    config = changed(SMALL, searcher="random", trials=3, round=2, final_epochs=1, attacks=())
+    assert len(run_search(config, tmp_path).trials) == 3
+
+
+def test_a_folder_keeps_to_the_images_it_began_with(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8)
+    path = tmp_path / "some.npz"
+    np.savez(path, x=x, y=np.arange(120) % 4)
+    config = changed(
+        SMALL, data=f"npz:{path}", searcher="random", trials=1, final_epochs=1, attacks=()
+    )
+    run_search(config, tmp_path / "run")
+    x[0, 0, 0, 0] ^= 1
+    np.savez(path, x=x, y=np.arange(120) % 4)
+    code = (
+        "import sys\nfrom foretell.studies import stored_config\n"
+        "from foretell.studies.search.study import run\n"
+        "run(stored_config(sys.argv[1]), sys.argv[1])"
+    )
+    done = subprocess.run(  # a process reads a file once
+        [sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True
+    )
+    assert "RunFolderError" in done.stderr
+    assert "with data fingerprint" in done.stderr
 
 
 def test_percentages_refer_to_the_reference(tmp_path):

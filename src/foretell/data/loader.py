@@ -51,21 +51,21 @@ def task_from_loader(
         limit: keep at most this many training images; reading stops at six times as many.
 
     Raises:
-        DataError: a batch cannot be read, or its images are not in [0, 1].
+        DataError: there is no training loader, a batch cannot be read, or its images are not in
+            [0, 1].
         EmptySplitError: a loader yields nothing.
     """
-    loaders = {"training": train_loader, "validation": val_loader, "test": test_loader}
-    splits = {
-        part: None if x is None else _read(x, part, normalised, layout, limit)
-        for part, x in loaders.items()
-    }
-    train = splits["training"]
-    assert train is not None
+    if train_loader is None:
+        raise DataError("Expected a loader of training batches, but got None.")
+    train = _read(train_loader, "training", normalised, layout, limit)
+    others = [
+        None if x is None else _read(x, part, normalised, layout, limit)
+        for part, x in (("validation", val_loader), ("test", test_loader))
+    ]
     return make_task(
         name,
         train,
-        splits["validation"],
-        splits["test"],
+        *others,
         class_names=class_names,
         seed=seed,
         flip=flip,

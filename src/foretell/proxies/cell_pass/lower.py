@@ -4,7 +4,7 @@ Two things are found here that the module does not say: nodes that are only mult
 (chains of skip connections) and ReLUs that read the same value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -16,6 +16,7 @@ from foretell.networks.cells import (
     Projection,
     ReLUConvBN,
     ResidualReduction,
+    Zero,
 )
 from foretell.proxies.cell_pass._fuse import flat, merged
 from foretell.proxies.cell_pass._ops import Conv, Gap, Linear, Norm, Op, Pool, Relu, Sum
@@ -70,30 +71,51 @@ def lower(module: nn.Module) -> Program | None:
     return _Lowering(module).program
 
 
-def _touched(module: nn.Module) -> bool:
-    """Whether something hangs on a module that the fast pass would not run."""
-    known = (
-        nn.Sequential,
-        nn.ModuleList,
-        nn.Conv2d,
-        nn.BatchNorm2d,
-        nn.ReLU,
-        nn.AvgPool2d,
-        nn.Identity,
-        nn.Linear,
-        Cell,
-        Projection,
-        ReLUConvBN,
-        ResidualReduction,
-    )
+def _touched(module: CellNetwork) -> bool:
+    """Whether the network differs from what ``networks.cells`` makes, or something hangs on it."""
+    ends = (*module.stem, *module.last, module.head)
+    if not _are(ends, nn.Conv2d, nn.BatchNorm2d, nn.BatchNorm2d, nn.ReLU, nn.Linear):
+        return True
     for child in module.modules():
         if child._forward_hooks or child._forward_pre_hooks or child._backward_hooks:
             return True
-        if isinstance(child, nn.BatchNorm2d) and child.momentum is None:
-            return True
-        if child is not module and type(child) not in known and any(True for _ in child.children()):
+        if child is not module and ("forward" in vars(child) or not _exact(child)):
             return True
     return False
+
+
+def _exact(m: nn.Module) -> bool:
+    """Whether a part of the network computes what the operation for it computes."""
+    if type(m) is nn.Conv2d:
+        plain = (m.groups, m.dilation, m.padding_mode, m.bias) == (1, (1, 1), "zeros", None)
+        return plain and _square(m.stride) and _square(m.padding)
+    if type(m) is nn.BatchNorm2d:
+        return m.momentum is not None
+    if type(m) is nn.AvgPool2d:
+        sizes = all(isinstance(v, int) for v in (m.kernel_size, m.stride, m.padding))
+        return sizes and m.divisor_override is None and not (m.padding and m.count_include_pad)
+    if type(m) is ReLUConvBN:
+        return _are((m.relu, m.conv, m.norm), nn.ReLU, nn.Conv2d, nn.BatchNorm2d)
+    if type(m) is Projection:
+        return _are((m.conv, m.norm), nn.Conv2d, nn.BatchNorm2d)
+    if type(m) is ResidualReduction:
+        parts = (m.first, m.second, m.pool, m.shortcut)
+        return _are(parts, ReLUConvBN, ReLUConvBN, nn.AvgPool2d, nn.Conv2d)
+    if type(m) is Cell:
+        edges = (Zero, nn.Identity, Projection, ReLUConvBN, nn.AvgPool2d)
+        pooled = (ReLUConvBN, nn.AvgPool2d)
+        return all(
+            _are(e, *pooled) if type(e) is nn.Sequential else type(e) in edges for e in m.edges
+        )
+    return type(m) in (nn.Sequential, nn.ModuleList, nn.ReLU, nn.Identity, nn.Linear, Zero)
+
+
+def _square(size: object) -> bool:
+    return isinstance(size, tuple) and len(set(size)) == 1
+
+
+def _are(modules: Iterable[nn.Module], *kinds: type[nn.Module]) -> bool:
+    return [type(m) for m in modules] == list(kinds)
 
 
 def _last_use(ops: list[Op]) -> dict[int, int]:

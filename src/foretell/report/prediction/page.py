@@ -9,7 +9,7 @@ from foretell import __version__
 from foretell.report.html.charts import jsonable
 from foretell.report.html.document import document
 from foretell.report.html.folder import write_folder
-from foretell.report.prediction import plots as draw
+from foretell.report.prediction.page import plots as draw
 from foretell.report.prediction.text import context
 from foretell.report.prediction.units import unit_of
 from foretell.studies.predict.explain import Explanation
