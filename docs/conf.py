@@ -30,7 +30,8 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
-smartquotes = False
+smartquotes_action = "D"
+add_module_names = False
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
@@ -53,7 +54,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
             pages = [f"reference/{page}" for page in reference.packages()]
             text += navigation.contents("", pages)
         elif doc == "architecture":
-            text += "\n" + architecture.section(ROOT / "src" / PACKAGE)
+            text += "\n" + architecture.section(ROOT / "src" / PACKAGE, reference.packages())
         source[0] = text
 
     def changed(app: Sphinx, env: object, added: set[str], other: set[str], gone: set[str]):

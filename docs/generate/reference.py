@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import griffe
@@ -130,7 +131,9 @@ class Reference:
 
     def names(self) -> list[Name]:
         """Every name that stands on some page."""
-        return [n for page in self.packages() for part in self.sections(page).values() for n in part]
+        return [
+            n for page in self.packages() for part in self.sections(page).values() for n in part
+        ]
 
     def without_docstring(self) -> list[str]:
         """Public names that say nothing about themselves, the methods of classes included."""
@@ -291,7 +294,9 @@ class Reference:
                 case griffe.DocstringSectionKind.returns | griffe.DocstringSectionKind.yields:
                     word = section.kind.value
                     items = (_returned(v) for v in value)
-                    parts.append("\n".join(_indent(f":{word}: ", self._markdown(t, module)) for t in items))
+                    parts.append(
+                        "\n".join(_indent(f":{word}: ", self._markdown(t, module)) for t in items)
+                    )
                 case griffe.DocstringSectionKind.admonition:
                     body = self._markdown(value.description, module)
                     parts.append(f"**{section.title}.** {body}")
@@ -369,15 +374,16 @@ def _modules(module: griffe.Module) -> Iterator[tuple[str, griffe.Module]]:
             yield from _modules(member)
 
 
-def _tree(module: griffe.Module) -> ast.Module:
+def _file(module: griffe.Module) -> Path:
     assert isinstance(module.filepath, Path)
-    return ast.parse(module.filepath.read_text(encoding="utf-8"))
+    return module.filepath
 
 
-def _literals(module: griffe.Module) -> dict[str, ast.expr]:
-    """Names that a module assigns at its top, and the right-hand sides."""
+@cache
+def _literals(file: Path) -> dict[str, ast.expr]:
+    """Names that a file assigns at its top, and the right-hand sides."""
     found: dict[str, ast.expr] = {}
-    for node in _tree(module).body:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             found[node.targets[0].id] = node.value
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
@@ -387,7 +393,7 @@ def _literals(module: griffe.Module) -> dict[str, ast.expr]:
 
 def _exports(module: griffe.Module) -> list[str]:
     """The names of ``__all__``, without the dunder ones; ``*TABLE`` means a dict's keys."""
-    literals = _literals(module)
+    literals = _literals(_file(module))
     names: list[str] = []
 
     def take(node: ast.expr) -> None:
@@ -426,7 +432,7 @@ def _order(name: str) -> tuple[bool, str]:
 def _lazy(module: griffe.Module) -> dict[str, str]:
     """Names that a module resolves on use: what its tables say, name -> module."""
     found: dict[str, str] = {}
-    for node in _literals(module).values():
+    for node in _literals(_file(module)).values():
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 match key, value:
