@@ -160,9 +160,9 @@ def svg(found: Mapping[str, Room], links: Mapping[str, str]) -> str:
         if inside:
             label.append(f'<text class="inner" x="{middle:g}" y="{top + 35:g}">{inside}</text>')
         link = f' href="{links[name]}"' if name in links else ""
+        link += ' class="torch"' if room.torch else ""
         boxes.append(
-            f'<a{link} id="room-{name}"'
-            f"{' class="torch"' if room.torch else ''}><title>{html.escape(room.about)}</title>"
+            f'<a id="room-{name}"{link}><title>{html.escape(room.about)}</title>'
             f'<rect x="{x:g}" y="{top:g}" width="{BOX}" height="{HEIGHT}" rx="6"/>'
             f"{''.join(label)}</a>"
         )
