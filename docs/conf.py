@@ -4,6 +4,7 @@ The sidebar is the index page's tables, the reference is read from the source, a
 the architecture is drawn from the imports, all while building: none of them can go stale.
 """
 
+import gc
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sphinx.errors import ExtensionError
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
+gc.disable()  # the trees live until the end: a fifth of the time for 200 MB
 
 from generate import architecture, navigation  # noqa: E402  (the path is set above)
 from generate import reference as api  # noqa: E402
