@@ -52,9 +52,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
             for caption, pages in navigation.sections(text).items():
                 text += navigation.contents(caption, pages)
         elif doc == "reference":
-            text += "\n" + reference.table()
-            pages = [f"reference/{page}" for page in reference.packages()]
-            text += navigation.contents("", pages)
+            pages = reference.parts()
+            text += "\n" + reference.table(pages, "reference/")
+            text += navigation.contents("", [f"reference/{page}" for page in pages])
         elif doc == "architecture":
             text += "\n" + architecture.section(ROOT / "src" / PACKAGE, reference.packages())
         source[0] = text

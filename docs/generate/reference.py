@@ -15,6 +15,8 @@ from pathlib import Path
 
 import griffe
 
+from generate.navigation import contents
+
 logging.getLogger("griffe").setLevel(logging.ERROR)
 SPAN = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
 KIND = {"attribute": "data", "type alias": "data"}
@@ -82,6 +84,8 @@ class Reference:
                 target = found.final_target if isinstance(found, griffe.Alias) else found
                 if isinstance(target, griffe.Object):
                     return Name(module.path, name, target)
+        if name in _assigned(_file(module)):  # by a tuple, which griffe leaves out
+            return Name(module.path, name, griffe.Attribute(name, parent=module))
         raise LookupError(f"{module.path}.__all__ names {name!r}, which is not in the source.")
 
     def _any_module(self, path: str) -> griffe.Module | None:
@@ -107,6 +111,22 @@ class Reference:
             if module.is_init_module or path.count(".") == depth
         ]
         return sorted(p for p in pages if self.sections(p))
+
+    def parts(self, page: str = "") -> list[str]:
+        """Pages that stand under another one in the sidebar.
+
+        Args:
+            page: one of ``packages()``; by default those that stand under none.
+        """
+        pages = self.packages()
+
+        def parent(inner: str) -> str:
+            above = inner.rpartition(".")[0]
+            return above if above in pages or not above else parent(above)
+
+        found = {p: parent(p).removeprefix(self.root.path).strip(".") for p in pages}
+        own = page.removeprefix(self.root.path).strip(".")
+        return [p for p, above in found.items() if above == own]
 
     def sections(self, page: str) -> dict[str, list[Name]]:
         """What stands on a page.
@@ -168,11 +188,18 @@ class Reference:
                 lines += [self._body(text.value, path), ""]
             for name in names:
                 lines += [self._entry(name), ""]
+        if page != self.root.path and (parts := self.parts(page)):
+            lines += ["## Inside", "", self.table(parts, ""), contents("", parts)]
         return "\n".join(lines)
 
-    def table(self) -> str:
-        """The reference's first page: each page and what it is about."""
-        rows = [f"| [{p}](reference/{p}.md) | {self.summary(p)} |" for p in self.packages()]
+    def table(self, pages: list[str], folder: str) -> str:
+        """Pages and what each is about.
+
+        Args:
+            pages: their names.
+            folder: where they lie, seen from the page with the table; it ends in a slash.
+        """
+        rows = [f"| [{p}]({folder}{p}.md) | {self.summary(p)} |" for p in pages]
         return "\n".join(["| import from | about |", "|---|---|", *rows, ""])
 
     def _entry(self, name: Name) -> str:
@@ -377,6 +404,14 @@ def _modules(module: griffe.Module) -> Iterator[tuple[str, griffe.Module]]:
 def _file(module: griffe.Module) -> Path:
     assert isinstance(module.filepath, Path)
     return module.filepath
+
+
+@cache
+def _assigned(file: Path) -> set[str]:
+    """Names that a file assigns at its top, those of tuples included."""
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets]
+    return {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
 
 
 @cache

@@ -121,12 +121,28 @@ def f(x: A, *, n: int = 2) -> list[A]:
     assert "The same as {py:func}`lib.f`." in values
     assert "{py:data} TABLE\n:type: dict[str, ~lib.A]" in values
     assert made.without_docstring() == []
+    assert made.parts() == ["lib", "lib.a"]
+    assert made.table(["lib.a"], "x/").endswith("| [lib.a](x/lib.a.md) | Values. |\n")
     assert [made.summary(p) for p in made.packages()] == ["The door.", "Values."]
 
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "old.md").write_text("gone")
     write(made, tmp_path / "pages")
     assert sorted(p.name for p in (tmp_path / "pages").iterdir()) == ["lib.a.md", "lib.md"]
+
+
+def test_inner_packages_stand_under_the_nearest_page(tmp_path):
+    package(tmp_path, __init__="", a____init__='__all__ = ["x"]\nx = 1\n', b____init__="")
+    for inner in ("a/one", "a/two/three", "b/four"):
+        path = tmp_path / "lib" / inner
+        path.mkdir(parents=True)
+        (path / "__init__.py").write_text('"""In."""\n__all__ = ["y"]\ny, z = 1, 2\n')
+    (tmp_path / "lib" / "a" / "two" / "__init__.py").write_text("")
+    made = Reference(tmp_path, "lib")
+    assert made.parts() == ["lib.a", "lib.b.four"]
+    assert made.parts("lib.a") == ["lib.a.one", "lib.a.two.three"]
+    assert "| [lib.a.one](lib.a.one.md) | In. |" in made.page("lib.a")
+    assert "{py:data} y" in made.page("lib.b.four")
 
 
 def test_what_lacks_a_docstring_is_named(tmp_path):
