@@ -6,12 +6,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 RUN ?= runs/digits
 
-.PHONY: search test lint clean help
+.PHONY: search test lint docs clean help
 
 help:
 	@echo "make search   find, train, attack and export a network on real data (about two minutes)"
 	@echo "make test     all tests"
 	@echo "make lint     ruff and mypy"
+	@echo "make docs     the documentation's site, in site/"
 	@echo "make clean    remove .venv and caches; runs stay"
 
 $(STAMPS)/venv:
@@ -28,6 +29,12 @@ $(STAMPS)/test: $(STAMPS)/run
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+# The site is built from the source as text: nothing of the package is installed for it.
+$(STAMPS)/docs: $(STAMPS)/venv pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt $$($(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@touch $@
+
 search: $(STAMPS)/run
 	$(BIN)/foretell search --space nb201 --data digits --max-params 100k --workers 2 --out $(RUN)
 
@@ -39,5 +46,11 @@ lint: $(STAMPS)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMPS)/docs
+	@rm -rf site
+	@start=$$(date +%s); \
+	$(BIN)/python -m sphinx -q -E -W --keep-going -d .doctrees docs site && \
+	echo "site/index.html: built in $$(($$(date +%s) - start)) s"
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info
+	rm -rf $(VENV) site docs/reference .doctrees .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info

@@ -1,4 +1,4 @@
-"""The examples of docs/search.md run as they are."""
+"""The examples of docs/searchers.md run as they are."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from foretell.search import Problem, searchers
 from foretell.spaces import get_space
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "search.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "searchers.md"
 CLIMB = re.compile(r'@searcher\("climb"\)\n')
 
 

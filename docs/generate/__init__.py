@@ -1,0 +1,1 @@
+"""What the site is made from: navigation, reference pages, the picture of the architecture."""
