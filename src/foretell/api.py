@@ -26,10 +26,22 @@ if TYPE_CHECKING:
     from torch import nn
 
     from foretell.proxies import Scores
+    from foretell.studies.optimize.ask_tell import AskTellStudy
     from foretell.studies.predict.explain import Explanation
     from foretell.studies.predict.study import PredictConfig, Ranking
 
-__all__ = ["ScoreRun", "SearchResult", "cost", "encode", "explain", "find", "predict", "score"]
+__all__ = [
+    "ScoreRun",
+    "SearchResult",
+    "cost",
+    "create_study",
+    "encode",
+    "explain",
+    "find",
+    "optimize",
+    "predict",
+    "score",
+]
 
 
 def find(
@@ -63,12 +75,143 @@ def find(
     >>> result.winner.test_accuracy > 0.98  # doctest: +SKIP
     True
     """
+    from foretell.studies.search.study import run
+
+    return _with_page(run(config, out, resources=Resources(space, task), on_progress=on_progress))
+
+
+def optimize(
+    evaluate: Callable[..., object] | str,
+    space: Space | str = "nb201",
+    *,
+    out: Path | str,
+    objectives: str | Sequence[str] = "value",
+    constraints: Sequence[str] = (),
+    trials: int = 50,
+    searcher: str = "evolution",
+    prefer: str = "knee",
+    version: str = "",
+    round: int = 1,
+    prune: bool = True,
+    reference: str | None = None,
+    input_shape: Shape3 = (3, 32, 32),
+    classes: int = 10,
+    seed: int = 0,
+    workers: int = 0,
+    timeout: float | None = None,
+    on_progress: OnProgress = silent,
+) -> SearchResult:
+    """Optimise your own evaluation of architectures: any function, any space, any number of goals.
+
+    The same call in the same folder goes on where it was; what is finished is never run again.
+
+    Args:
+        evaluate: ``evaluate(arch)`` or ``evaluate(arch, trial)``; returns a number, or a mapping of
+            names and numbers. ``trial.values`` holds what the architecture chooses by name,
+            ``trial.report(step, value)`` may end it as pruned. Or ``file.py:function``.
+        space: of the architectures; a name or a space.
+        out: the run folder.
+        objectives: names of what ``evaluate`` returns, or of costs such as "params"; a number has
+            the name "value". Higher is better but for quantities that are known to be better when
+            lower; "min:NAME" and "max:NAME" say otherwise.
+        constraints: such as "params<=60k", or of what ``evaluate`` returns, "energy<=3".
+        trials: how many architectures are evaluated.
+        searcher: a name, or ``file.py:attribute``.
+        prefer: which point of the front of several objectives wins: "knee" or an objective's name.
+        version: of the evaluation; results of another version are not mixed with those of this one.
+        round: how many are asked for at once; they may run in parallel.
+        prune: whether reports may end a trial.
+        reference: the architecture that shares (%ref) of costs refer to.
+        input_shape: that costs are computed for.
+        classes: that costs are computed for.
+        seed: everything random follows from it.
+        workers: processes; 0 evaluates in this one.
+        timeout: seconds after which a trial is given up; needs a worker.
+        on_progress: told how far it is.
+
+    Returns:
+        Every trial, the front and the winner; ``report.html``, ``trials.csv``, ``study.db`` and
+        ``log.txt`` are in the folder.
+
+    Raises:
+        ForetellError: see ``foretell.studies.optimize.study.run``; what was finished is kept.
+    """
+    from foretell.studies.optimize.study import OptimizeConfig, run
+
+    config = OptimizeConfig(
+        space=space if isinstance(space, str) else space.name,
+        evaluate=evaluate if isinstance(evaluate, str) else "",
+        version=version,
+        objectives=(objectives,) if isinstance(objectives, str) else tuple(objectives),
+        prefer=prefer,
+        constraints=tuple(constraints),
+        reference=reference,
+        searcher=searcher,
+        trials=trials,
+        round=round,
+        prune=prune,
+        input_shape=input_shape,
+        classes=classes,
+        seed=seed,
+        workers=workers,
+        timeout=timeout,
+    )
+    resources = Resources(
+        None if isinstance(space, str) else space,
+        evaluate=None if isinstance(evaluate, str) else evaluate,
+    )
+    return _with_page(run(config, out, resources=resources, on_progress=on_progress))
+
+
+def create_study(
+    space: Space | str = "nb201",
+    *,
+    out: Path | str,
+    objectives: str | Sequence[str] = "value",
+    constraints: Sequence[str] = (),
+    searcher: str = "evolution",
+    prefer: str = "knee",
+    version: str = "",
+    seed: int = 0,
+) -> "AskTellStudy":
+    """Open a study whose loop is your own: ``study.ask()``, ``study.tell(trial, value)``.
+
+    Args:
+        space: of the architectures; a name or a space.
+        out: the run folder; a study that is in there goes on.
+        objectives: as for ``optimize``.
+        constraints: as for ``optimize``.
+        searcher: a name, or ``file.py:attribute``.
+        prefer: which point of the front of several objectives wins.
+        version: of the evaluation.
+        seed: everything random follows from it.
+
+    Raises:
+        ForetellError: a setting is at fault, or the folder is in use or another study's.
+    """
+    from foretell.studies.optimize.ask_tell import AskTellStudy
+    from foretell.studies.optimize.config import OptimizeConfig
+
+    config = OptimizeConfig(
+        space=space if isinstance(space, str) else space.name,
+        evaluate="ask and tell",
+        version=version,
+        objectives=(objectives,) if isinstance(objectives, str) else tuple(objectives),
+        prefer=prefer,
+        constraints=tuple(constraints),
+        searcher=searcher,
+        seed=seed,
+    )
+    resources = Resources(None if isinstance(space, str) else space)
+    return AskTellStudy(config, out, resources=resources, on_result=_with_page)
+
+
+def _with_page(result: SearchResult) -> SearchResult:
+    """The same, with ``report.html`` beside it, or said why there is none."""
     from dataclasses import replace
 
     from foretell.report import write
-    from foretell.studies.search.study import run
 
-    result = run(config, out, resources=Resources(space, task), on_progress=on_progress)
     try:
         write(result, Path(result.folder) / "report.html")
     except MissingExtraError as error:
@@ -76,7 +219,7 @@ def find(
             files = tuple(f for f in result.winner.files if f != "report.html")
             left_out = (*result.winner.not_exported, str(error))
             winner = replace(result.winner, files=files, not_exported=left_out)
-            result = replace(result, winner=winner)
+            return replace(result, winner=winner)
     return result
 
 

@@ -49,6 +49,7 @@ __all__ = [
     "TableFormatError",
     "TooFewBatchesError",
     "TrainingError",
+    "TrialPrunedError",
     "UnknownNameError",
     "UnsafePickleError",
     "UsageError",
@@ -211,6 +212,24 @@ class ConstraintError(ForetellError):
 
 class NoFeasibleArchError(ConstraintError):
     """No architecture that was drawn meets the constraints."""
+
+
+class TrialPrunedError(ForetellError):
+    """A trial was ended early, because what it reported was worse than others at that step.
+
+    Args:
+        sentence: what was compared.
+        value: what is known of it, as JSON.
+    """
+
+    def __init__(self, sentence: str, value: Any = None) -> None:
+        """Make the sentence."""
+        super().__init__(sentence)
+        self.value = value
+
+    def __reduce__(self) -> tuple[type["TrialPrunedError"], tuple[str, Any]]:
+        """Survive the way from a worker process."""
+        return type(self), (str(self), self.value)
 
 
 class QuantityError(ForetellError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias, cast
 
-from foretell.errors import NonFiniteLossError, PluginError
+from foretell.errors import NonFiniteLossError, PluginError, TrialPrunedError
 from foretell.registry import resolve
 from foretell.store import Result, State
 from foretell.types import Json
@@ -113,6 +113,14 @@ def run_claim(function: Callable[[Json], Json], claim: Claim) -> Result:
     start = time.perf_counter()
     try:
         value = function(claim.payload)
+    except TrialPrunedError as error:
+        return Result(
+            claim.id,
+            State.pruned,
+            error.value,
+            message=str(error),
+            seconds=time.perf_counter() - start,
+        )
     except (Exception, SystemExit) as error:
         return failure(claim.id, error, time.perf_counter() - start)
     return Result(claim.id, State.done, value, seconds=time.perf_counter() - start)

@@ -63,6 +63,8 @@ class Subject:
         training: what training gave, from the stage TRAINED on.
         device: torch device of the training.
         images: how many images an attack takes.
+        reference: seconds that the reference network of a latency took when the search began; NaN
+            before. Latencies are given at that speed of the machine, so that they compare.
     """
 
     arch: Arch
@@ -74,6 +76,7 @@ class Subject:
     training: "TrainingResult | None" = None
     device: str = "cpu"
     images: int = 500
+    reference: float = math.nan
 
 
 Measure: TypeAlias = Callable[..., "float | Mapping[str, float]"]

@@ -11,7 +11,7 @@ from foretell.search.constraints import (
 from foretell.search.evolution import EvolutionSearch
 from foretell.search.local import LocalSearch
 from foretell.search.objectives import Objective, chebyshev, draw_weights, preferred
-from foretell.search.pool import any_arch, draw_pool
+from foretell.search.pool import Feasible, any_arch, draw_pool
 from foretell.search.random import RandomSearch
 from foretell.search.robot import RobotSearch
 from foretell.search.robot_published import PublishedRobotSearch
@@ -21,6 +21,7 @@ __all__ = [
     "Constraint",
     "EvolutionSearch",
     "Feasibility",
+    "Feasible",
     "LocalSearch",
     "Objective",
     "Problem",

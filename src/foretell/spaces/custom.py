@@ -27,7 +27,8 @@ class CustomSpace(ProductSpace):
     Args:
         choices: name of a decision -> its possible values, each of which JSON can write.
         build: ``build(*, input_shape, classes, **choices) -> nn.Module``, or a
-            ``module:function`` string that leads to it.
+            ``module:function`` string that leads to it; None for a space without networks, whose
+            architectures a user evaluates in another way.
         graph: ``graph(**choices) -> Graph``, the searched part as a labelled DAG; by default a
             chain with one node per decision.
         name: replaced by the text that a user asked for.
@@ -42,8 +43,8 @@ class CustomSpace(ProductSpace):
 
     choices: Mapping[str, tuple[Json, ...]]
     """Name of a decision -> its values."""
-    build: Callable[..., object] | str
-    """The builder, or a string that leads to it."""
+    build: Callable[..., object] | str | None
+    """The builder, or a string that leads to it; None without networks."""
     _graph: Callable[..., Graph] | None = field(repr=False)
     _words: Mapping[str, tuple[str, ...]] = field(repr=False)
 
@@ -52,13 +53,14 @@ class CustomSpace(ProductSpace):
     def __init__(
         self,
         choices: Mapping[str, Sequence[Json]],
-        build: Callable[..., object] | str,
+        build: Callable[..., object] | str | None = None,
         *,
         graph: Callable[..., Graph] | None = None,
         name: str = "custom",
     ) -> None:
         """Check the declaration."""
-        if not callable(build) and not (isinstance(build, str) and ":" in build):
+        usable = callable(build) or (isinstance(build, str) and ":" in build)
+        if build is not None and not usable:
             raise SpaceError(
                 f"Expected a builder function, or a string such as my_space.py:build, but got "
                 f"{build!r}."
@@ -74,6 +76,8 @@ class CustomSpace(ProductSpace):
             ("_words", {k: _words(v) for k, v in values.items()}),
         ):
             object.__setattr__(self, key, value)
+        if build is None:
+            object.__setattr__(self, "network", "")
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

@@ -25,6 +25,7 @@ class State(StrEnum):
     timed_out = "timed_out"
     out_of_memory = "out_of_memory"
     not_finite = "not_finite"
+    pruned = "pruned"
     stale = "stale"
 
     @property
@@ -39,8 +40,8 @@ class Result:
 
     Args:
         id: the claim's.
-        state: done, failed, timed_out, out_of_memory, not_finite or stale.
-        value: what the function returned; None unless done.
+        state: done, failed, timed_out, out_of_memory, not_finite, pruned or stale.
+        value: what the function returned; None unless done, or pruned with something to keep.
         error: class name of the error; empty when done.
         message: the error's sentence.
         traceback: the text of the traceback, where there is one.
@@ -65,7 +66,7 @@ class Result:
                 f"A result says what became of a claim, but got the state {self.state.value!r}: "
                 f"use done, failed, timed_out, out_of_memory or not_finite."
             )
-        if self.state not in (State.done, State.stale) and self.value is not None:
+        if self.state not in (State.done, State.stale, State.pruned) and self.value is not None:
             raise UsageError(
                 f"A result in the state {self.state.value!r} has no value, but got one of type "
                 f"{type(self.value).__name__}: put what is known into message."

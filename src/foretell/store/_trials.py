@@ -124,6 +124,27 @@ class Trials:
             select = f"SELECT {_COLUMNS} FROM trials WHERE id = ?"
             return [_trial(study, db.execute(select, (i,)).fetchone()) for i in taken]
 
+    def claim_trial(self, trial: Trial, owner: str, lease_seconds: float = 60.0) -> Trial:
+        """Take one trial, whoever runs it: for those who hold the whole study.
+
+        Returns:
+            The trial as it is now.
+
+        Raises:
+            UsageError: it is finished.
+        """
+        with self._db.write() as db:
+            now = self._now()
+            taken = db.execute(
+                "UPDATE trials SET state = 'running', attempts = attempts + 1, owner = ?, "
+                "lease_until = ?, started = ? WHERE id = ? AND state IN ('pending', 'running')",
+                (owner, now + lease_seconds, now, trial.id),
+            ).rowcount
+            if not taken:
+                raise UsageError(f"Trial {trial.number} is finished: it cannot be taken again.")
+            select = f"SELECT {_COLUMNS} FROM trials WHERE id = ?"
+            return _trial(trial.study, db.execute(select, (trial.id,)).fetchone())
+
     def renew(self, trials: Iterable[Trial], lease_seconds: float = 60.0) -> list[Trial]:
         """Lengthen leases, counted from now.
 
@@ -161,7 +182,11 @@ class Trials:
             raise UsageError(f"Expected the result of trial {trial.id}, but got {result.id!r}'s.")
         if result.state is State.stale:
             return State.stale
-        value = dump(result.value, f"value of trial {trial.key!r}") if result.ok else None
+        value = (
+            dump(result.value, f"value of trial {trial.key!r}")
+            if result.value is not None or result.ok
+            else None
+        )
         with self._db.write() as db:
             stored = db.execute(
                 "UPDATE trials SET state = ?, value = ?, error = ?, message = ?, traceback = ?, "

@@ -42,12 +42,13 @@ class Goals:
     known: Mapping[str, Quantity]
 
     @classmethod
-    def of(cls, asked: _Asks, *, anything: bool = False) -> "Goals":
+    def of(cls, asked: _Asks, *, anything: bool = False, costs: bool = True) -> "Goals":
         """What settings ask for.
 
         Args:
             asked: the settings.
-            anything: whether unknown names are taken for values that a user measures.
+            anything: whether a user measures everything but costs, so that every name will do.
+            costs: whether costs can be computed; if not, a user measures these, too.
 
         Raises:
             UnknownNameError: no such quantity, or no such choice of a winner.
@@ -76,17 +77,19 @@ class Goals:
                 if not anything:
                     raise
                 known[name] = Quantity(name)
+            if anything and not (costs and known[name].stage is Stage.GRAPH):
+                known[name] = replace(known[name], stage=Stage.TRAINED)
         return cls(objectives, constraints, asked.prefer, known)
 
     @property
     def early(self) -> tuple[Constraint, ...]:
         """Constraints that are known for the whole pool."""
-        return tuple(c for c in self.constraints if c.stage is Stage.GRAPH)
+        return tuple(c for c in self.constraints if self.known[c.name].stage is Stage.GRAPH)
 
     @property
     def late(self) -> tuple[Constraint, ...]:
         """Constraints that are known after asking only."""
-        return tuple(c for c in self.constraints if c.stage is not Stage.GRAPH)
+        return tuple(c for c in self.constraints if self.known[c.name].stage is not Stage.GRAPH)
 
     @property
     def attacked(self) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from foretell.arch import Arch
 from foretell.errors import ConstraintError
@@ -15,10 +16,22 @@ from foretell.studies.search.goals import Goals
 from foretell.studies.search.rounds import Rounds
 from foretell.types import Json
 
-__all__ = ["Loop"]
+__all__ = ["Extra", "Loop", "tell"]
+
+Extra: TypeAlias = Callable[[Arch, int, Sequence[Trial]], Mapping[str, Json]]
 
 MEASURE = "measure"
 """Behind the kind of a study, the name of the measurements in its store."""
+
+
+def tell(searcher: Searcher, goals: Goals, archs: Sequence[Arch], done: Sequence[Trial]) -> None:
+    """Tell a searcher what finished trials were worth."""
+    gains = goals.gains([t.value["values"] if t.state == "done" else None for t in done])
+    searcher.tell(
+        archs,
+        gains[:, 0] if gains.shape[1] == 1 else gains,
+        feasible=[not (t.state == "done" and t.value["violation"]) for t in done],
+    )
 
 
 class Loop:
@@ -35,6 +48,7 @@ class Loop:
         text_of: an architecture's text.
         book: costs of architectures; None where they are not known.
         reference: the architecture that shares refer to.
+        extra: (architecture, number of the trial, finished trials) -> what its payload holds, too.
     """
 
     def __init__(
@@ -47,12 +61,15 @@ class Loop:
         text_of: Callable[[Arch], str],
         book: CostBook | None = None,
         reference: Arch | None = None,
+        extra: Extra | None = None,
     ) -> None:
         """Measure the reference, if a share of a measured quantity needs it."""
         self.session, self.searcher = session, searcher
-        self._text_of, self._book = text_of, book
+        self._text_of, self._book, self._extra = text_of, book, extra
+        self.rows: list[Trial] = []
         self._trials = Rounds(session.store, session.kind, executor)
         self._measurements: Rounds | None = None
+        self._stored: dict[str, Trial] = {}
         self._executor = executor
         self._reference: dict[str, float] = {}
         self.goals = goals
@@ -84,37 +101,30 @@ class Loop:
         """
         tell = self.session.tell
         reused = sum(t.state.final for t in self.session.store.trials(self.session.kind))
-        rows: list[Trial] = []
+        rows = self.rows
         while len(rows) < trials:
-            tell("train", len(rows), trials, self._best(rows))
+            tell("train", len(rows), trials, self._best())
             archs = self.searcher.ask(min(round_, trials - len(rows)))
             if not archs:
                 break
-            rows += self.step(archs)
+            self.step(archs)
         tell("train", len(rows), len(rows))
         return rows, min(reused, len(rows))
 
-    def step(self, archs: Sequence[Arch]) -> list[Trial]:
+    def step(self, archs: Sequence[Arch]) -> None:
         """Run the trials of one round and tell the searcher."""
         one = len(self.goals.objectives) == 1
         expected = self.searcher.predict(archs) if one else [math.nan] * len(archs)
         before = self._before_training(archs, self._early())
         payloads = [
-            (str(arch), self._payload(arch, float(value), measured, why))
-            for arch, value, (measured, why) in zip(archs, expected, before, strict=True)
+            (str(arch), self._payload(arch, float(value), measured, why, len(self.rows) + i))
+            for i, (arch, value, (measured, why)) in enumerate(
+                zip(archs, expected, before, strict=True)
+            )
         ]
         done = self._trials.run(payloads)
-        self.tell(archs, done)
-        return done
-
-    def tell(self, archs: Sequence[Arch], done: Sequence[Trial]) -> None:
-        """Tell the searcher what finished trials were worth."""
-        gains = self.goals.gains([t.value["values"] if t.state == "done" else None for t in done])
-        self.searcher.tell(
-            archs,
-            gains[:, 0] if gains.shape[1] == 1 else gains,
-            feasible=[not (t.state == "done" and t.value["violation"]) for t in done],
-        )
+        tell(self.searcher, self.goals, archs, done)
+        self.rows += done
 
     def _early(self) -> tuple[Quantity, ...]:
         return (*self.goals.at(Stage.GRAPH), *self.goals.at(Stage.BUILT))
@@ -125,6 +135,7 @@ class Loop:
         predicted: float,
         measured: Mapping[str, float],
         why: tuple[str, str] | None,
+        number: int,
     ) -> Json:
         payload: dict[str, Json] = {
             "genes": list(arch.genes),
@@ -141,6 +152,8 @@ class Loop:
             payload["reference"] = self._reference
         if why is not None:
             payload["unmeasured"] = list(why)
+        if self._extra is not None:
+            payload |= self._extra(arch, number, self.rows)
         return payload
 
     def _before_training(
@@ -172,16 +185,27 @@ class Loop:
         if self._measurements is None:
             self.session.store.put_study(study, {})
             self._measurements = Rounds(self.session.store, study, self._executor)
-        payload = {"genes": list(arch.genes), "measure": quantity.name}
-        return self._measurements.run([(f"{arch} {quantity.name}", payload)])[0]
+            self._stored = {t.key: t for t in self.session.store.trials(study)}
+        key = f"reference of {quantity.name}"
+        reference = self.session.value(key)
+        payload = {"genes": list(arch.genes), "measure": quantity.name, "reference": reference}
+        name = f"{arch} {quantity.name}"
+        stored = self._stored.get(name)
+        if stored is not None and stored.state.final:
+            return stored
+        trial = self._measurements.run([(name, payload if stored is None else stored.payload)])[0]
+        self._stored[name] = trial
+        if reference is None and trial.state == "done" and "reference" in trial.value["details"]:
+            self.session.put(key, trial.value["details"]["reference"])
+        return trial
 
-    def _best(self, rows: Sequence[Trial]) -> str:
+    def _best(self) -> str:
         """The best value so far, of the first objective."""
         objective = self.goals.objectives[0]
         quantity = self.goals.known[objective.name]
         values = [
             t.value["values"][objective.name]
-            for t in rows
+            for t in self.rows
             if t.state == "done" and not t.value["violation"]
             if objective.name in t.value["values"]
         ]

@@ -4,6 +4,7 @@ Claims run in this process or in a worker's; a payload is JSON, and what JSON ca
 the job, which pickle sends.
 """
 
+import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -71,7 +72,7 @@ class Job:
             return self._score(payload)
         arch = Arch(space_of(self.config, self.resources).name, tuple(payload["genes"]))
         if "measure" in payload:
-            return self._measure(arch, payload["measure"])
+            return self._measure(arch, payload["measure"], payload["reference"])
         return self._trial(arch, payload)
 
     def _score(self, payload: Json) -> Json:
@@ -114,12 +115,17 @@ class Job:
         seed = stream_seed(self.config.seed, stream, *arch.genes)
         return build(arch, skeleton_of(self.config, self.resources), seed=seed), seed
 
-    def _measure(self, arch: Arch, name: str) -> Json:
+    def _measure(self, arch: Arch, name: str, reference: float | None) -> Json:
         """Value and details of a quantity of the built network."""
         quantity = Goals.of(self.config).known[name]
         with one_thread():
             module, _ = self._build(arch, "trial")
-            value, details = quantity.value(self._subject(arch, module=module.eval()))
+            subject = self._subject(
+                arch,
+                module=module.eval(),
+                reference=math.nan if reference is None else reference,
+            )
+            value, details = quantity.value(subject)
         return {"value": value, "details": dict(details)}
 
     def _trial(self, arch: Arch, payload: Json) -> Json:

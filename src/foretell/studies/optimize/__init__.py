@@ -1,0 +1,1 @@
+"""The study that optimises a user's own evaluation."""
