@@ -18,7 +18,9 @@ from pathlib import Path
 FORETELL = [str(Path(sys.executable).parent / "foretell")]
 TIMES = ("seconds", "finished", "reused", "folder", "files", "left_out", "cpu")
 """Parts of names of what differs between two runs of one version."""
-SHORT = ["--pool", "24", "--trials", "4", "--epochs", "2", "--final-epochs", "2", "--quiet"]
+SHORT = [
+    "--pool", "24", "--trials", "4", "--epochs", "2", "--final-epochs", "2", "--round", "1", "--quiet",
+]  # fmt: skip
 JOBS = {
     "search": ["search", "--max-params", "100k", *SHORT],
     "search evolution": [
@@ -26,7 +28,7 @@ JOBS = {
         "--seed", "3", *SHORT,
     ],
     "search local, a pair at once": [
-        "search", "--searcher", "local", "--round", "2", "--seed", "1", "--attacks", "fgsm", *SHORT,
+        "search", "--searcher", "local", "--seed", "1", "--attacks", "fgsm", *SHORT, "--round", "2",
     ],
     "search published robot": [
         "search", "--searcher", "robot-published", "--max-flops", "1M", "--seed", "2", *SHORT,
