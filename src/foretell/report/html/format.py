@@ -5,7 +5,18 @@ import re
 
 from markupsafe import Markup
 
-__all__ = ["DASH", "amount", "duration", "joints", "percent", "plain", "shape", "signed", "size"]
+__all__ = [
+    "DASH",
+    "amount",
+    "duration",
+    "joints",
+    "many",
+    "percent",
+    "plain",
+    "shape",
+    "signed",
+    "size",
+]
 
 DASH = "–"
 
@@ -102,6 +113,15 @@ def shape(values: tuple[int, ...]) -> str:
     '1 × 8 × 8'
     """
     return " × ".join(map(str, values))
+
+
+def many(count: int, one: str) -> str:
+    """A count and what is counted.
+
+    >>> many(1, "trial"), many(1_200, "trial")
+    ('1 trial', '1,200 trials')
+    """
+    return f"{count:,} {one if count == 1 else one + 's'}"
 
 
 def _three(value: float) -> str:

@@ -36,6 +36,7 @@ __all__ = [
     "prediction_info",
     "progress_info",
     "robustness_info",
+    "star_number",
 ]
 
 NAN = float("nan")
@@ -222,6 +223,12 @@ def progress_info(run: RunData) -> ProgressInfo:
         best=best,
         winner=_place(trials, accuracy, run.winner),
     )
+
+
+def star_number(run: RunData) -> int | None:
+    """The trial that the charts mark with a star."""
+    info = progress_info(run)
+    return None if info.winner is None else info.trials[info.winner].number
 
 
 def _place(trials: tuple[TrialRow, ...], accuracy: Array, winner: Winner | None) -> int | None:
