@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.graph import Graph
-from foretell.types import Array
+from foretell.types import Array, Direction
 
 __all__ = [
     "BASELINES",
     "ConstraintRow",
     "CurveRow",
+    "ObjectiveRow",
     "PoolTable",
     "ResumeRow",
     "RunData",
@@ -124,7 +125,8 @@ class TrialRow:
     Args:
         number: position in the run, from 0.
         arch: text, the same as in the pool if it is there.
-        state: "done", "failed", "timed_out", "out_of_memory", "not_finite" or "stale".
+        state: "done", "infeasible", "pruned", "failed", "timed_out", "out_of_memory",
+            "not_finite" or "stale".
         error: class of the error; empty if done.
         message: its sentence; empty if done.
         val_accuracy: in [0, 1]; NaN if it failed.
@@ -137,6 +139,10 @@ class TrialRow:
             end of this trial; NaN to add up ``seconds`` instead.
         curves: values for each epoch; None if there are none.
         resumed: whether it was taken over from an earlier call.
+        values: quantity -> measured value, objectives and bounded quantities among them.
+        feasible: whether it keeps every constraint, as far as that is known.
+        violation: how it breaks a constraint, such as "pgd@8 51% < 60%"; empty if it does not.
+        on_front: whether no feasible trial beats it in every objective.
     """
 
     number: int
@@ -153,6 +159,10 @@ class TrialRow:
     finished: float = NAN
     curves: CurveRow | None = None
     resumed: bool = False
+    values: Mapping[str, float] = field(default_factory=_nothing)
+    feasible: bool = True
+    violation: str = ""
+    on_front: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,6 +228,25 @@ class ConstraintRow:
 
 
 @dataclass(frozen=True)
+class ObjectiveRow:
+    """One quantity that the search was after.
+
+    Args:
+        name: of the quantity, such as "latency@onnxruntime".
+        unit: "fraction", "s", "bytes", "count", or any other text.
+        direction: "max" or "min".
+        reproducible: whether the same seed gives the same value.
+        label: as axes and columns are headed.
+    """
+
+    name: str
+    unit: str = ""
+    direction: Direction = "max"
+    reproducible: bool = True
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class ResumeRow:
     """What this call took over from earlier ones.
 
@@ -239,7 +268,7 @@ class RunData:
     Args:
         title: heading, such as "digits on nb201".
         space: name of the search space.
-        task: the data.
+        task: the data; None where a user evaluates architectures.
         command: the exact command that repeats the run.
         seed: the run's seed.
         searcher: name of the searcher.
@@ -257,11 +286,14 @@ class RunData:
         started: when, in ISO 8601; may be empty.
         proxy_batch: what the proxies saw, such as "2 batches of 64 images".
         notes: warnings that a reader must know, in full sentences.
+        objectives: what the search was after; none stands for the accuracy.
+        preferred: how the winner was chosen from the front; empty with one objective.
+        state: "running", "stopped" or "finished".
     """
 
     title: str
     space: str
-    task: TaskRow
+    task: TaskRow | None
     command: str
     seed: int
     searcher: str = ""
@@ -279,3 +311,6 @@ class RunData:
     started: str = ""
     proxy_batch: str = ""
     notes: tuple[str, ...] = ()
+    objectives: tuple[ObjectiveRow, ...] = ()
+    preferred: str = ""
+    state: str = "finished"

@@ -5,10 +5,20 @@ from pathlib import Path
 
 from foretell.report._base import Head, Hero, Note, Page, Step, Tile
 from foretell.report.html import document
-from foretell.report.html.format import DASH, amount, duration, many, percent, size
+from foretell.report.html.format import (
+    DASH,
+    amount,
+    duration,
+    inline,
+    many,
+    percent,
+    quantity,
+    size,
+)
 from foretell.report.search import tables
 from foretell.report.search.costs import costs
 from foretell.report.search.data import RunData
+from foretell.report.search.front import columns_of, front
 from foretell.report.search.progress import prediction, progress
 from foretell.report.search.proxies import proxies
 from foretell.report.search.reproduce import reproduce
@@ -42,6 +52,8 @@ def head(run: RunData) -> Head:
 
 def _hero(run: RunData) -> Hero:
     info, found = tables.hero_info(run), run.winner
+    if run.task is None:
+        return _own_hero(run, info)
     known = math.isfinite(info.test_accuracy)
     if found is None:
         spread = "No network was trained to the end."
@@ -61,6 +73,24 @@ def _hero(run: RunData) -> Hero:
     )
 
 
+def _own_hero(run: RunData, info: tables.HeroInfo) -> Hero:
+    """The first screen where a user evaluates: the best value in place of a test accuracy."""
+    objective, found = tables.main_objective(run), run.winner
+    trial = next((t for t in run.trials if found and t.number == found.number), None)
+    value = tables.value_of(trial, objective.name) if trial else math.nan
+    number, _, unit = quantity(value, objective.unit).partition(" ")
+    label = inline(objective.label)
+    return Hero(
+        what=f"Best {label}" if found else "No winner",
+        number=number,
+        unit=unit,
+        range=f"as it was measured in trial {trial.number:,}"
+        if trial
+        else "No trial ended well and kept every limit.",
+        tiles=(*_costs(run), *_work(run, info)),
+    )
+
+
 def _costs(run: RunData) -> list[Tile]:
     tiles = []
     for name, label, show in (
@@ -75,7 +105,13 @@ def _costs(run: RunData) -> list[Tile]:
         if limits and math.isfinite(value) and min(limits) > 0:
             share = value / min(limits)
             detail = f"{100 * share:.0f} % of the limit {show(min(limits))}"
-        tiles.append(Tile(label, show(value), detail, share))
+        if run.task is not None or math.isfinite(value):
+            tiles.append(Tile(label, show(value), detail, share))
+    trial = next((t for t in run.trials if run.winner and t.number == run.winner.number), None)
+    for objective in columns_of(run):
+        shown = tables.value_of(trial, objective.name) if trial else math.nan
+        note = "" if objective.reproducible else ", on this machine"
+        tiles.append(Tile(objective.label, quantity(shown, objective.unit), f"in the search{note}"))
     return tiles
 
 
@@ -83,6 +119,8 @@ def _work(run: RunData, info: tables.HeroInfo) -> list[Tile]:
     validation = run.winner.val_accuracy if run.winner else math.nan
     of = f" of {info.budget:,}" if info.budget is not None else ""
     trained = [f"{info.failed:,} failed"] if info.failed else []
+    trained += [f"{info.infeasible:,} outside the limits"] if info.infeasible else []
+    trained += [f"{info.pruned:,} ended early"] if info.pruned else []
     trained += [f"{info.reused:,} reused"] if info.reused else []
     saved = run.resumed.seconds if run.resumed else math.nan
     if math.isfinite(saved) and saved > 0:
@@ -90,17 +128,25 @@ def _work(run: RunData, info: tables.HeroInfo) -> list[Tile]:
         time = Tile("Time of this call", duration(info.seconds), before)
     else:
         time = Tile("Time", duration(info.seconds), run.device or "all stages")
+    ended = info.trained + info.failed + info.infeasible + info.pruned
+    own = (
+        [
+            Tile(
+                "Validation accuracy",
+                percent(validation),
+                f"on {run.task.val:,} images" if run.winner else "",
+            )
+        ]
+        if run.task
+        else []
+    )
     return [
+        *own,
         Tile(
-            "Validation accuracy",
-            percent(validation),
-            f"on {run.task.val:,} images" if run.winner else "",
-        ),
-        Tile(
-            "Networks trained",
+            "Networks trained" if run.task else "Trials",
             f"{info.trained:,}{of}",
             ", ".join(trained) or "none failed",
-            None if not info.budget else (info.trained + info.failed) / info.budget,
+            None if not info.budget else ended / info.budget,
         ),
         time,
     ]
@@ -116,12 +162,16 @@ def _notes(run: RunData) -> tuple[Note, ...]:
         )
         text += f", which saved {duration(saved)}." if math.isfinite(saved) else "."
         notes.append(Note(text, "note"))
+    if run.state == "running":
+        notes.append(Note("The search is still running: this is what it has found so far.", "warn"))
+    elif run.state == "stopped":
+        notes.append(Note("The search was stopped before its end; it can be resumed.", "warn"))
     return (*notes, *(Note(n, "warn") for n in run.notes))
 
 
 PAGE: Page[RunData] = Page(
     head,
-    (winner, progress, prediction, costs, proxies, robustness, failures, trials, reproduce),
+    (winner, front, progress, prediction, costs, proxies, robustness, failures, trials, reproduce),
     "Accuracy is a share of images, flops are multiply-adds, tau-b is Kendall's, eps is in units "
     "of 1/255.",
 )

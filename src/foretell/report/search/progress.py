@@ -3,7 +3,7 @@
 import math
 
 from foretell.report._base import Chart, Grid, Pair, Pairs, Section
-from foretell.report.html.format import duration, many, percent, signed
+from foretell.report.html.format import duration, inline, many, quantity, signed
 from foretell.report.search import plots, tables
 from foretell.report.search.data import RunData
 
@@ -13,18 +13,25 @@ __all__ = ["prediction", "progress"]
 def progress(run: RunData) -> Section:
     """Best so far, by trials and by seconds."""
     info, hero = tables.progress_info(run), tables.hero_info(run)
-    lead = f"{many(hero.trained, 'network')} {'was' if hero.trained == 1 else 'were'} trained"
+    done = "trained" if run.task is not None else "evaluated"
+    lead = f"{many(hero.trained, 'network')} {'was' if hero.trained == 1 else 'were'} {done}"
     lead += f", {hero.failed:,} failed." if hero.failed else "."
+    lead += f" {many(hero.infeasible, 'trial')} broke a limit." if hero.infeasible else ""
+    lead += f" {many(hero.pruned, 'trial')} ended early." if hero.pruned else ""
     lead += (
         " The accuracy on the validation images is what the search compares; the best of many is a "
         "little lucky, which is why the winner is tested on other images."
+        if run.task is not None
+        else ""
     )
     trials = seconds = ""
+    training = " after the search's short training" if run.task is not None else ""
     if info.winner is not None:
         best = info.trials[info.winner]
         trials = (
             f"{'The winner' if run.winner else 'The best'} is trial {best.number:,}, with "
-            f"{percent(best.val_accuracy)} after the search's short training."
+            f"{quantity(tables.value_of(best, info.objective.name), info.objective.unit)}"
+            f"{training}."
         )
         when, end = duration(float(info.seconds[info.winner])), duration(float(info.seconds[-1]))
         seconds = f"The winner was there after {when} of {end}."
@@ -34,10 +41,12 @@ def progress(run: RunData) -> Section:
     if len(info.trials) == 1:
         trials += " With one trial there is no progress to see."
     empty = "Nothing was trained."
+    label = inline(info.objective.label)
+    what = f" {label}" if len(run.objectives) > 1 else ""
     drawn = [plots.progress_plot(info, by) if info.trials else None for by in ("trials", "seconds")]
     charts = (
-        Chart("progress-trials", "Best so far, by trials", trials, drawn[0], empty),
-        Chart("progress-seconds", "Best so far, by time", seconds, drawn[1], empty),
+        Chart("progress-trials", f"Best{what} so far, by trials", trials, drawn[0], empty),
+        Chart("progress-seconds", f"Best{what} so far, by time", seconds, drawn[1], empty),
     )
     return Section("search", "How the search went", lead, (Grid(charts, "two"),), link="Search")
 
@@ -58,6 +67,11 @@ def prediction(run: RunData) -> Section:
             " These networks were picked because they were promising, so the order among them is "
             "harder to foretell than the order of networks drawn at random."
         )
+        if len(run.objectives) > 1:
+            lead += (
+                " With several objectives it predicts one number of all of them, so the agreement "
+                "with one is less."
+            )
     elif info.n == 1:
         text = "With one network there is no order to compare."
     elif info.n:
@@ -69,7 +83,9 @@ def prediction(run: RunData) -> Section:
         text += f" {many(info.without, 'network')} had no prediction and {verb} left out."
     chart = Chart(
         "predicted-trained",
-        "Predicted against trained accuracy",
+        "Predicted against trained accuracy"
+        if info.objective.name == "accuracy"
+        else f"Predicted against measured {info.objective.label}",
         text.strip(),
         plots.prediction_plot(info, tables.star_number(run)) if info.n else None,
         "The searcher made no prediction for any trained network."

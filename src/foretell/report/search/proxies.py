@@ -12,9 +12,11 @@ __all__ = ["proxies"]
 _NOTHING = "No proxy was scored in this run."
 
 
-def proxies(run: RunData) -> Section:
+def proxies(run: RunData) -> Section | tuple[Section, ...]:
     """Agreement of every proxy with trained accuracy, and among proxies."""
     info = tables.correlation_info(run)
+    if run.task is None and not info.names:
+        return ()
     batch = f" on {run.proxy_batch}" if run.proxy_batch else ""
     lead = (
         f"A proxy scores a network without training it{batch}. It earns its time only if it "

@@ -35,14 +35,21 @@ def reproduce(run: RunData) -> Section:
 
 def _environment(run: RunData) -> Pairs:
     task = run.task
-    rows = {
-        "data": ", ".join(dict.fromkeys(filter(None, (task.name, task.source)))),
-        "images": f"{task.train:,} train, {task.val:,} validation, {task.test:,} test",
-        "image shape": shape(task.input_shape),
-        "classes": f"{task.classes}: {', '.join(task.class_names)}"
-        if task.class_names
-        else f"{task.classes}",
-        "device": plain(run.device),
-    }
+    rows = (
+        {}
+        if task is None
+        else {
+            "data": ", ".join(dict.fromkeys(filter(None, (task.name, task.source)))),
+            "images": f"{task.train:,} train, {task.val:,} validation, {task.test:,} test",
+            "image shape": shape(task.input_shape),
+            "classes": f"{task.classes}: {', '.join(task.class_names)}"
+            if task.class_names
+            else f"{task.classes}",
+        }
+    )
+    rows["device"] = plain(run.device)
     pairs = [*rows.items(), *((k, plain(v)) for k, v in run.versions.items())]
-    return Pairs(tuple(Pair(k, v) for k, v in pairs), title="Data, device and versions")
+    return Pairs(
+        tuple(Pair(k, v) for k, v in pairs),
+        title="Data, device and versions" if task else "Device and versions",
+    )

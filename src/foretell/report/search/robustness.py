@@ -12,8 +12,10 @@ from foretell.report.search.data import RunData
 __all__ = ["robustness"]
 
 
-def robustness(run: RunData) -> Section:
+def robustness(run: RunData) -> Section | tuple[Section, ...]:
     """Accuracy against the size of the attack."""
+    if run.task is None:
+        return ()
     info = tables.robustness_info(run)
     lead = "How much accuracy is left when an attacker changes every pixel by at most eps."
     title, link = "Under attack", "Robustness"

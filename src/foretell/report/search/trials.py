@@ -3,9 +3,10 @@
 import math
 
 from foretell.report._base import Cell, Column, Line, Note, Section, Table
-from foretell.report.html.format import DASH, amount, duration, many, percent
+from foretell.report.html.format import DASH, amount, duration, inline, many, percent, quantity
 from foretell.report.search import tables
-from foretell.report.search.data import RunData, TrialRow
+from foretell.report.search.data import ObjectiveRow, RunData, TrialRow
+from foretell.report.search.front import columns_of
 
 __all__ = ["MOST_ROWS", "failures", "trials"]
 
@@ -53,23 +54,29 @@ def trials(run: RunData) -> Section:
         gap = Note("Nothing was trained.", "empty")
         return Section("trials", "All trials", blocks=(gap,))
     star, scale = tables.star_number(run), tables.prediction_info(run).scale
-    ordered = sorted(run.trials, key=_order)
+    objective, others = tables.main_objective(run), columns_of(run)
+    ordered = sorted(run.trials, key=lambda t: _order(t, objective))
     hidden = max(0, len(ordered) - MOST_ROWS)
     shown = ordered[:MOST_ROWS]
+    plain = objective.name == "accuracy"
     columns = (
-        Column("Trial", "n"), Column("Validation", "n"), Column("Predicted", "n"),
+        Column("Trial", "n"), Column("Validation" if plain else objective.label, "n"),
+        *(Column(o.label, "n") for o in others), Column("Predicted", "n"),
         Column("Params", "n"), Column("Multiply-adds", "n"), Column("Time", "n"),
         Column("Architecture", "arch"),
     )  # fmt: skip
+    after = " after the search's short training" if run.task is not None else ""
     lead = (
         f"{'The ten best of ' if len(ordered) > 10 else ''}{many(len(ordered), 'trial')}, by "
-        "validation accuracy after the search's short training."
+        f"{inline(objective.label)}{after}."
     )
+    if any(tables.outcome_of(t) == "infeasible" for t in run.trials):
+        lead += " Trials outside the limits come after those within."
     more = f" ({hidden} more are in trials.csv)" if hidden else ""
     table = Table(
         "Best trials",
         columns,
-        tuple(_row(t, scale, t.number == star) for t in shown),
+        tuple(_row(t, objective, others, scale, t.number == star) for t in shown),
         starred=frozenset(i for i, t in enumerate(shown) if t.number == star),
         fold=10,
         rest=f"The other {len(shown) - 10}{more}",
@@ -78,17 +85,39 @@ def trials(run: RunData) -> Section:
     return Section("trials", "All trials", lead, (table,))
 
 
-def _order(trial: TrialRow) -> tuple[bool, float, int]:
-    fine = trial.state == "done" and math.isfinite(trial.val_accuracy)
-    return (not fine, -trial.val_accuracy if fine else 0.0, trial.number)
+_PLACES = {"done": 0, "infeasible": 1, "pruned": 2, "failed": 3}
 
 
-def _row(trial: TrialRow, scale: bool, star: bool) -> Line:
+def _order(trial: TrialRow, objective: ObjectiveRow) -> tuple[int, float, int]:
+    value = tables.value_of(trial, objective.name)
+    end = tables.outcome_of(trial)
+    place = _PLACES[end if math.isfinite(value) or end != "done" else "failed"]
+    known = place < 2 and math.isfinite(value)
+    sign = -1.0 if objective.direction == "max" else 1.0
+    return (place, sign * value if known else 0.0, trial.number)
+
+
+def _row(
+    trial: TrialRow,
+    objective: ObjectiveRow,
+    others: tuple[ObjectiveRow, ...],
+    scale: bool,
+    star: bool,
+) -> Line:
     predicted = f"{trial.predicted:.4g}" if math.isfinite(trial.predicted) else DASH
-    failed = "" if trial.state == "done" else trial.state.replace("_", " ")
+    value, end = tables.value_of(trial, objective.name), tables.outcome_of(trial)
+    shown: Cell | str = quantity(value, objective.unit)
+    if end in ("failed", "pruned"):
+        shown = Cell(trial.state.replace("_", " "), bad=end == "failed")
+    elif end == "infeasible":
+        shown = Cell(
+            quantity(value, objective.unit) if math.isfinite(value) else "not measured",
+            below=(trial.violation or "breaks a limit",),
+        )
     return (
         str(trial.number),
-        Cell(failed, bad=True) if failed else percent(trial.val_accuracy),
+        shown,
+        *(quantity(tables.value_of(trial, o.name), o.unit) for o in others),
         percent(trial.predicted) if scale else predicted,
         amount(trial.params),
         amount(trial.flops),
