@@ -11,7 +11,7 @@ from foretell.errors import MissingExtraError, RunFolderError
 from foretell.files import whole
 from foretell.report._base import Page, Section, charts_of
 from foretell.report.html.charts import jsonable
-from foretell.report.html.format import joints, size
+from foretell.report.html.format import joints, size, stacked
 from foretell.types import Json
 
 __all__ = ["figures", "render", "save"]
@@ -56,6 +56,7 @@ def render(page: Page[Data], data: Data) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["joints"] = joints
+    environment.filters["stacked"] = stacked
     mark = "@@file-size@@"
     html = environment.from_string(_resource("html/base.html.j2")).render(
         head=page.head(data),

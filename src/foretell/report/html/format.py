@@ -18,6 +18,7 @@ __all__ = [
     "shape",
     "signed",
     "size",
+    "stacked",
 ]
 
 DASH = "–"
@@ -175,3 +176,15 @@ def joints(text: object) -> Markup:
     """
     pieces = re.findall(r"[^+,;|]*[+,;|]+|[^+,;|]+", str(text))
     return Markup("<wbr>").join(pieces)
+
+
+def stacked(head: str) -> Markup:
+    """The heading of a column, escaped; the argument of a quantity on a line of its own.
+
+    >>> stacked("Latency@torch"), stacked("Pgd@8")
+    (Markup('Latency<br>@torch'), Markup('Pgd@8'))
+    """
+    name, _, argument = head.partition("@")
+    if len(head) <= 10 or not argument:
+        return Markup.escape(head)
+    return Markup("{}<br>@{}").format(name, argument)

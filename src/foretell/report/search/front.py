@@ -9,13 +9,21 @@ from numpy.typing import NDArray
 
 from foretell.report._base import Block, Cell, Chart, Column, Grid, Line, Section, Table
 from foretell.report.html.charts import Figure, axis, figure, scatter, wrap
-from foretell.report.html.format import DASH, inline, many, quantity
+from foretell.report.html.format import inline, many, quantity
 from foretell.report.search.data import ConstraintRow, ObjectiveRow, RunData, TrialRow
 from foretell.report.search.plots import BROKEN, Window, objective_axis, star, window
 from foretell.report.search.tables import main_objective, outcome_of, star_number, value_of
 from foretell.types import Array, Json
 
-__all__ = ["FrontInfo", "columns_of", "front", "front_info", "front_plot", "lines_plot"]
+__all__ = [
+    "FrontInfo",
+    "arch_cell",
+    "columns_of",
+    "front",
+    "front_info",
+    "front_plot",
+    "lines_plot",
+]
 
 _DOT = {"size": 8, "color": "@dot", "line": {"width": 1, "color": "@muted"}}
 _BEST = {"size": 10, "color": "@accent", "line": {"width": 1, "color": "@card"}}
@@ -129,6 +137,11 @@ def _lead(run: RunData, info: FrontInfo) -> str:
 def _pair(info: FrontInfo, other: int) -> Chart:
     first, second = info.objectives[0], info.objectives[other]
     text = "The line joins the front." if len(info.objectives) == 2 else "Filled is the front."
+    better = [
+        ("up" if first.direction == "max" else "down"),
+        ("right" if second.direction == "max" else "left"),
+    ]
+    text += f" Better is {better[0]} and {better[1]}."
     if not info.feasible.all():
         text += " Hollow is what breaks a limit."
     return Chart(
@@ -168,7 +181,6 @@ def _table(run: RunData, info: FrontInfo) -> Table:
         range(len(info.trials)),
         key=lambda i: (not info.front[i], not info.feasible[i], -gains[i], info.trials[i].number),
     )
-    broken = not info.feasible.all()
     rows: list[Line] = []
     for i in order:
         trial = info.trials[i]
@@ -176,22 +188,27 @@ def _table(run: RunData, info: FrontInfo) -> Table:
         line += [
             quantity(float(v), o.unit) for v, o in zip(info.values[i], info.objectives, strict=True)
         ]
-        line += [Cell(trial.violation or DASH, bad=bool(trial.violation))] if broken else []
-        tag = "winner" if trial.number == winner else "front" if info.front[i] else ""
-        rows.append((*line, Cell(trial.arch, tag=tag)))
+        rows.append((*line, arch_cell(trial, trial.number == winner)))
     columns = [Column("Trial", "n"), *(Column(o.label, "n") for o in info.objectives)]
-    columns += [Column("Breaks", "key")] if broken else []
-    front_rows = int(info.front.sum())
+    first = int(info.front.sum()) or 10
     return Table(
         "Values of all objectives",
         (*columns, Column("Architecture", "arch")),
         tuple(rows),
         title="Values of all objectives",
+        text=f"The front, by {inline(main.label)}." if info.front.any() else "",
         starred=frozenset(k for k, i in enumerate(order) if info.trials[i].number == winner),
-        fold=front_rows or 10,
-        rest=f"The other {many(len(rows) - (front_rows or 10), 'trial')}",
+        fold=first,
+        rest=f"The other {many(len(rows) - first, 'trial')}",
         tight=False,
     )
+
+
+def arch_cell(trial: TrialRow, winner: bool) -> Cell:
+    """An architecture, whether it won, and how it breaks a limit."""
+    broken = outcome_of(trial) == "infeasible"
+    why = f"breaks a limit: {trial.violation}" if trial.violation else "breaks a limit"
+    return Cell(trial.arch, tag="winner" if winner else "", below=(why,) if broken else ())
 
 
 def _tips(info: FrontInfo) -> list[str]:
@@ -336,17 +353,22 @@ def lines_plot(info: FrontInfo) -> Figure:
                  "showarrow": False, "yanchor": anchor,
                  "xanchor": "left" if k == 0 else "right" if k == count - 1 else "center"}
             )  # fmt: skip
-    names = [escape(o.label.replace("@", " @"), quote=False) for o in info.objectives]
+    names = [
+        escape(o.label, quote=False).replace("@", "<br>@").replace(" ", "<br>")
+        for o in info.objectives
+    ]
     lines: list[Json] = [
         {"type": "line", "x0": k, "x1": k, "y0": 0, "y1": 1, "layer": "below",
          "line": {"width": 1.5, "color": "@line"}}
         for k in range(count)
     ]  # fmt: skip
+    blank: Figure = {"showgrid": False, "showline": False, "ticks": ""}
+    room = 0.04 * count
     return figure(
         data,
-        axis("", tickvals=list(range(count)), ticktext=names, showgrid=False, ticks="",
-             range=[-0.04 * count, count - 1 + 0.04 * count], tickangle=0),
-        axis("", showticklabels=False, showgrid=False, ticks="", range=[-0.18, 1.18]),
+        axis("", tickvals=list(range(count)), ticktext=names, tickangle=0,
+             range=[-room, count - 1 + room], **blank),
+        axis("", showticklabels=False, range=[-0.18, 1.18], **blank),
         height=420,
         annotations=notes,
         shapes=lines,

@@ -186,8 +186,8 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     hollow = {"size": 8, "color": "@card", "line": {"width": 1.5, "color": "@muted"}}
     data = []
     for mask, name, marker in (
-        (done & ~below & ~old, "trained", dot),
-        (done & ~below & old, "trained in an earlier call", hollow),
+        (done & ~below & ~old, info.verb, dot),
+        (done & ~below & old, f"{info.verb} in an earlier call", hollow),
     ):
         if mask.any():
             text = _pick(tips, mask)

@@ -13,8 +13,7 @@ __all__ = ["prediction", "progress"]
 def progress(run: RunData) -> Section:
     """Best so far, by trials and by seconds."""
     info, hero = tables.progress_info(run), tables.hero_info(run)
-    done = "trained" if run.task is not None else "evaluated"
-    lead = f"{many(hero.trained, 'network')} {'was' if hero.trained == 1 else 'were'} {done}"
+    lead = f"{many(hero.trained, 'network')} {'was' if hero.trained == 1 else 'were'} {info.verb}"
     lead += f", {hero.failed:,} failed." if hero.failed else "."
     lead += f" {many(hero.infeasible, 'trial')} broke a limit." if hero.infeasible else ""
     lead += f" {many(hero.pruned, 'trial')} ended early." if hero.pruned else ""
@@ -51,9 +50,11 @@ def progress(run: RunData) -> Section:
     return Section("search", "How the search went", lead, (Grid(charts, "two"),), link="Search")
 
 
-def prediction(run: RunData) -> Section:
+def prediction(run: RunData) -> Section | tuple[Section, ...]:
     """Predicted against trained accuracy."""
     info = tables.prediction_info(run)
+    if run.task is None and not info.n:
+        return ()
     lead = "Before a network is trained, the search predicts how good it will be."
     text, numbers = "", None
     if info.n >= 2 and math.isfinite(info.tau):
@@ -85,7 +86,7 @@ def prediction(run: RunData) -> Section:
         "predicted-trained",
         "Predicted against trained accuracy"
         if info.objective.name == "accuracy"
-        else f"Predicted against measured {info.objective.label}",
+        else f"Predicted against measured {inline(info.objective.label)}",
         text.strip(),
         plots.prediction_plot(info, tables.star_number(run)) if info.n else None,
         "The searcher made no prediction for any trained network."

@@ -42,6 +42,7 @@ __all__ = [
     "robustness_info",
     "star_number",
     "value_of",
+    "verb_of",
 ]
 
 NAN = float("nan")
@@ -90,6 +91,11 @@ def main_objective(run: RunData) -> ObjectiveRow:
         if objective.name == "accuracy":
             return replace(objective, label=ACCURACY.label)
     return run.objectives[0] if run.objectives else ACCURACY
+
+
+def verb_of(run: RunData) -> str:
+    """What a trial does with a network."""
+    return "trained" if run.task is not None else "evaluated"
 
 
 def value_of(trial: TrialRow, name: str) -> float:
@@ -231,7 +237,7 @@ def funnel_info(run: RunData) -> tuple[FunnelRow, ...]:
         (hero.pruned, "ended early"),
     ]
     rows.append(
-        FunnelRow("trained", hero.trained, ", ".join(f"{n:,} {why}" for n, why in ended if n))
+        FunnelRow(verb_of(run), hero.trained, ", ".join(f"{n:,} {why}" for n, why in ended if n))
     )
     if run.winner:
         rows.append(FunnelRow("winner", 1))
@@ -255,6 +261,7 @@ class ProgressInfo:
         winner: the place of the winner's trial, or of the best one if no winner was chosen; None
             if there is none.
         objective: whose values these are.
+        verb: what was done with a network: "trained", or "evaluated" by the user's own function.
     """
 
     trials: tuple[TrialRow, ...]
@@ -264,6 +271,7 @@ class ProgressInfo:
     best: Array
     winner: int | None
     objective: ObjectiveRow = ACCURACY
+    verb: str = "trained"
 
 
 def progress_info(run: RunData) -> ProgressInfo:
@@ -284,6 +292,7 @@ def progress_info(run: RunData) -> ProgressInfo:
         best=best,
         winner=_place(trials, _sign(objective) * accuracy, run.winner),
         objective=objective,
+        verb=verb_of(run),
     )
 
 
@@ -586,7 +595,7 @@ class FailureRow:
     """Failures of one class in one stage.
 
     Args:
-        stage: "training" or "scoring".
+        stage: "training", "evaluation" or "scoring".
         state: such as "failed" or "timed out".
         error: class of the error.
         count: how many.
@@ -611,15 +620,16 @@ def failure_info(run: RunData) -> tuple[FailureRow, ...]:
         rows[key] = (count + 1, first, example)
 
     objective = main_objective(run)
+    stage = "training" if run.task is not None else "evaluation"
     for trial in sorted(run.trials, key=lambda t: t.number):
         end = outcome_of(trial)
         if end == "failed":
             state = trial.state.replace("_", " ")
-            note(("training", state, trial.error or "no error class"), trial.message, trial.arch)
+            note((stage, state, trial.error or "no error class"), trial.message, trial.arch)
         elif end == "done" and not math.isfinite(value_of(trial, objective.name)):
             what = inline(objective.label)
-            message = f"Training ended, but its {what} is not a number."
-            note(("training", "done", trial.error or f"no {objective.name}"), message, trial.arch)
+            message = f"{stage.capitalize()} ended, but its {what} is not a number."
+            note((stage, "done", trial.error or f"no {objective.name}"), message, trial.arch)
     for index in sorted(run.pool.failures):
         error, _, message = run.pool.failures[index].partition(":")
         arch = run.pool.archs[index] if 0 <= index < len(run.pool.archs) else ""

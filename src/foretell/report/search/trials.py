@@ -6,7 +6,7 @@ from foretell.report._base import Cell, Column, Line, Note, Section, Table
 from foretell.report.html.format import DASH, amount, duration, inline, many, percent, quantity
 from foretell.report.search import tables
 from foretell.report.search.data import ObjectiveRow, RunData, TrialRow
-from foretell.report.search.front import columns_of
+from foretell.report.search.front import arch_cell, columns_of
 
 __all__ = ["MOST_ROWS", "failures", "trials"]
 
@@ -73,16 +73,24 @@ def trials(run: RunData) -> Section:
     if any(tables.outcome_of(t) == "infeasible" for t in run.trials):
         lead += " Trials outside the limits come after those within."
     more = f" ({hidden} more are in trials.csv)" if hidden else ""
+    rows = tuple(_row(t, objective, others, scale, t.number == star) for t in shown)
+    keep = [i for i in range(len(columns)) if not _unused(columns[i].head, rows, i, run)]
     table = Table(
         "Best trials",
-        columns,
-        tuple(_row(t, objective, others, scale, t.number == star) for t in shown),
+        tuple(columns[i] for i in keep),
+        tuple(tuple(row[i] for i in keep) for row in rows),
         starred=frozenset(i for i, t in enumerate(shown) if t.number == star),
         fold=10,
         rest=f"The other {len(shown) - 10}{more}",
         tight=False,
     )
     return Section("trials", "All trials", lead, (table,))
+
+
+def _unused(head: str, rows: tuple[Line, ...], column: int, run: RunData) -> bool:
+    """Whether a user's own evaluation leaves a column empty."""
+    optional = head in ("Predicted", "Params", "Multiply-adds")
+    return run.task is None and optional and all(row[column] == DASH for row in rows)
 
 
 _PLACES = {"done": 0, "infeasible": 1, "pruned": 2, "failed": 3}
@@ -110,10 +118,7 @@ def _row(
     if end in ("failed", "pruned"):
         shown = Cell(trial.state.replace("_", " "), bad=end == "failed")
     elif end == "infeasible":
-        shown = Cell(
-            quantity(value, objective.unit) if math.isfinite(value) else "not measured",
-            below=(trial.violation or "breaks a limit",),
-        )
+        shown = quantity(value, objective.unit) if math.isfinite(value) else "not measured"
     return (
         str(trial.number),
         shown,
@@ -122,5 +127,5 @@ def _row(
         amount(trial.params),
         amount(trial.flops),
         duration(trial.seconds),
-        Cell(trial.arch, tag="winner" if star else ""),
+        arch_cell(trial, star),
     )
