@@ -189,7 +189,7 @@ def _table(run: RunData, info: FrontInfo) -> Table:
             quantity(float(v), o.unit) for v, o in zip(info.values[i], info.objectives, strict=True)
         ]
         rows.append((*line, arch_cell(trial, trial.number == winner)))
-    columns = [Column("Trial", "n"), *(Column(o.label, "n") for o in info.objectives)]
+    columns = [Column("Trial", "n"), *(Column(_head(o), "n") for o in info.objectives)]
     first = int(info.front.sum()) or 10
     return Table(
         "Values of all objectives",
@@ -204,6 +204,10 @@ def _table(run: RunData, info: FrontInfo) -> Table:
     )
 
 
+def _head(objective: ObjectiveRow) -> str:
+    return "Validation" if objective.name == "accuracy" else objective.label
+
+
 def arch_cell(trial: TrialRow, winner: bool) -> Cell:
     """An architecture, whether it won, and how it breaks a limit."""
     broken = outcome_of(trial) == "infeasible"
@@ -211,12 +215,17 @@ def arch_cell(trial: TrialRow, winner: bool) -> Cell:
     return Cell(trial.arch, tag="winner" if winner else "", below=(why,) if broken else ())
 
 
+def _shown(value: float, objective: ObjectiveRow) -> str:
+    """A value inside a chart, escaped."""
+    return escape(quantity(float(value), objective.unit), quote=False)
+
+
 def _tips(info: FrontInfo) -> list[str]:
     tips = []
     for trial, row in zip(info.trials, info.values, strict=True):
         lines = [f"Trial {trial.number}"]
         lines += [
-            f"<b>{quantity(float(v), o.unit)}</b> {escape(inline(o.label), quote=False)}"
+            f"<b>{_shown(v, o)}</b> {escape(inline(o.label), quote=False)}"
             for v, o in zip(row, info.objectives, strict=True)
         ]
         if trial.violation:
@@ -306,7 +315,7 @@ def _limits(
                     if name == "x"
                     else {"x": 1, "y": at, "xref": "paper", "xanchor": "right", "yanchor": "top"}
                 )
-                text = f"limit {quantity(value, objectives[k].unit)}"
+                text = f"limit {_shown(value, objectives[k])}"
                 notes.append({**ends, "text": text, "showarrow": False, "font": {"color": "@bad"}})
     return shapes, notes
 
@@ -349,7 +358,7 @@ def lines_plot(info: FrontInfo) -> Figure:
         best, worst = signs[k] * high[k], signs[k] * low[k]
         for value, at, anchor in ((best, 1.04, "bottom"), (worst, -0.04, "top")):
             notes.append(
-                {"x": k, "y": at, "text": quantity(float(value), objective.unit),
+                {"x": k, "y": at, "text": _shown(value, objective),
                  "showarrow": False, "yanchor": anchor,
                  "xanchor": "left" if k == 0 else "right" if k == count - 1 else "center"}
             )  # fmt: skip

@@ -63,7 +63,7 @@ COST_TITLES = {
 def tip(trial: TrialRow, objective: ObjectiveRow, *extra: str) -> str:
     """What a trial says when it is pointed at."""
     value, known = value_of(trial, objective.name), outcome_of(trial) in ("done", "infeasible")
-    shown = quantity(value, objective.unit)
+    shown = escape(quantity(value, objective.unit), quote=False)
     name = "validation" if objective.name == "accuracy" else escape(objective.label, quote=False)
     facts = [f"<b>{shown}</b> {name}"] if known else []
     facts += [wrap(trial.violation)] if trial.violation else []

@@ -58,6 +58,9 @@ def _facts(run: RunData, found: Winner) -> tuple[Pair, ...]:
         pairs.append(Pair("Found in trial", str(found.number)))
     trial = next((t for t in run.trials if t.number == found.number), None)
     if trial is not None:
+        main = tables.main_objective(run)
+        if run.task is None:
+            pairs.append(Pair(main.label, quantity(tables.value_of(trial, main.name), main.unit)))
         pairs += [
             Pair(o.label, quantity(tables.value_of(trial, o.name), o.unit)) for o in columns_of(run)
         ]
