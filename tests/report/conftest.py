@@ -16,9 +16,11 @@ import pytest
 
 from foretell.arch import Arch
 from foretell.graph import Graph, Node
+from foretell.metrics import non_dominated
 from foretell.report import (
     ConstraintRow,
     CurveRow,
+    ObjectiveRow,
     PoolTable,
     ResumeRow,
     RunData,
@@ -180,6 +182,75 @@ def make_run(trials=40, pool=500, seed=0, failures=True):
 def run():
     """40 trials, pool of 500."""
     return make_run()
+
+
+LATENCY = ObjectiveRow("latency@onnxruntime", "s", "min", False, "Latency@onnxruntime")
+ROBUST = ObjectiveRow("pgd@8", "fraction", "max", True, "Pgd@8")
+ACCURACY = ObjectiveRow("accuracy", "fraction", "max", True, "Accuracy")
+
+
+def with_objectives(run, objectives, limit=0.0016, seed=3):
+    """The run with a latency and an accuracy under attack, and a limit on the latency."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for t in run.trials:
+        latency = 2e-4 + 4.5e-10 * t.flops * (1 + 0.12 * rng.normal())
+        values = {"latency@onnxruntime": float(latency)}
+        broken = latency > limit
+        if t.state == "done":
+            robust = 0.55 - 0.9 * (1 - t.val_accuracy) * 4 + 0.05 * rng.normal()
+            values |= {"accuracy": t.val_accuracy, "pgd@8": float(np.clip(robust, 0, 1))}
+        why = f"latency@onnxruntime {1e3 * latency:.3g}ms > {1e3 * limit:.3g}ms" if broken else ""
+        state = "infeasible" if broken and t.state == "done" else t.state
+        fine = t.state == "done" and not broken
+        rows.append(replace(t, values=values, state=state, feasible=fine, violation=why))
+    table = np.array([
+        [r.values.get(o.name, np.nan) if r.feasible else np.nan for o in objectives] for r in rows
+    ])  # fmt: skip
+    front = non_dominated(table, [o.direction for o in objectives])
+    rows = tuple(replace(r, on_front=bool(f)) for r, f in zip(rows, front, strict=True))
+    signs = np.array([1 if o.direction == "max" else -1 for o in objectives])
+    gains = np.where(front[:, None], table * signs, np.nan)
+    low, high = np.nanmin(gains, axis=0), np.nanmax(gains, axis=0)
+    best = rows[int(np.nanargmax(((gains - low) / (high - low)).sum(axis=1)))]
+    winner = replace(
+        run.winner, arch=best.arch, number=best.number, params=best.params, flops=best.flops
+    )
+    text = f"latency@onnxruntime<={1e3 * limit:g}ms"
+    late = ConstraintRow(text, "latency@onnxruntime", limit)
+    return replace(run, trials=rows, objectives=tuple(objectives), preferred="knee",
+                   winner=winner, constraints=(*run.constraints, late))  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def two(run):
+    """Accuracy and latency, with a limit on the latency."""
+    return with_objectives(run, (ACCURACY, LATENCY))
+
+
+@pytest.fixture(scope="session")
+def three(run):
+    """Accuracy, latency and accuracy under attack."""
+    return with_objectives(run, (ACCURACY, LATENCY, ROBUST))
+
+
+@pytest.fixture(scope="session")
+def own():
+    """A user's own evaluation: energy in joules, less is better, no task."""
+    full = make_run(trials=30, pool=60)
+    rows = tuple(
+        replace(t, val_accuracy=float("nan"), predicted=float("nan"), params=float("nan"),
+                flops=float("nan"), memory=float("nan"), curves=None,
+                values={"energy": 0.2 + 0.01 * (t.number * 7 % 30)} if t.state == "done" else {})
+        for t in full.trials
+    )  # fmt: skip
+    best = min((t for t in rows if t.state == "done"), key=lambda t: t.values["energy"])
+    return replace(
+        full, title="energy on nb201", task=None, trials=rows, pool=PoolTable(), constraints=(),
+        objectives=(ObjectiveRow("energy", "J", "min", True, "Energy"),),
+        winner=Winner(best.arch, number=best.number, graph=full.winner.graph),
+        stages={"search": 3.0}, resumed=None, proxy_batch="",
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

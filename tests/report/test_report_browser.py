@@ -24,6 +24,15 @@ CUT = """
   }).map(t => plot.id + ': ' + t.textContent);
 })
 """
+TITLES_ON_TICKS = """
+[...document.querySelectorAll('.plot')].flatMap(plot => ['x', 'y'].flatMap(axis => {
+  const boxes = name => [...plot.querySelectorAll(name)].map(e => e.getBoundingClientRect());
+  const ticks = boxes(`.${axis}tick text`).filter(b => b.width);
+  return boxes(`.${axis}title`).filter(t => t.width && ticks.some(b =>
+    b.left < t.right + 1 && t.left < b.right + 1 && b.top < t.bottom + 1 && t.top < b.bottom + 1
+  )).map(() => plot.id + ' ' + axis);
+}))
+"""
 SMALL = """
 [...document.querySelectorAll('.plot .main-svg text, td, th, p, dd, dt, li, code')]
   .filter(e => e.getBoundingClientRect().width && parseFloat(getComputedStyle(e).fontSize) < 10.9)
@@ -32,13 +41,16 @@ SMALL = """
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, run, bare, one_trial, nasty):
+def folder(tmp_path_factory, run, bare, one_trial, nasty, two, three, own):
     made = tmp_path_factory.mktemp("reports")
     for name, data in {
         "full": run,
         "bare": bare,
         "one": one_trial,
         "nasty": nasty,
+        "two": two,
+        "three": three,
+        "own": own,
     }.items():
         write(data, made / f"{name}.html")
     return made
@@ -58,7 +70,7 @@ def requests(browser):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["full", "bare", "one", "nasty"])
+@pytest.mark.parametrize("name", ["full", "bare", "one", "nasty", "two", "three", "own"])
 def test_fits_draws_and_stays_silent(browser, folder, name, width):
     browser.open(folder / f"{name}.html", width)
     assert browser.run("document.documentElement.clientWidth") == width
@@ -70,6 +82,7 @@ def test_fits_draws_and_stays_silent(browser, folder, name, width):
     assert {u for u in requests(browser) if not u.startswith("data:")} == {page}
     if name != "nasty":
         assert browser.run(CUT) == []
+        assert browser.run(TITLES_ON_TICKS) == []
         assert browser.run(SMALL) == []
 
 

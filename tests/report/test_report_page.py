@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -336,9 +337,8 @@ class TestPlots:
         assert run.trials[12].arch in "".join(tip.split("<br>"))
 
     def test_colours_are_names_of_the_style_sheet(self, run):
-        css = (plots.__spec__.origin.rsplit("/", 1)[0]) + "/report.css"
-        with open(css) as file:
-            known = set(re.findall(r"--(\w+):", file.read()))
+        css = files("foretell.report").joinpath("html/report.css").read_text(encoding="utf-8")
+        known = set(re.findall(r"--(\w+):", css))
         used = set(re.findall(r'"@(\w+)"', json.dumps(jsonable(figures(run)))))
         assert used <= known
         assert len(used) > 8

@@ -8,9 +8,11 @@ light and a dark page. Every text that comes from outside is escaped, since plot
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape, unescape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foretell.types import Json
 
@@ -19,10 +21,12 @@ __all__ = [
     "SERIES",
     "SYMBOLS",
     "Figure",
+    "Scale",
     "axis",
     "figure",
     "jsonable",
     "names_axis",
+    "scale",
     "scatter",
     "wrap",
 ]
@@ -92,6 +96,54 @@ def axis(title: str, **settings: Json) -> Figure:
         "tickcolor": "@line",
         **settings,
     }
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a quantity is drawn.
+
+    Args:
+        factor: by which its values are multiplied.
+        suffix: the unit of the axis; empty where its ticks say it.
+        ticks: settings of the axis.
+    """
+
+    factor: float = 1.0
+    suffix: str = ""
+    ticks: Figure = field(default_factory=dict)
+
+    def title(self, label: str) -> str:
+        """What stands at the axis, escaped."""
+        text = f"{label} ({self.suffix})" if self.suffix else label
+        return escape(text, quote=False)
+
+
+_STEPS = {
+    "s": ((60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "bytes": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "bytes")),
+}
+
+
+def scale(values: Sequence[float] | NDArray[np.float64], unit: str) -> Scale:
+    """The scale on which values of a unit are read at once.
+
+    Args:
+        values: what is drawn; NaN is passed over.
+        unit: "fraction", "s", "bytes", "count", or any other text.
+
+    >>> scale([0.0012, 0.0031], "s")
+    Scale(factor=1000.0, suffix='ms', ticks={'nticks': 7})
+    """
+    if unit == "fraction":
+        return Scale(ticks={"tickformat": ".1%", "nticks": 7})
+    if unit == "count":
+        return Scale(ticks={"tickformat": "~s", "nticks": 7})
+    steps = _STEPS.get(unit)
+    if steps is None:
+        return Scale(suffix=unit, ticks={"nticks": 7})
+    top = max((abs(float(v)) for v in values if math.isfinite(v)), default=0.0)
+    size, name = next((step for step in steps if top >= step[0]), steps[-1])
+    return Scale(float(f"{1 / size:.12g}"), name, {"nticks": 7})
 
 
 def figure(data: Sequence[Figure], x: Figure, y: Figure, **layout: Json) -> Figure:

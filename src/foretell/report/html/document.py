@@ -1,29 +1,43 @@
-"""A template, its words and its figures as one HTML file that loads nothing from anywhere."""
+"""A page as one HTML file that loads nothing from anywhere."""
 
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 from foretell.errors import MissingExtraError, RunFolderError
 from foretell.files import whole
-from foretell.report.html.format import joints, size
+from foretell.report._base import Page, Section, charts_of
+from foretell.report.html.charts import jsonable
+from foretell.report.html.format import joints, size, stacked
 from foretell.types import Json
 
-__all__ = ["document", "save"]
+__all__ = ["figures", "render", "save"]
 
 
-def document(template: str, words: Mapping[str, Json], figures: Mapping[str, Json]) -> str:
+Data = TypeVar("Data")
+
+
+def figures(page: Page[Data], data: Data) -> dict[str, Json]:
+    """Every chart of a page that is drawn, by the id of its place, as plain JSON.
+
+    Args:
+        page: its sections.
+        data: what the study found.
+    """
+    return _figures(page.parts(data))
+
+
+def render(page: Page[Data], data: Data) -> str:
     """A complete HTML document.
 
     It holds plotly.js and its data, and its content security policy forbids every request.
 
     Args:
-        template: path of a file in ``foretell.report``, such as ``search/page.html.j2``.
-        words: what the template writes.
-        figures: id of a place on the page -> chart, as plain JSON.
+        page: its sections.
+        data: what the study found.
 
     Raises:
         MissingExtraError: plotly is not installed.
@@ -33,17 +47,22 @@ def document(template: str, words: Mapping[str, Json], figures: Mapping[str, Jso
 
     plotly = _plotly()
     js, css = _resource("html/report.js"), _resource("html/report.css")
-    data = json.dumps(figures, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    sections = page.parts(data)
+    drawn = json.dumps(
+        _figures(sections), allow_nan=False, ensure_ascii=True, separators=(",", ":")
+    )
+    drawn = drawn.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["joints"] = joints
+    environment.filters["stacked"] = stacked
     mark = "@@file-size@@"
-    html = environment.from_string(_resource(template)).render(
-        **words,
-        figures=figures,
-        figures_json=Markup(data),
+    html = environment.from_string(_resource("html/base.html.j2")).render(
+        head=page.head(data),
+        sections=sections,
+        units=page.units,
+        figures_json=Markup(drawn),
         plotly=Markup(plotly),
         js=Markup(js),
         css=Markup(css),
@@ -52,6 +71,11 @@ def document(template: str, words: Mapping[str, Json], figures: Mapping[str, Jso
         file_size=Markup(mark),
     )
     return html.replace(mark, size(len(html.encode())), 1)
+
+
+def _figures(sections: tuple[Section, ...]) -> dict[str, Json]:
+    charts = (c for s in sections for c in charts_of(s.blocks))
+    return {c.id: jsonable(c.figure) for c in charts if c.figure is not None}
 
 
 def save(text: str, path: Path | str) -> Path:

@@ -5,7 +5,21 @@ import re
 
 from markupsafe import Markup
 
-__all__ = ["DASH", "amount", "duration", "joints", "percent", "plain", "shape", "signed", "size"]
+__all__ = [
+    "DASH",
+    "amount",
+    "duration",
+    "inline",
+    "joints",
+    "many",
+    "percent",
+    "plain",
+    "quantity",
+    "shape",
+    "signed",
+    "size",
+    "stacked",
+]
 
 DASH = "–"
 
@@ -104,6 +118,50 @@ def shape(values: tuple[int, ...]) -> str:
     return " × ".join(map(str, values))
 
 
+def quantity(value: float, unit: str) -> str:
+    """A value of a quantity, in its unit.
+
+    >>> quantity(0.0012, "s"), quantity(0.000_081, "s"), quantity(0.93, "fraction")
+    ('1.2 ms', '81 µs', '93.00 %')
+    >>> quantity(71_234, "count"), quantity(131_072, "bytes"), quantity(3.14159, "J")
+    ('71.2k', '128 KiB', '3.142 J')
+    """
+    if not math.isfinite(value):
+        return DASH
+    if unit == "fraction":
+        return percent(value)
+    if unit == "count":
+        return amount(value)
+    if unit == "bytes":
+        return size(value)
+    if unit == "s":
+        if abs(value) >= 59.5:
+            return duration(value)
+        for factor, name in ((1.0, "s"), (1e-3, "ms")):
+            if abs(value) >= 0.9995 * factor:
+                return f"{_three(value / factor)} {name}"
+        return f"{_three(1e6 * value)} µs"
+    return f"{value:.4g} {unit}".strip().replace("-", "−", 1 if value < 0 else 0)
+
+
+def inline(label: str) -> str:
+    """A label inside a sentence.
+
+    >>> inline("Validation accuracy"), inline("PGD@8")
+    ('validation accuracy', 'PGD@8')
+    """
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def many(count: int, one: str) -> str:
+    """A count and what is counted.
+
+    >>> many(1, "trial"), many(1_200, "trial")
+    ('1 trial', '1,200 trials')
+    """
+    return f"{count:,} {one if count == 1 else one + 's'}"
+
+
 def _three(value: float) -> str:
     digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
     text = f"{value:.{digits}f}"
@@ -118,3 +176,15 @@ def joints(text: object) -> Markup:
     """
     pieces = re.findall(r"[^+,;|]*[+,;|]+|[^+,;|]+", str(text))
     return Markup("<wbr>").join(pieces)
+
+
+def stacked(head: str) -> Markup:
+    """The heading of a column, escaped; the argument of a quantity on a line of its own.
+
+    >>> stacked("Latency@torch"), stacked("Pgd@8")
+    (Markup('Latency<br>@torch'), Markup('Pgd@8'))
+    """
+    name, _, argument = head.partition("@")
+    if len(head) <= 10 or not argument:
+        return Markup.escape(head)
+    return Markup("{}<br>@{}").format(name, argument)

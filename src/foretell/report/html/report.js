@@ -84,7 +84,7 @@
       layout.height = Math.min(layout.height, 330);
       for (const axis of [layout.xaxis, layout.yaxis]) {
         if (axis.nticks) axis.nticks = Math.min(axis.nticks, 6);
-        axis.title.standoff = 6;
+        axis.title.standoff = 12;
       }
       for (const trace of figure.data) {
         if (trace.type !== "heatmap") continue;

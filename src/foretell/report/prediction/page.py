@@ -3,41 +3,46 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from foretell import __version__
-from foretell.report.html.charts import jsonable
-from foretell.report.html.document import document
+from foretell.report._base import Page
+from foretell.report.html import document
 from foretell.report.html.folder import write_folder
-from foretell.report.prediction.page import plots as draw
-from foretell.report.prediction.text import context
-from foretell.report.prediction.units import unit_of
+from foretell.report.prediction import sections
+from foretell.report.prediction.sections import Predicted
 from foretell.studies.predict.explain import Explanation
 from foretell.studies.predict.study import Ranking
 from foretell.tables import plain
 from foretell.types import Json
 
-__all__ = ["prediction_figures", "render_prediction", "write_prediction"]
+__all__ = ["page", "prediction_figures", "render_prediction", "write_prediction"]
+
+
+def page(command: str = "") -> Page[Predicted]:
+    """What stands on the page, in its order.
+
+    Args:
+        command: what repeats the prediction.
+    """
+    return Page(
+        sections.head,
+        (
+            sections.ranking,
+            sections.trust,
+            sections.best,
+            sections.why,
+            sections.chosen,
+            partial(sections.reproduce, command=command),
+        ),
+        "Flops are multiply-adds, tau is Kendall's tau-b, points are percentage points.",
+    )
 
 
 def prediction_figures(ranking: Ranking, explanation: Explanation) -> dict[str, Json]:
     """Every chart, by the id of its place on the page."""
-    unit = unit_of(ranking)
-    shares = explanation.contributions
-    made: dict[str, Json] = {
-        "best": draw.best_plot(ranking, unit),
-        "pool": draw.pool_plot(ranking, unit),
-        "measured": draw.measured_plot(ranking, unit),
-        "calibration": draw.calibration_plot(ranking),
-        "strip": draw.strip_plot(ranking, explanation, unit),
-    }
-    if shares is not None:
-        made["families"] = draw.families_plot(shares, unit)
-        for i, found in enumerate(explanation.explained):
-            made[f"reasons-{i}"] = draw.reasons_plot(found, shares, unit)
-    if explanation.importance is not None:
-        made["importance"] = draw.importance_plot(explanation.importance)
-    return {name: jsonable(chart) for name, chart in made.items() if chart is not None}
+    return document.figures(page(), (ranking, explanation))
 
 
 def render_prediction(ranking: Ranking, explanation: Explanation, command: str = "") -> str:
@@ -54,8 +59,7 @@ def render_prediction(ranking: Ranking, explanation: Explanation, command: str =
     Raises:
         MissingExtraError: plotly is not installed.
     """
-    words = context(ranking, explanation, command, f" {__version__}")
-    return document("prediction/page.html.j2", words, prediction_figures(ranking, explanation))
+    return document.render(page(command), (ranking, explanation))
 
 
 def write_prediction(

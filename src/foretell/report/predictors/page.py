@@ -1,27 +1,35 @@
 """The report of an evaluation of predictors: one page, and its tables as CSV."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from foretell import __version__
-from foretell.report.html.charts import jsonable
-from foretell.report.html.document import document
+from foretell.report._base import Page
+from foretell.report.html import document
 from foretell.report.html.folder import write_folder
-from foretell.report.predictors.plots import curve_plot, time_plot
-from foretell.report.predictors.text import context
+from foretell.report.predictors.sections import failures, head, ranks, reproduce, targets
 from foretell.studies.evaluate_predictors.study import PredictorEvaluation
 from foretell.types import Json
 
-__all__ = ["predictors_figures", "render_predictors", "write_predictors"]
+__all__ = ["page", "predictors_figures", "render_predictors", "write_predictors"]
+
+
+def page(command: str = "") -> Page[PredictorEvaluation]:
+    """What stands on the page, in its order.
+
+    Args:
+        command: what repeats the evaluation.
+    """
+    return Page(
+        head,
+        (targets, ranks, failures, partial(reproduce, command=command)),
+        "tau-b is Kendall's; errors are in per cent for shares, else in the target's unit.",
+    )
 
 
 def predictors_figures(found: PredictorEvaluation) -> dict[str, Json]:
     """Every chart, by the id of its place on the page."""
-    made: dict[str, Json] = {}
-    for target in range(len(found.targets)):
-        made[f"curve-{target}"] = curve_plot(found, target)
-        made[f"time-{target}"] = time_plot(found, target)
-    return {name: jsonable(figure) for name, figure in made.items()}
+    return document.figures(page(), found)
 
 
 def render_predictors(found: PredictorEvaluation, command: str = "") -> str:
@@ -37,8 +45,7 @@ def render_predictors(found: PredictorEvaluation, command: str = "") -> str:
     Raises:
         MissingExtraError: plotly is not installed.
     """
-    words = context(found, command, f" {__version__}")
-    return document("predictors/page.html.j2", words, predictors_figures(found))
+    return document.render(page(command), found)
 
 
 def write_predictors(

@@ -1,34 +1,36 @@
 """The report of an evaluation of proxies: one page, and its tables as CSV."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from foretell import __version__
-from foretell.report.html.charts import jsonable
-from foretell.report.html.document import document
+from foretell.report._base import Page
+from foretell.report.html import document
 from foretell.report.html.folder import write_folder
-from foretell.report.proxies.plots import heat_plot, order_plot
-from foretell.report.proxies.text import KINDS, context, order_of, short_targets
+from foretell.report.proxies.sections import choice, head, order, proxies, reproduce, targets, truth
 from foretell.studies.evaluate_proxies.result import ProxyEvaluation
 from foretell.types import Json
 
-__all__ = ["evaluation_figures", "render_evaluation", "write_evaluation"]
+__all__ = ["evaluation_figures", "page", "render_evaluation", "write_evaluation"]
+
+
+def page(command: str = "") -> Page[ProxyEvaluation]:
+    """What stands on the page, in its order.
+
+    Args:
+        command: what repeats the evaluation.
+    """
+    return Page(
+        head,
+        (order, targets, choice, truth, proxies, partial(reproduce, command=command)),
+        "Accuracy is a share of images, flops are multiply-adds, tau-b is Kendall's, eps is in "
+        "units of 1/255.",
+    )
 
 
 def evaluation_figures(evaluation: ProxyEvaluation) -> dict[str, Json]:
     """Every chart, by the id of its place on the page."""
-    kind = KINDS[evaluation.kind]
-    order = order_of(evaluation)
-    columns = short_targets(evaluation)
-    made: dict[str, Json] = {}
-    seen: set[str] = set()
-    for t, target in enumerate(evaluation.targets):
-        if target.dataset not in seen:
-            seen.add(target.dataset)
-            made[f"order-{t}"] = order_plot(evaluation, t, order, kind)
-    for k in range(len(evaluation.populations)):
-        made[f"heat-{k}"] = heat_plot(evaluation, k, order, columns, kind)
-    return {name: jsonable(figure) for name, figure in made.items()}
+    return document.figures(page(), evaluation)
 
 
 def render_evaluation(evaluation: ProxyEvaluation, command: str = "") -> str:
@@ -44,8 +46,7 @@ def render_evaluation(evaluation: ProxyEvaluation, command: str = "") -> str:
     Raises:
         MissingExtraError: plotly is not installed.
     """
-    words = context(evaluation, command, f" {__version__}")
-    return document("proxies/page.html.j2", words, evaluation_figures(evaluation))
+    return document.render(page(command), evaluation)
 
 
 def write_evaluation(

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from foretell.report.html.format import DASH, signed
 from foretell.report.proxies.plots import label
-from foretell.report.proxies.text import (
+from foretell.report.proxies.sections import (
     KINDS,
     amount_of,
     headline,

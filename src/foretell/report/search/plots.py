@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -16,31 +17,40 @@ from foretell.report.html.charts import (
     axis,
     figure,
     names_axis,
+    scale,
     scatter,
     wrap,
 )
-from foretell.report.html.format import amount, duration, percent, signed
-from foretell.report.search.data import CurveRow, TrialRow
+from foretell.report.html.format import amount, duration, percent, quantity, signed
+from foretell.report.search.data import CurveRow, ObjectiveRow, TrialRow
 from foretell.report.search.tables import (
+    ACCURACY,
     CorrelationInfo,
     CurveInfo,
     ParetoInfo,
     PredictionInfo,
     ProgressInfo,
     RobustnessRow,
+    outcome_of,
+    value_of,
 )
 from foretell.types import Array
 
 __all__ = [
     "COST_TITLES",
+    "Window",
     "correlation_plot",
     "curves_plot",
     "heat_map",
     "loss_plot",
+    "objective_axis",
     "pareto_plot",
     "prediction_plot",
     "progress_plot",
     "robustness_plot",
+    "star",
+    "tip",
+    "window",
 ]
 
 COST_TITLES = {
@@ -50,18 +60,27 @@ COST_TITLES = {
 }
 
 
-def _tip(trial: TrialRow, *extra: str) -> str:
+def tip(trial: TrialRow, objective: ObjectiveRow, *extra: str) -> str:
     """What a trial says when it is pointed at."""
-    facts = [f"<b>{percent(trial.val_accuracy)}</b> validation"] if trial.state == "done" else []
+    value, known = value_of(trial, objective.name), outcome_of(trial) in ("done", "infeasible")
+    shown = escape(quantity(value, objective.unit), quote=False)
+    name = "validation" if objective.name == "accuracy" else escape(objective.label, quote=False)
+    facts = [f"<b>{shown}</b> {name}"] if known else []
+    facts += [wrap(trial.violation)] if trial.violation else []
     facts += extra
-    costs = [f"{amount(trial.params)} params", f"{amount(trial.flops)} multiply-adds"]
+    costs = [
+        f"{amount(v)} {name}"
+        for v, name in ((trial.params, "params"), (trial.flops, "multiply-adds"))
+        if math.isfinite(v) or objective.name == "accuracy"
+    ]
     taken = [duration(trial.seconds)] if math.isfinite(trial.seconds) else []
     return "<br>".join(
         [f"Trial {trial.number}", *facts, ", ".join(costs + taken), wrap(trial.arch)]
     )
 
 
-def _star(x: float, y: float, text: str) -> Figure:
+def star(x: float, y: float, text: str) -> Figure:
+    """The winner's mark."""
     marker = {
         "symbol": "star",
         "size": 17,
@@ -71,24 +90,77 @@ def _star(x: float, y: float, text: str) -> Figure:
     return scatter([x], [y], "winner", marker=marker, text=[text])
 
 
-def _floor(values: Array) -> float:
-    """The lowest value that is drawn to scale: an outlier far below would flatten all others."""
-    good = values[np.isfinite(values)]
-    if len(good) < 5:
-        return float(good.min()) if len(good) else 0.0
-    low, high = np.quantile(good, [0.25, 1.0])
-    return float(good[good >= low - 3 * max(high - low, 1e-3)].min())
+@dataclass(frozen=True)
+class Window:
+    """The drawn part of an axis: values far worse than the rest would flatten all others.
+
+    Args:
+        low: lower end.
+        high: upper end.
+        floor: the worst value that is drawn to scale.
+        edge: where those beyond it are drawn.
+        sign: 1 where higher is better, else -1.
+    """
+
+    low: float
+    high: float
+    floor: float
+    edge: float
+    sign: float = 1.0
+
+    def beyond(self, values: Array) -> NDArray[np.bool_]:
+        """Which values are worse than the worst that is drawn to scale."""
+        return np.asarray(self.sign * values < self.sign * self.floor)
+
+    def place(self, values: Array) -> Array:
+        """Where values are drawn."""
+        return np.where(self.beyond(values), self.edge, values)
 
 
-def _range(values: Array, floor: float) -> list[float]:
-    """The drawn interval: from a little below the floor to a little above the best."""
-    good = values[np.isfinite(values)]
-    top = float(good.max()) if len(good) else 1.0
-    pad = max(0.09 * (top - floor), 0.002)
-    return [floor - 1.6 * pad, top + pad]
+def window(values: Array, direction: str = "max", *, all_of: bool = False) -> Window:
+    """What to draw of values.
+
+    Args:
+        values: NaN is passed over.
+        direction: "max" or "min": which is better.
+        all_of: whether every value is drawn to scale.
+    """
+    sign = 1.0 if direction == "max" else -1.0
+    gains = sign * values[np.isfinite(values)]
+    floor = float(gains.min()) if len(gains) else 0.0
+    if len(gains) >= 5 and not all_of:
+        low, high = np.quantile(gains, [0.25, 1.0])
+        # an accuracy that differs by less than 0.1 % is the same
+        least = 1e-3 if np.abs(gains).max() <= 1.0 and np.abs(gains).min() >= 0.05 else 1e-12
+        floor = float(gains[gains >= low - 3 * max(high - low, least)].min())
+    top = float(gains.max()) if len(gains) else 1.0
+    least = 0.002 if not len(gains) or 0.05 <= abs(top) <= 1.0 else 1e-3 * abs(top) or 1.0
+    pad = max(0.09 * (top - floor), least)
+    low, high = floor - 1.6 * pad, top + pad
+    ends = sorted((sign * low, sign * high))
+    return Window(ends[0], ends[1], sign * floor, sign * (low + 0.3 * (floor - low)), sign)
 
 
+BROKEN = {
+    "size": 8,
+    "color": "@card",
+    "symbol": "circle",
+    "line": {"width": 1.5, "color": "@dot"},
+}
+"""The mark of what breaks a limit."""
 PERCENT_TICKS = {"tickformat": ".1%", "nticks": 7}
+
+
+def objective_axis(objective: ObjectiveRow, values: Array, name: str = "") -> tuple[Figure, float]:
+    """An axis of an objective, and by what values are multiplied.
+
+    Args:
+        objective: what is drawn.
+        values: all that are drawn, for the unit.
+        name: of the axis; the objective's label if empty.
+    """
+    drawn = scale(values, objective.unit)
+    return axis(drawn.title(name or objective.label), **drawn.ticks), drawn.factor
 
 
 def _pick(values: Iterable[Any], keep: NDArray[np.bool_]) -> list[Any]:
@@ -96,37 +168,46 @@ def _pick(values: Iterable[Any], keep: NDArray[np.bool_]) -> list[Any]:
 
 
 def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
-    """Best validation accuracy so far.
+    """Best value so far.
 
     Args:
         info: the search.
         by: "trials" or "seconds".
     """
     x = info.number.astype(np.float64) if by == "trials" else info.seconds
-    done = np.isfinite(info.accuracy)
-    floor = _floor(info.accuracy)
-    low, high = _range(info.accuracy, floor)
-    edge = low + 0.3 * (floor - low)
-    below = done & (info.accuracy < floor)
+    done, outside = np.isfinite(info.accuracy), _ended(info.trials, "infeasible")
+    failed = ~done & ~outside
+    seen = window(info.accuracy, info.objective.direction)
+    upright, factor = objective_axis(info.objective, info.accuracy)
+    below = done & seen.beyond(info.accuracy)
     old = np.array([t.resumed for t in info.trials], dtype=bool).reshape(len(x))
-    tips = [_tip(t) for t in info.trials]
+    tips = [tip(t, info.objective) for t in info.trials]
     dot = {"size": 8, "color": "@dot", "line": {"width": 1, "color": "@muted"}}
     hollow = {"size": 8, "color": "@card", "line": {"width": 1.5, "color": "@muted"}}
     data = []
     for mask, name, marker in (
-        (done & ~below & ~old, "trained", dot),
-        (done & ~below & old, "trained in an earlier call", hollow),
+        (done & ~below & ~old, info.verb, dot),
+        (done & ~below & old, f"{info.verb} in an earlier call", hollow),
     ):
         if mask.any():
             text = _pick(tips, mask)
-            data.append(scatter(x[mask], info.accuracy[mask], name, marker=marker, text=text))
+            data.append(
+                scatter(x[mask], factor * info.accuracy[mask], name, marker=marker, text=text)
+            )
     if below.any():
         marker = {"size": 9, "color": "@muted", "symbol": "triangle-down"}
-        where = np.full(below.sum(), edge)
-        data.append(
-            scatter(x[below], where, "below the axis", marker=marker, text=_pick(tips, below))
-        )
-    if (~done).any():
+        if info.objective.direction == "min":
+            marker["symbol"] = "triangle-up"
+        where = np.full(below.sum(), factor * seen.edge)
+        name = "below the axis" if info.objective.direction == "max" else "above the axis"
+        data.append(scatter(x[below], where, name, marker=marker, text=_pick(tips, below)))
+    if outside.any():
+        measured = np.array([value_of(t, info.objective.name) for t in info.trials])
+        where = np.where(np.isfinite(measured), seen.place(measured), seen.edge)
+        where = factor * np.clip(where, seen.low, seen.high)
+        text = _pick(tips, outside)
+        data.append(scatter(x[outside], where[outside], "breaks a limit", marker=BROKEN, text=text))
+    if failed.any():
         marker = {
             "size": 9,
             "color": "@bad",
@@ -134,22 +215,32 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
             "line": {"width": 2.2, "color": "@bad"},
         }
         text = [
-            _tip(t, f"<b>{escape(t.error or t.state, quote=False)}</b>", wrap(t.message))
-            for t in _pick(info.trials, ~done)
+            tip(
+                t,
+                info.objective,
+                f"<b>{escape(t.error or t.state, quote=False)}</b>",
+                wrap(t.message),
+            )
+            for t in _pick(info.trials, failed)
         ]
-        where = np.full((~done).sum(), edge)
-        data.append(scatter(x[~done], where, "failed", marker=marker, text=text))
-    shown = np.where(info.best >= low, info.best, np.nan)
+        where = np.full(failed.sum(), factor * seen.edge)
+        data.append(scatter(x[failed], where, "failed", marker=marker, text=text))
+    inside = (info.best >= seen.low) & (info.best <= seen.high)
+    shown = factor * np.where(inside, info.best, np.nan)
     line = {"shape": "hv", "width": 2.5, "color": "@accent"}
     data.append(scatter(x, shown, "best so far", mode="lines", line=line, hoverinfo="skip"))
     if info.winner is not None:
-        data.append(_star(x[info.winner], info.accuracy[info.winner], tips[info.winner]))
+        data.append(star(x[info.winner], factor * info.accuracy[info.winner], tips[info.winner]))
     title = "Trial" if by == "trials" else "Seconds of work"
     return figure(
         data,
         axis(title, rangemode="normal" if by == "trials" else "tozero", nticks=8),
-        axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
+        {**upright, "range": [factor * seen.low, factor * seen.high]},
     )
+
+
+def _ended(trials: Sequence[TrialRow], end: str) -> NDArray[np.bool_]:
+    return np.array([outcome_of(t) == end for t in trials], dtype=bool).reshape(len(trials))
 
 
 def prediction_plot(info: PredictionInfo, winner: int | None) -> Figure:
@@ -160,10 +251,13 @@ def prediction_plot(info: PredictionInfo, winner: int | None) -> Figure:
         winner: number of the winner's trial.
     """
     tips = [
-        _tip(t, f"predicted {percent(p) if info.scale else f'{p:.4g}'}")
+        tip(t, info.objective, f"predicted {percent(p) if info.scale else f'{p:.4g}'}")
         for t, p in zip(info.trials, info.predicted, strict=True)
     ]
-    low, high = _range(info.accuracy, float(info.accuracy.min()))
+    seen = window(info.accuracy, info.objective.direction, all_of=True)
+    plain = info.objective.name == "accuracy"
+    name = "Trained accuracy" if plain else info.objective.label
+    upright, factor = objective_axis(info.objective, info.accuracy, name)
     data = []
     if info.scale:
         ends = [float(info.predicted.min()), float(info.predicted.max())]
@@ -172,24 +266,26 @@ def prediction_plot(info: PredictionInfo, winner: int | None) -> Figure:
             scatter(ends, ends, "prediction = truth", mode="lines", line=line, hoverinfo="skip")
         )
     marker = {"size": 9, "color": "@accent", "opacity": 0.8, "line": {"width": 1, "color": "@card"}}
-    data.append(scatter(info.predicted, info.accuracy, "trained", marker=marker, text=tips))
+    data.append(
+        scatter(info.predicted, factor * info.accuracy, "trained", marker=marker, text=tips)
+    )
     for i, trial in enumerate(info.trials):
         if trial.number == winner:
-            data.append(_star(info.predicted[i], info.accuracy[i], tips[i]))
+            data.append(star(info.predicted[i], factor * info.accuracy[i], tips[i]))
     ticks = PERCENT_TICKS if info.scale else {"nticks": 7}
     return figure(
         data,
-        axis("Predicted accuracy" if info.scale else "Predicted value", **ticks),
-        axis("Trained accuracy", range=[low, high], **PERCENT_TICKS),
+        axis("Predicted accuracy" if info.scale and plain else "Predicted value", **ticks),
+        {**upright, "range": [factor * seen.low, factor * seen.high]},
     )
 
 
 def pareto_plot(info: ParetoInfo) -> Figure:
-    """Accuracy against a cost; the front is joined by steps."""
-    floor = _floor(info.accuracy)
-    low, high = _range(info.accuracy, floor)
-    height = np.maximum(info.accuracy, low + 0.3 * (floor - low))
-    tips = [_tip(t) for t in info.trials]
+    """The objective against a cost; the front is joined by steps."""
+    seen = window(info.accuracy, info.objective.direction)
+    upright, factor = objective_axis(info.objective, info.accuracy)
+    height = factor * seen.place(info.accuracy)
+    tips = [tip(t, info.objective) for t in info.trials]
     rest = ~info.front
     log = bool(
         len(info.costs) and info.costs.min() > 0 and info.costs.max() > 20 * info.costs.min()
@@ -216,7 +312,7 @@ def pareto_plot(info: ParetoInfo) -> Figure:
     )
     if info.winner is not None:
         i = info.winner
-        data.append(_star(info.costs[i], height[i], tips[i]))
+        data.append(star(info.costs[i], height[i], tips[i]))
     shapes, notes = [], []
     if info.limit is not None and len(info.costs) and info.limit <= 2 * info.costs.max():
         line = {"dash": "dash", "width": 1.5, "color": "@bad"}
@@ -233,7 +329,7 @@ def pareto_plot(info: ParetoInfo) -> Figure:
     return figure(
         data,
         axis(COST_TITLES[info.cost], tickformat="~s", **ticks),
-        axis("Validation accuracy", range=[low, high], **PERCENT_TICKS),
+        {**upright, "range": [factor * seen.low, factor * seen.high]},
         shapes=shapes,
         annotations=notes,
     )
@@ -271,7 +367,7 @@ def correlation_plot(info: CorrelationInfo) -> Figure:
     if math.isfinite(info.noise):
         shapes.append(
             {"type": "rect", "x0": -info.noise, "x1": info.noise, "yref": "paper", "y0": 0, "y1": 1,
-             "fillcolor": "@band", "line": {"width": 0}, "layer": "below the axis"}
+             "fillcolor": "@band", "line": {"width": 0}, "layer": "below"}
         )  # fmt: skip
     low = min(0.0, float(info.accuracy[known].min()), -info.noise if shapes else 0.0)
     top = max(0.0, float(info.accuracy[known].max()), info.noise if shapes else 0.0)
@@ -334,10 +430,10 @@ def curves_plot(info: CurveInfo) -> Figure:
     y: list[float | None] = []
     text: list[str] = []
     for trial, curve in info.trials:
-        tip = _tip(trial)
+        said = tip(trial, ACCURACY)
         x += [*range(1, len(curve.val_accuracy) + 1), None]
         y += [*(float(v) for v in curve.val_accuracy), None]
-        text += [tip] * (len(curve.val_accuracy) + 1)
+        text += [said] * (len(curve.val_accuracy) + 1)
     data = []
     if x:
         line = {"width": 1, "color": "@faint"}

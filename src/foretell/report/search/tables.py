@@ -6,17 +6,19 @@ and whatever cannot be computed is NaN or empty.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foretell.metrics import kendall, non_dominated, spearman
-from foretell.report.search.data import BASELINES, CurveRow, RunData, TrialRow, Winner
+from foretell.report.html.format import inline
+from foretell.report.search.data import BASELINES, CurveRow, ObjectiveRow, RunData, TrialRow, Winner
 from foretell.types import Array
 
 __all__ = [
+    "ACCURACY",
     "CorrelationInfo",
     "CurveInfo",
     "FailureRow",
@@ -32,14 +34,21 @@ __all__ = [
     "funnel_info",
     "hero_info",
     "interval",
+    "main_objective",
+    "outcome_of",
     "pareto_info",
     "prediction_info",
     "progress_info",
     "robustness_info",
+    "star_number",
+    "value_of",
+    "verb_of",
 ]
 
 NAN = float("nan")
 Cost = Literal["params", "flops", "memory"]
+ACCURACY = ObjectiveRow("accuracy", "fraction", "max", True, "Validation accuracy")
+"""What a search is after where nothing else is said."""
 
 
 def interval(accuracy: float, images: int) -> tuple[float, float]:
@@ -76,14 +85,55 @@ def _column(trials: tuple[TrialRow, ...], name: str) -> Array:
     return np.array([getattr(t, name) for t in trials], dtype=np.float64).reshape(len(trials))
 
 
-def _done(trials: tuple[TrialRow, ...]) -> NDArray[np.bool_]:
-    states = np.array([t.state == "done" for t in trials], dtype=bool).reshape(len(trials))
-    return states & np.isfinite(_column(trials, "val_accuracy"))
+def main_objective(run: RunData) -> ObjectiveRow:
+    """The objective that curves and tables show: the accuracy if it is one, else the first."""
+    for objective in run.objectives:
+        if objective.name == "accuracy":
+            return replace(objective, label=ACCURACY.label)
+    return run.objectives[0] if run.objectives else ACCURACY
 
 
-def _accuracy(trials: tuple[TrialRow, ...]) -> Array:
-    """Validation accuracy of the trials that ended well, NaN for the others."""
-    return np.where(_done(trials), _column(trials, "val_accuracy"), NAN)
+def verb_of(run: RunData) -> str:
+    """What a trial does with a network."""
+    return "trained" if run.task is not None else "evaluated"
+
+
+def value_of(trial: TrialRow, name: str) -> float:
+    """What was measured in a trial; NaN if nothing was.
+
+    Args:
+        trial: the row.
+        name: of the quantity.
+    """
+    if name in trial.values:
+        return float(trial.values[name])
+    return trial.val_accuracy if name == "accuracy" else NAN
+
+
+def outcome_of(trial: TrialRow) -> Literal["done", "infeasible", "pruned", "failed"]:
+    """How a trial ended; only the last is a failure."""
+    if trial.state == "pruned":
+        return "pruned"
+    if trial.state == "infeasible" or (trial.state == "done" and not trial.feasible):
+        return "infeasible"
+    return "done" if trial.state == "done" else "failed"
+
+
+def _values(trials: tuple[TrialRow, ...], objective: ObjectiveRow) -> Array:
+    """Values of the trials that ended well and keep every limit, NaN for the others."""
+    return np.array(
+        [value_of(t, objective.name) if outcome_of(t) == "done" else NAN for t in trials],
+        dtype=np.float64,
+    ).reshape(len(trials))
+
+
+def _done(run: RunData) -> NDArray[np.bool_]:
+    """Which trials ended well, with a value and within every limit."""
+    return np.isfinite(_values(run.trials, main_objective(run)))
+
+
+def _sign(objective: ObjectiveRow) -> float:
+    return 1.0 if objective.direction == "max" else -1.0
 
 
 # ---------------------------------------------------------------------------------------- summary
@@ -104,6 +154,8 @@ class HeroInfo:
         scored: architectures scored.
         seconds: of all stages of this call.
         reused: trials taken over from earlier calls.
+        infeasible: trials that broke a limit.
+        pruned: trials that were ended early.
     """
 
     test_accuracy: float
@@ -116,13 +168,17 @@ class HeroInfo:
     scored: int
     seconds: float
     reused: int
+    infeasible: int = 0
+    pruned: int = 0
 
 
 def hero_info(run: RunData) -> HeroInfo:
     """What the first screen of the report says."""
     test = run.winner.test_accuracy if run.winner else NAN
-    low, high = interval(test, run.task.test)
-    done = int(_done(run.trials).sum())
+    low, high = interval(test, run.task.test if run.task else 0)
+    done = int(_done(run).sum())
+    ends = [outcome_of(t) for t in run.trials]
+    others = {name: ends.count(name) for name in ("infeasible", "pruned")}
     pool = run.pool
     seconds = [s for s in run.stages.values() if math.isfinite(s)]
     reused = run.resumed.trials if run.resumed else sum(t.resumed for t in run.trials)
@@ -131,12 +187,13 @@ def hero_info(run: RunData) -> HeroInfo:
         low=low,
         high=high,
         trained=done,
-        failed=len(run.trials) - done,
+        failed=len(run.trials) - done - sum(others.values()),
         budget=run.budget,
         drawn=len(pool.archs) if pool.drawn is None else pool.drawn,
         scored=len(pool.archs),
         seconds=math.fsum(seconds) if seconds else NAN,
         reused=reused,
+        **others,
     )
 
 
@@ -174,8 +231,14 @@ def funnel_info(run: RunData) -> tuple[FunnelRow, ...]:
     lost = [f"{n:,} {why}" for n, why in parts if n]
     if hero.scored:
         rows.append(FunnelRow("scored", hero.scored, ", ".join(lost)))
-    failed = f"{hero.failed:,} failed" if hero.failed else ""
-    rows.append(FunnelRow("trained", hero.trained, failed))
+    ended = [
+        (hero.failed, "failed"),
+        (hero.infeasible, "outside the limits"),
+        (hero.pruned, "ended early"),
+    ]
+    rows.append(
+        FunnelRow(verb_of(run), hero.trained, ", ".join(f"{n:,} {why}" for n, why in ended if n))
+    )
     if run.winner:
         rows.append(FunnelRow("winner", 1))
     return tuple(rows)
@@ -192,10 +255,13 @@ class ProgressInfo:
         trials: the rows.
         number: of the trial.
         seconds: work so far.
-        accuracy: validation accuracy; NaN if the trial failed.
+        accuracy: value of the objective, the validation accuracy unless the search is after
+            something else; NaN if the trial failed or broke a limit.
         best: the best so far; NaN before the first success.
         winner: the place of the winner's trial, or of the best one if no winner was chosen; None
             if there is none.
+        objective: whose values these are.
+        verb: what was done with a network: "trained", or "evaluated" by the user's own function.
     """
 
     trials: tuple[TrialRow, ...]
@@ -204,13 +270,17 @@ class ProgressInfo:
     accuracy: Array
     best: Array
     winner: int | None
+    objective: ObjectiveRow = ACCURACY
+    verb: str = "trained"
 
 
 def progress_info(run: RunData) -> ProgressInfo:
-    """Best validation accuracy so far, by trials and by seconds."""
+    """Best value so far, by trials and by seconds."""
+    objective = main_objective(run)
     trials = tuple(sorted(run.trials, key=lambda t: t.number))
-    accuracy = _accuracy(trials)
-    best = np.fmax.accumulate(accuracy) if len(trials) else accuracy
+    accuracy = _values(trials, objective)
+    better = np.fmax if objective.direction == "max" else np.fmin
+    best = better.accumulate(accuracy) if len(trials) else accuracy
     finished, seconds = _column(trials, "finished"), _column(trials, "seconds")
     if not np.isfinite(finished).all():
         finished = np.cumsum(np.where(np.isfinite(seconds), seconds, 0.0))
@@ -220,8 +290,16 @@ def progress_info(run: RunData) -> ProgressInfo:
         seconds=finished,
         accuracy=accuracy,
         best=best,
-        winner=_place(trials, accuracy, run.winner),
+        winner=_place(trials, _sign(objective) * accuracy, run.winner),
+        objective=objective,
+        verb=verb_of(run),
     )
+
+
+def star_number(run: RunData) -> int | None:
+    """The trial that the charts mark with a star."""
+    info = progress_info(run)
+    return None if info.winner is None else info.trials[info.winner].number
 
 
 def _place(trials: tuple[TrialRow, ...], accuracy: Array, winner: Winner | None) -> int | None:
@@ -254,6 +332,7 @@ class PredictionInfo:
         without: successful trials that had no prediction.
         scale: whether the predictions look like accuracies, so that a diagonal means something.
         noise: |tau| that a random order of n rows exceeds in 5 % of cases.
+        objective: whose values these are.
     """
 
     trials: tuple[TrialRow, ...]
@@ -264,6 +343,7 @@ class PredictionInfo:
     without: int
     scale: bool
     noise: float
+    objective: ObjectiveRow = ACCURACY
 
     @property
     def n(self) -> int:
@@ -286,19 +366,23 @@ def chance_level(n: int) -> float:
 
 def prediction_info(run: RunData) -> PredictionInfo:
     """Predicted against trained accuracy."""
-    done = _done(run.trials)
-    predicted, accuracy = _column(run.trials, "predicted"), _accuracy(run.trials)
+    objective, done = main_objective(run), _done(run)
+    predicted, accuracy = _column(run.trials, "predicted"), _values(run.trials, objective)
     keep = done & np.isfinite(predicted)
     x, y = predicted[keep], accuracy[keep]
+    shown = objective.unit == "fraction" and len(run.objectives) < 2
     return PredictionInfo(
         trials=tuple(t for t, k in zip(run.trials, keep, strict=True) if k),
         predicted=x,
         accuracy=y,
-        tau=_tau(x, y)[0],
-        rho=spearman(x, y).value,
+        tau=_tau(x, _sign(objective) * y)[0],
+        rho=spearman(x, _sign(objective) * y).value,
         without=int((done & ~keep).sum()),
-        scale=bool(len(x) and x.min() >= 0 and x.max() <= 1.05 and np.ptp(x) < 4 * np.ptp(y)),
+        scale=bool(
+            shown and len(x) and x.min() >= 0 and x.max() <= 1.05 and np.ptp(x) < 4 * np.ptp(y)
+        ),
         noise=chance_level(len(x)),
+        objective=objective,
     )
 
 
@@ -317,6 +401,7 @@ class ParetoInfo:
         front: which of them no other beats.
         winner: place of the winner; None if it is not among them.
         limit: the constraint's upper limit on this cost; None if there is none.
+        objective: what stands against the cost.
     """
 
     cost: Cost
@@ -326,11 +411,13 @@ class ParetoInfo:
     front: NDArray[np.bool_]
     winner: int | None
     limit: float | None
+    objective: ObjectiveRow = ACCURACY
 
 
 def pareto_info(run: RunData, cost: Cost = "params") -> ParetoInfo:
     """Accuracy against a cost, with the networks that no other beats in both."""
-    costs, accuracy = _column(run.trials, cost), _accuracy(run.trials)
+    objective = main_objective(run)
+    costs, accuracy = _column(run.trials, cost), _values(run.trials, objective)
     keep = np.isfinite(costs) & np.isfinite(accuracy)
     trials = tuple(t for t, k in zip(run.trials, keep, strict=True) if k)
     limits = [c.max for c in run.constraints if c.name == cost and c.max is not None]
@@ -339,9 +426,12 @@ def pareto_info(run: RunData, cost: Cost = "params") -> ParetoInfo:
         trials=trials,
         costs=costs[keep],
         accuracy=accuracy[keep],
-        front=non_dominated(np.stack([accuracy[keep], costs[keep]], axis=1), ("max", "min")),
+        front=non_dominated(
+            np.stack([accuracy[keep], costs[keep]], axis=1), (objective.direction, "min")
+        ),
         winner=_place(trials, accuracy[keep], run.winner) if run.winner else None,
         limit=min(limits) if limits else None,
+        objective=objective,
     )
 
 
@@ -357,7 +447,7 @@ class CorrelationInfo:
         baseline: which of them are the free baselines, (p,).
         matrix: tau among proxies over the pool, (p, p).
         counts: networks that each entry of ``matrix`` rests on, (p, p).
-        accuracy: tau with trained accuracy, (p,).
+        accuracy: tau with trained accuracy, or what else the search is after, (p,).
         accuracy_n: trained networks that each rests on, (p,).
         missing: networks of the pool without a finite score, (p,).
         pool: networks in the pool.
@@ -366,6 +456,7 @@ class CorrelationInfo:
         seed: the run's seed.
         noise: |tau| with accuracy that a random order exceeds in 5 % of cases.
         absent: baselines that the run has not scored.
+        objective: what the search is after.
     """
 
     names: tuple[str, ...]
@@ -381,6 +472,7 @@ class CorrelationInfo:
     seed: int
     noise: float
     absent: tuple[str, ...]
+    objective: ObjectiveRow = ACCURACY
 
 
 def correlation_info(run: RunData) -> CorrelationInfo:
@@ -388,7 +480,8 @@ def correlation_info(run: RunData) -> CorrelationInfo:
     pool = run.pool
     columns = {k: np.asarray(v, dtype=np.float64) for k, v in pool.scores.items()}
     trained = _trained_scores(run, columns)
-    accuracy = _accuracy(run.trials)
+    objective = main_objective(run)
+    accuracy = _sign(objective) * _values(run.trials, objective)
     found = {name: _tau(values, accuracy) for name, values in trained.items()}
 
     def rank(name: str) -> tuple[bool, float]:
@@ -413,11 +506,12 @@ def correlation_info(run: RunData) -> CorrelationInfo:
         accuracy_n=np.array([found[n][1] for n in names], dtype=np.int64),
         missing=np.array([(~np.isfinite(columns[n])).sum() for n in names], dtype=np.int64),
         pool=len(pool.archs),
-        trained=int(_done(run.trials).sum()),
+        trained=int(_done(run).sum()),
         population=pool.population,
         seed=run.seed,
         noise=chance_level(most),
         absent=tuple(b for b in BASELINES if b not in columns),
+        objective=objective,
     )
 
 
@@ -501,7 +595,7 @@ class FailureRow:
     """Failures of one class in one stage.
 
     Args:
-        stage: "training" or "scoring".
+        stage: "training", "evaluation" or "scoring".
         state: such as "failed" or "timed out".
         error: class of the error.
         count: how many.
@@ -525,13 +619,17 @@ def failure_info(run: RunData) -> tuple[FailureRow, ...]:
         count, first, example = rows.get(key, (0, message, arch))
         rows[key] = (count + 1, first, example)
 
+    objective = main_objective(run)
+    stage = "training" if run.task is not None else "evaluation"
     for trial in sorted(run.trials, key=lambda t: t.number):
-        if trial.state != "done":
+        end = outcome_of(trial)
+        if end == "failed":
             state = trial.state.replace("_", " ")
-            note(("training", state, trial.error or "no error class"), trial.message, trial.arch)
-        elif not math.isfinite(trial.val_accuracy):
-            message = "Training ended, but its validation accuracy is not a number."
-            note(("training", "done", trial.error or "no accuracy"), message, trial.arch)
+            note((stage, state, trial.error or "no error class"), trial.message, trial.arch)
+        elif end == "done" and not math.isfinite(value_of(trial, objective.name)):
+            what = inline(objective.label)
+            message = f"{stage.capitalize()} ended, but its {what} is not a number."
+            note((stage, "done", trial.error or f"no {objective.name}"), message, trial.arch)
     for index in sorted(run.pool.failures):
         error, _, message = run.pool.failures[index].partition(":")
         arch = run.pool.archs[index] if 0 <= index < len(run.pool.archs) else ""

@@ -47,7 +47,7 @@ def _winner(run: RunData) -> RenderableType:
         line.append(
             f" (95 % interval {percent(hero.low, 1)} to {percent(hero.high, 1)}", style="dim"
         )
-        line.append(f", {run.task.test:,} images)", style="dim")
+        line.append(f", {run.task.test if run.task else 0:,} images)", style="dim")
     line.append("\n")
     line.append(winner.arch, style="cyan")
     return line
