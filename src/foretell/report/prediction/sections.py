@@ -422,7 +422,7 @@ def why(data: Predicted) -> Section:
     return Section(
         "why",
         "What the predictions rest on",
-        "Inputs that say the same kind of thing are told together. A contribution says what the "
+        "Columns that say the same kind of thing form one family. A contribution says what the "
         "predictor used; the drop of Kendall's tau says what it could not do without. Where "
         "families say much the same, one may contribute much and yet be missed little.",
         tuple(blocks),
