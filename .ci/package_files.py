@@ -1,6 +1,8 @@
 """Check that a wheel and an sdist hold every file of the package, and the sdist what builds it.
 
     python .ci/package_files.py WHEEL SDIST
+
+Files are those that git knows.
 """
 
 import subprocess
