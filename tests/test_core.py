@@ -2,6 +2,8 @@
 
 import pickle
 import string
+import sys
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -70,6 +72,43 @@ def test_a_registry_refuses_duplicates_and_suggests_names():
     assert len(shelf) == 2
     assert "alpha" in shelf
     assert shelf["math:tau"] == 2 * shelf["beta"]
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_an_entry_point_may_register_itself_with_its_facts(tmp_path, monkeypatch, imported):
+    (tmp_path / "entry_plug.py").write_text(
+        "from foretell.registry import Registry\n"
+        "shelf = Registry('thing')\n"
+        "@shelf.add('own', colour='red')\n"
+        "def own():\n    'One line.'\n"
+        "def bare():\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "entry_plug", raising=False)
+    points = [
+        EntryPoint("own", "entry_plug:own", "foretell.thing"),
+        EntryPoint("bare", "entry_plug:bare", "foretell.thing"),
+        EntryPoint("gone", "entry_plug_that_is_not_there:x", "foretell.thing"),
+    ]
+    monkeypatch.setattr("foretell.registry.entry_points", lambda group: points)
+    shelf: Registry[object] = Registry("thing")
+    if imported:
+        import entry_plug
+
+        shelf._entries.update(entry_plug.shelf._entries)
+    else:
+        monkeypatch.setattr("foretell.registry.Registry", lambda kind: shelf)
+    assert shelf.names() == ("own", "bare", "gone")
+    assert ("entry_plug" in sys.modules) == imported  # a list of names imports nothing
+    entry = shelf.entry("own")
+    assert entry.facts == {"colour": "red"}
+    assert entry.summary == "One line."
+    assert shelf.entry("bare").facts == {}
+    assert shelf["bare"] is sys.modules["entry_plug"].bare
+    for _ in range(2):
+        with pytest.raises(PluginError, match="entry_plug_that_is_not_there"):
+            shelf["gone"]
+    sys.modules.pop("entry_plug")
 
 
 def test_a_decorated_plug_in_is_found_by_its_file(tmp_path):

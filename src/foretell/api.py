@@ -263,6 +263,7 @@ def score(
     preset: str | None = None,
     batch_size: int = 64,
     seed: int = 0,
+    workers: int = 1,
     on_progress: OnProgress = silent,
 ) -> ScoreRun:
     """Score untrained networks by zero-cost proxies, in one shared pass each.
@@ -277,6 +278,7 @@ def score(
         preset: skeleton preset of the space.
         batch_size: images in each of two batches.
         seed: of weights, batches and noise.
+        workers: processes that score, each with one thread; 1 scores here.
         on_progress: told how many are done.
 
     Raises:
@@ -284,6 +286,7 @@ def score(
         ForetellError: a name or the data are at fault. A network that fails costs its own row only.
     """
     from functools import partial
+    from itertools import count
 
     from foretell.networks import build_module
     from foretell.proxies import make_batches
@@ -307,13 +310,15 @@ def score(
     batches = make_batches(task, batch_size=batch_size, count=2, seed=seed)
     tell = Tracker(on_progress)
     tell("score", 0, len(found))
+    done = count(1)
     scores = score_networks(
         found,
         tuple(proxies) if proxies is not None else registry.names(),
         batches,
         skeleton=place.skeleton(task.input_shape, task.classes, preset),
         seed=seed,
-        on_done=lambda index: tell("score", index + 1, len(found)),
+        workers=workers,
+        on_done=lambda _: tell("score", next(done), len(found)),
     )
     return ScoreRun(tuple(labels), scores, task, batch_size, seed)
 

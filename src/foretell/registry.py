@@ -65,6 +65,7 @@ class Registry(Generic[T]):
         """Start empty; entry points are read when a name is first looked up."""
         self.kind = kind
         self._entries: dict[str, Entry[T]] = {}
+        self._points: set[str] = set()
         self._scanned = False
 
     def add(
@@ -109,11 +110,14 @@ class Registry(Generic[T]):
             PluginError: a string with a colon leads nowhere.
         """
         self._scan()
+        if name in self._points:
+            self._import_point(name)
         if name in self._entries:
             return self._entries[name]
         if ":" in name:
             found = resolve(name)
-            registered = next((e for e in self._entries.values() if e.target is found), None)
+            same = (e for e in self._entries.values() if e.target is found or e.target == name)
+            registered = next(same, None)
             return registered or Entry(name, cast(T, found))
         raise UnknownNameError(
             self.kind, name, difflib.get_close_matches(name, self._entries, 3, 0.5), self._entries
@@ -156,7 +160,26 @@ class Registry(Generic[T]):
             return
         self._scanned = True
         for point in entry_points(group=f"foretell.{self.kind}"):
+            there = self._entries.get(point.name)
+            if there is not None and there.target is _imported(point.value):
+                continue
             self.register(point.name, point.value, summary=f"from {point.value}")
+            self._points.add(point.name)
+
+    def _import_point(self, name: str) -> None:
+        """Import what an entry point names; its module may register the name with its facts."""
+        self._points.remove(name)
+        bare = self._entries.pop(name)
+        try:
+            bare.load()
+        finally:
+            self._entries.setdefault(name, bare)
+
+
+def _imported(text: str) -> object:
+    """What ``module:attribute`` names if that module is imported already, else None."""
+    module, _, attribute = text.partition(":")
+    return getattr(sys.modules.get(module), attribute, None)
 
 
 def resolve(text: str) -> object:

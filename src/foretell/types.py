@@ -1,30 +1,12 @@
-"""Units and small shared types; see the conventions page for their meaning."""
+"""Small shared types; units are those of the conventions page."""
 
-from typing import Any, Literal, NewType, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Accuracy",
-    "Array",
-    "Bytes",
-    "Direction",
-    "Flops",
-    "IntArray",
-    "Json",
-    "Params",
-    "Seconds",
-    "Shape3",
-]
+__all__ = ["Array", "Direction", "IntArray", "Json", "Shape3"]
 
-Seconds = NewType("Seconds", float)
-Bytes = NewType("Bytes", int)
-Flops = NewType("Flops", int)
-"""Multiply-adds, as the papers of the field count."""
-Params = NewType("Params", int)
-Accuracy = NewType("Accuracy", float)
-"""In [0, 1]."""
 Direction = Literal["max", "min"]
 Shape3: TypeAlias = tuple[int, int, int]
 """Channels, height, width of one image."""

@@ -16,7 +16,7 @@ from foretell.predictors import (
     VariationalGaussianProcess,
 )
 from foretell.predictors.gp.evidence import exact_loss
-from foretell.predictors.gp.groups import covariance, groups
+from foretell.predictors.gp.groups import covariance, groups, noise_variance
 from foretell.predictors.gp.sparse import inducing_rows, sparse_loss
 
 BOTH = [SparseGaussianProcess, VariationalGaussianProcess]
@@ -139,7 +139,9 @@ def test_with_all_architectures_predictions_are_the_exact_ones(make):
     assert loss(model.theta_)[0] == pytest.approx(loss(exact.theta_)[0], abs=0.05)
     exact.theta_ = model.theta_
     square = covariance([g.distances(fit) for g in exact.groups_], model.theta_)
-    exact.posterior_ = Posterior.of(square, model.target_.forward(y[:60]), model.theta_)
+    exact.posterior_ = Posterior.fit(
+        square, model.target_.forward(y[:60]), noise_variance(model.theta_)
+    )
     found, expected = model.predict(ask), exact.predict(ask)
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-6)
     np.testing.assert_allclose(found.std, expected.std, atol=1e-6)

@@ -14,7 +14,7 @@ from torch import nn
 from foretell.data import load_task
 from foretell.errors import UnknownNameError, UsageError
 from foretell.robustness import Normalised, attacks, evaluate, fgsm, pgd
-from foretell.robustness.attacks import loss_and_gradient
+from foretell.robustness.linf import loss_and_gradient
 
 
 def network(seed=0, classes=4):
@@ -354,7 +354,7 @@ def test_bad_options(task, trained, options, error, words):
         evaluate(trained, task, **options)
 
 
-def test_every_attack_has_a_reference():
+def test_every_attack_has_a_reference_and_the_summary_of_its_function():
     for entry in attacks.entries():
         assert entry.reference
-        assert entry.summary
+        assert entry.summary == str(entry.load().__doc__).split("\n")[0]

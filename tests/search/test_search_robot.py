@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from foretell.errors import SearchError
 from foretell.gaussian.kernels import matern52
-from foretell.gaussian.small import fit_gaussian_process
+from foretell.gaussian.regression import fit_gaussian_process
 from foretell.rng import stream
 from foretell.search import Problem, PublishedRobotSearch, RobotSearch
 from foretell.search._normalise import NORMALISATIONS, normal_scores
@@ -57,7 +57,7 @@ def test_the_process_is_that_of_scikit_learn(n):
     ).fit(x, y)
     mine = fit_gaussian_process(x, y)
     fixed = GaussianProcessRegressor(
-        Matern(mine.scale, nu=2.5), alpha=1e-6, normalize_y=True, optimizer=None
+        Matern(mine.length_scale, nu=2.5), alpha=1e-6, normalize_y=True, optimizer=None
     ).fit(x, y)
     assert fixed.log_marginal_likelihood_value_ >= theirs.log_marginal_likelihood_value_ - 1e-4
     query = rng.uniform(-1, 1, (40, 4))

@@ -1,5 +1,7 @@
 """`foretell list KIND`: what has names."""
 
+from enum import Flag
+
 import click
 
 from foretell.errors import UnknownNameError
@@ -70,6 +72,8 @@ def list_command(kind: str, as_json: bool) -> None:
 def _plain(value: object) -> object:
     if isinstance(value, bool | int | float | str) or value is None:
         return value
+    if isinstance(value, Flag):
+        return ", ".join(str(part.name).lower() for part in value) or "none"
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(sorted(str(_plain(v)) for v in value))
     return str(getattr(value, "value", getattr(value, "name", value)))

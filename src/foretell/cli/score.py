@@ -26,6 +26,7 @@ __all__ = ["score_command"]
 @click.option("--image-size", type=int, help="Resize images to this many pixels.")
 @click.option("--batch-size", default=64, show_default=True, help="Images in each of two batches.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, batches and noise.")
+@click.option("--workers", default=1, show_default=True, help="Processes that score.")
 @click.option("--sort", metavar="PROXY", help="Best first by this proxy.")
 @click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
@@ -40,6 +41,7 @@ def score_command(
     image_size: int | None,
     batch_size: int,
     seed: int,
+    workers: int,
     sort: str | None,
     out: Path | None,
     as_json: bool,
@@ -62,6 +64,8 @@ def score_command(
         check_table_path(out)
     if batch_size < 2:
         raise UsageError(f"--batch-size must be at least 2, but is {batch_size}.")
+    if workers < 1:
+        raise UsageError(f"--workers must be at least 1, but is {workers}.")
     wanted = gather(items, space, sample, seed)
     names = [p.strip() for p in proxies.split(",") if p.strip()] if proxies else None
     with progress(quiet or as_json) as tell:
@@ -74,6 +78,7 @@ def score_command(
             preset=preset,
             batch_size=batch_size,
             seed=seed,
+            workers=workers,
             on_progress=tell,
         )
     columns = run.columns()

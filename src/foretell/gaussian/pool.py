@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from foretell.gaussian.kernels import matern52
+from foretell.gaussian.posterior import PoolPosterior, Posterior, with_room
 from foretell.types import Array
 
-__all__ = ["NOISE", "PoolProcess"]
+__all__ = ["NOISE_VAR", "PoolProcess"]
 
 _CONSTANT, _LINEAR, _SMOOTH = 1.0, 0.3, 1.0
 """Prior variances: of the mean value, of all weights together, of what no weights can say."""
-NOISE = 0.2
+NOISE_VAR = 0.2
 """Variance of a value around what its proxies can tell; all in units of the values' own."""
 
 
@@ -31,78 +32,55 @@ class PoolProcess:
         n, p = z.shape
         self._z, self._p = z, p
         self._squares = np.asarray((z**2).sum(axis=1))
-        self._prior = _CONSTANT + _SMOOTH + _LINEAR / p * self._squares
+        self._prior_var = _CONSTANT + _SMOOTH + _LINEAR / p * self._squares
         self._row: dict[int, int] = {}
-        self._covariances = np.zeros((0, n))
-        self._forget()
+        self._k_star = np.zeros((0, n))
+        self._posterior = PoolPosterior(self._prior_var, NOISE_VAR)
 
-    def mean(self, places: Sequence[int], values: Array) -> Array:
+    def mean(self, members: Sequence[int], values: Array) -> Array:
         """Posterior mean of a prior mean of 0.
 
         Args:
-            places: k members that were observed.
+            members: indices of the k members that were observed.
             values: (k,) their values.
 
         Returns:
             (n,) one per member.
         """
-        rows = [self._covariance(i) for i in places]
+        rows = [self._covariance(i) for i in members]
         if not rows:
             return np.zeros(len(self._z))
-        inner = self._covariances[np.ix_(rows, places)] + NOISE * np.eye(len(rows))
-        weights = np.zeros(len(self._covariances))
-        weights[rows] = np.linalg.solve(inner, values)
-        return np.asarray(weights @ self._covariances)
+        posterior = Posterior.fit(self._k_star[np.ix_(rows, members)], values, NOISE_VAR)
+        alpha = np.zeros(len(self._k_star))
+        alpha[rows] = posterior.alpha
+        return np.asarray(alpha @ self._k_star)
 
-    def std(self, places: Sequence[int]) -> Array:
+    def std(self, members: Sequence[int]) -> Array:
         """Posterior standard deviation of what an observation is worth without its noise.
 
         Args:
-            places: k members that were or are being observed; cheap if the last call's come first.
+            members: indices of the k members that were or are being observed; cheap if those of the
+                last call are among them.
 
         Returns:
             (n,) one per member.
         """
-        if not set(self._seen) <= set(places):
-            self._forget()
-        known = set(self._seen)
-        for place in places:
-            if place not in known:
-                self._observe(place)
-        return np.asarray(np.sqrt(np.maximum(self._prior - self._shrink, 0.0)))
+        if not set(self._posterior.observed) <= set(members):
+            self._posterior = PoolPosterior(self._prior_var, NOISE_VAR)
+        observed = set(self._posterior.observed)
+        for member in members:
+            if member not in observed:
+                index = self._covariance(member)  # may make room for itself
+                self._posterior.observe(member, self._k_star[index])
+        return np.asarray(np.sqrt(self._posterior.variance))
 
-    def _forget(self) -> None:
-        self._seen: list[int] = []
-        self._white = np.zeros((0, len(self._z)))
-        self._shrink = np.zeros(len(self._z))
-
-    def _observe(self, place: int) -> None:
-        """One more row of the Cholesky factor, continued over the whole pool."""
-        k = len(self._seen)
-        index = self._covariance(place)  # may make room for itself
-        covariance = self._covariances[index]
-        before = self._white[:k]
-        corner = covariance[place] + NOISE - float(before[:, place] @ before[:, place])
-        row = (covariance - before[:, place] @ before) / math.sqrt(corner)
-        self._white = _room(self._white, k)
-        self._white[k] = row
-        self._shrink += row * row
-        self._seen.append(place)
-
-    def _covariance(self, place: int) -> int:
+    def _covariance(self, member: int) -> int:
         """The row that holds the covariance of a member with all, (n,)."""
-        if place not in self._row:
-            dot = self._z @ self._z[place]
-            square = self._squares + self._squares[place] - 2 * dot
+        if member not in self._row:
+            dot = self._z @ self._z[member]
+            square = self._squares + self._squares[member] - 2 * dot
             smooth = matern52(np.sqrt(np.maximum(square, 0.0)), math.sqrt(self._p))
-            row = self._row[place] = len(self._row)
-            self._covariances = _room(self._covariances, row)
-            self._covariances[row] = _CONSTANT + _LINEAR / self._p * dot + _SMOOTH * smooth
-        return self._row[place]
-
-
-def _room(rows: Array, k: int) -> Array:
-    """The same rows with room for row k: doubled where it is full."""
-    if k < len(rows):
-        return rows
-    return np.concatenate([rows, np.zeros((max(k, 8), rows.shape[1]))])
+            row = self._row[member] = len(self._row)
+            self._k_star = with_room(self._k_star, row)
+            self._k_star[row] = _CONSTANT + _LINEAR / self._p * dot + _SMOOTH * smooth
+        return self._row[member]

@@ -1,15 +1,11 @@
-"""Zero-cost proxies: what untrained networks tell, collected by one shared pass each."""
+"""Zero-cost proxies: what untrained networks tell, collected by one shared pass each.
 
-from foretell.proxies import (  # noqa: F401  (they register)
-    activations,
-    counts,
-    gradients,
-    grasp,
-    jacobian,
-    synflow,
-    zen,
-    zico,
-)
+The catalogue is light: what needs torch is imported when it is first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
 from foretell.proxies._base import (
     Collected,
     Costs,
@@ -18,12 +14,14 @@ from foretell.proxies._base import (
     SynflowLayer,
     ZenStats,
     needs_of,
-    proxies,
 )
-from foretell.proxies.autograd_pass.run import collect
-from foretell.proxies.scores import Item, Scores, score
-from foretell.proxies.shared.batches import Batches, make_batches
-from foretell.proxies.shared.plan import Plan, make_plan
+from foretell.proxies.catalogue import proxies
+
+if TYPE_CHECKING:
+    from foretell.proxies.autograd_pass.run import collect
+    from foretell.proxies.scores import Item, Scores, score
+    from foretell.proxies.shared.batches import Batches, make_batches
+    from foretell.proxies.shared.plan import Plan, make_plan
 
 __all__ = [
     "Batches",
@@ -43,3 +41,21 @@ __all__ = [
     "proxies",
     "score",
 ]
+
+_LATE = {
+    "Batches": "shared.batches",
+    "Item": "scores",
+    "Plan": "shared.plan",
+    "Scores": "scores",
+    "collect": "autograd_pass.run",
+    "make_batches": "shared.batches",
+    "make_plan": "shared.plan",
+    "score": "scores",
+}
+"""Name -> the module of this package that has it, and loads torch."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        return getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Flag, auto
-from typing import TypeAlias, TypeVar, cast
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from foretell.errors import ProxyError
 from foretell.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Collected",
@@ -75,8 +75,8 @@ class SynflowLayer:
         grad: derivative of the summed outputs, for an image of ones, by the weights.
     """
 
-    weight: Tensor
-    grad: Tensor
+    weight: "Tensor"
+    grad: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,13 @@ class ZenStats:
     """
 
     difference: float
-    variances: Tensor
+    variances: "Tensor"
+
+
+def _no_labels() -> "Tensor":
+    import torch
+
+    return torch.empty(0, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class Collected:
 
     parts: Mapping[str, object]
     classes: int = 0
-    labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    labels: "Tensor" = field(default_factory=_no_labels)
 
     def part(self, name: str) -> object:
         """The field of that name.
@@ -131,34 +137,34 @@ class Collected:
         return cast(Costs, self.part("costs"))
 
     @property
-    def weights(self) -> tuple[Tensor, ...]:
+    def weights(self) -> "tuple[Tensor, ...]":
         """Weights of each live layer."""
-        return cast(tuple[Tensor, ...], self.part("weights"))
+        return cast("tuple[Tensor, ...]", self.part("weights"))
 
     @property
-    def grads(self) -> tuple[Tensor, ...]:
+    def grads(self) -> "tuple[Tensor, ...]":
         """dloss/dweight of each live layer on the first batch."""
-        return cast(tuple[Tensor, ...], self.part("grads"))
+        return cast("tuple[Tensor, ...]", self.part("grads"))
 
     @property
-    def batch_grads(self) -> tuple[tuple[Tensor, ...], ...]:
+    def batch_grads(self) -> "tuple[tuple[Tensor, ...], ...]":
         """For each batch, dloss/dweight of each live layer."""
-        return cast(tuple[tuple[Tensor, ...], ...], self.part("batch_grads"))
+        return cast("tuple[tuple[Tensor, ...], ...]", self.part("batch_grads"))
 
     @property
-    def fisher(self) -> tuple[Tensor, ...]:
+    def fisher(self) -> "tuple[Tensor, ...]":
         """For each live layer, (channels,): one half of mean_n (sum_hw a dloss/da)^2."""
-        return cast(tuple[Tensor, ...], self.part("fisher"))
+        return cast("tuple[Tensor, ...]", self.part("fisher"))
 
     @property
-    def jacobian(self) -> Tensor:
+    def jacobian(self) -> "Tensor":
         """Derivative of the summed outputs by each pixel, (n, c*h*w)."""
-        return cast(Tensor, self.part("jacobian"))
+        return cast("Tensor", self.part("jacobian"))
 
     @property
-    def codes(self) -> Tensor:
+    def codes(self) -> "Tensor":
         """Number of ReLU units on which two images agree, (n, n) float64."""
-        return cast(Tensor, self.part("codes"))
+        return cast("Tensor", self.part("codes"))
 
     @property
     def grasp(self) -> float:
@@ -189,7 +195,7 @@ _FIELDS: Mapping[str, Needs] = {
     "zen": Needs.ZEN,
 }
 
-Proxy: TypeAlias = Callable[[Collected], float | Tensor]
+Proxy: TypeAlias = Callable[[Collected], "float | Tensor"]
 """Higher should mean better, as the proxy's paper states; a proxy that cannot be computed raises
 ProxyError, and its value is then NaN with the sentence beside it."""
 
@@ -223,16 +229,51 @@ class ProxyRegistry(Registry[Proxy]):
             DuplicateNameError: the name is taken.
             ProxyError: ``data`` is none of the three.
         """
-        if data not in ("none", "images", "labels"):
-            raise ProxyError(f"Expected data 'none', 'images' or 'labels', but got {data!r}.")
         return super().add(  # type: ignore[return-value]
             name,
             summary=summary,
             reference=reference,
             needs=needs,
-            data=data,
+            data=_checked(data),
             higher_is_better=higher_is_better,
         )
+
+    def register(  # type: ignore[override]
+        self,
+        name: str,
+        target: Proxy | str,
+        *,
+        needs: Needs | None = None,
+        data: str = "labels",
+        higher_is_better: bool = True,
+        summary: str = "",
+        reference: str = "",
+    ) -> None:
+        """Register a function, or a ``module:function`` string that is resolved on first use.
+
+        Args:
+            name: the name users type.
+            target: the function, or the string that leads to it.
+            needs: what it reads of the pass; None where only its module knows.
+            data: "none", "images" or "labels": how much of the data it looks at.
+            higher_is_better: the direction that its paper states.
+            summary: one line.
+            reference: paper and section.
+
+        Raises:
+            DuplicateNameError: the name is taken.
+            ProxyError: ``data`` is none of the three.
+        """
+        facts: dict[str, object] = {}
+        if needs is not None:
+            facts = {"needs": needs, "data": _checked(data), "higher_is_better": higher_is_better}
+        super().register(name, target, summary=summary, reference=reference, **facts)
+
+
+def _checked(data: str) -> str:
+    if data not in ("none", "images", "labels"):
+        raise ProxyError(f"Expected data 'none', 'images' or 'labels', but got {data!r}.")
+    return data
 
 
 proxies = ProxyRegistry("proxy")

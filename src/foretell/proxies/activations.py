@@ -2,17 +2,11 @@
 
 import torch
 
-from foretell.proxies._base import Collected, Needs, proxies
+from foretell.proxies._base import Collected
 
 __all__ = ["nwot"]
 
 
-@proxies.add(
-    "nwot",
-    needs=Needs.CODES,
-    data="images",
-    reference="Mellor et al., Neural Architecture Search without Training, ICML 2021",
-)
 def nwot(c: Collected) -> float:
     """Log determinant of the number of ReLU units on which two images agree.
 

@@ -2,24 +2,16 @@
 
 import torch
 
-from foretell.proxies._base import Collected, Needs, proxies
+from foretell.proxies._base import Collected
 
 __all__ = ["fisher", "grad_norm", "plain", "snip"]
 
-_ABDELFATTAH = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021"
 
-
-@proxies.add("grad_norm", needs=Needs.GRADS, reference=_ABDELFATTAH)
 def grad_norm(c: Collected) -> float:
     """Sum over layers of the L2 norm of dloss/dweight."""
     return float(torch.stack(torch._foreach_norm(c.grads)).sum())
 
 
-@proxies.add(
-    "snip",
-    needs=Needs.GRADS | Needs.WEIGHTS,
-    reference=f"Lee et al., SNIP, ICLR 2019; {_ABDELFATTAH}",
-)
 def snip(c: Collected) -> float:
     """Sum over all weights of |w dloss/dw|.
 
@@ -29,7 +21,6 @@ def snip(c: Collected) -> float:
     return float(torch.stack(torch._foreach_norm(products, 1)).sum())
 
 
-@proxies.add("plain", needs=Needs.GRADS | Needs.WEIGHTS, reference=_ABDELFATTAH)
 def plain(c: Collected) -> float:
     """Sum over all weights of w dloss/dw, with its sign."""
     return float(
@@ -39,11 +30,6 @@ def plain(c: Collected) -> float:
     )
 
 
-@proxies.add(
-    "fisher",
-    needs=Needs.FISHER | Needs.WEIGHTS,
-    reference=f"Turner et al., BlockSwap, ICLR 2020; {_ABDELFATTAH}",
-)
 def fisher(c: Collected) -> float:
     """Sum over weights of their channel's 1/2 mean_n (sum_hw a dloss/da)^2, a the layer's result.
 
@@ -58,7 +44,6 @@ def fisher(c: Collected) -> float:
     )
 
 
-@proxies.add("fisher_channels", needs=Needs.FISHER, reference="Turner et al., BlockSwap, ICLR 2020")
 def fisher_channels(c: Collected) -> float:
     """Sum over channels of 1/2 mean_n (sum_hw a dloss/da)^2, a the layer's result."""
     return float(torch.cat([f.double() for f in c.fisher]).sum())

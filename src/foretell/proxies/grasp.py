@@ -1,15 +1,10 @@
 """GraSP: does removing a weight raise or lower the gradient flow?"""
 
-from foretell.proxies._base import Collected, Needs, proxies
+from foretell.proxies._base import Collected
 
 __all__ = ["grasp"]
 
 
-@proxies.add(
-    "grasp",
-    needs=Needs.GRASP,
-    reference="Wang et al., Picking Winning Tickets Before Training, ICLR 2020",
-)
 def grasp(c: Collected) -> float:
     """Minus the sum over all weights of w (H g), g the loss gradient and H its Hessian.
 

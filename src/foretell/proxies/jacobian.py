@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from foretell.errors import ProxyError
-from foretell.proxies._base import Collected, Needs, proxies
+from foretell.proxies._base import Collected
 
 __all__ = ["epe_nas", "jacov"]
 
@@ -29,12 +29,6 @@ def correlation(rows: Tensor) -> Tensor:
     return corr
 
 
-@proxies.add(
-    "jacov",
-    needs=Needs.JACOBIAN,
-    data="images",
-    reference="Mellor et al., Neural Architecture Search without Training, 2020 (first version)",
-)
 def jacov(c: Collected) -> float:
     """Minus the sum of log(v + k) + 1 / (v + k), v the eigenvalues of the images' correlation.
 
@@ -47,12 +41,6 @@ def jacov(c: Collected) -> float:
     return -float((v.log() + 1 / v).sum())
 
 
-@proxies.add(
-    "epe_nas",
-    needs=Needs.JACOBIAN,
-    data="labels",
-    reference="Lopes et al., EPE-NAS, ICANN 2021",
-)
 def epe_nas(c: Collected) -> float:
     """Sum over classes of |sum log(|corr| + k)| over pairs of images of the class, k = 1e-5.
 

@@ -18,6 +18,7 @@ from foretell.errors import (
     ProxyError,
     UsageError,
 )
+from foretell.execution import Claim, PoolExecutor
 from foretell.networks import build
 from foretell.proxies._base import Collected, Costs, Needs, Proxy, needs_of, proxies
 from foretell.proxies.autograd_pass.run import collect
@@ -32,6 +33,10 @@ __all__ = ["Item", "Scores", "score"]
 
 Item: TypeAlias = Arch | nn.Module | Callable[[], nn.Module]
 """An architecture, a module with the weights it has, or a function that builds a module."""
+
+
+_CHUNK = 20
+"""Networks that a worker takes at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,15 @@ def score(
     *,
     skeleton: Skeleton | None = None,
     seed: int = 0,
+    workers: int = 1,
     on_done: Callable[[int], None] | None = None,
 ) -> Scores:
     """Score networks; a network that fails costs its own row and nothing else.
 
     The weights of an architecture follow from ``seed`` and the architecture alone, so that its
     scores depend neither on the other items nor on their order. One network is held at a time.
+    Workers are processes of one thread; values are those of this process if torch has one thread
+    here, and more threads add up sums in another order.
 
     Args:
         items: architectures, modules, or functions that build a module.
@@ -90,6 +98,7 @@ def score(
         batches: images and labels.
         skeleton: what surrounds the genes of an architecture.
         seed: of initial weights and noise.
+        workers: processes that score; 1 scores here. Modules and functions are pickled.
         on_done: called with the index of each item when it is done.
 
     Raises:
@@ -97,13 +106,19 @@ def score(
         PluginError: a ``file.py:function`` leads nowhere.
         ProxyError: a proxy does not say what it needs.
         TooFewBatchesError: a proxy needs more batches.
-        UsageError: an architecture came without a skeleton.
+        UsageError: an architecture came without a skeleton, or ``workers`` is below 1.
     """
+    if workers < 1:
+        raise UsageError(f"Expected workers >= 1, but got {workers}.")
     wanted = [(name, *_load(name)) for name in names]
     needs = Needs.NONE
     for _, _, need in wanted:
         needs |= need
     make_plan(needs, len(batches))
+    if workers > 1 and len(items) > 1:
+        _known(items, skeleton, costs=False)
+        job = _Job(tuple(names), batches, skeleton, seed)
+        return _score_by(workers, job, items, on_done or (lambda _: None))
     alive, costs = _known(items, skeleton, costs=Needs.COSTS in needs)
     values = np.full((len(items), len(wanted)), math.nan)
     seconds = np.zeros(len(items))
@@ -127,6 +142,64 @@ def score(
             if on_done is not None:
                 on_done(i)
     return Scores(tuple(names), values, alive, seconds, failures, reasons)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker scores networks with: sent to it once."""
+
+    names: tuple[str, ...]
+    batches: Batches
+    skeleton: Skeleton | None
+    seed: int
+
+    def __call__(self, items: Sequence[Item]) -> Scores:
+        """Scores of some of the networks."""
+        return score(items, self.names, self.batches, skeleton=self.skeleton, seed=self.seed)
+
+
+def _score_by(
+    workers: int, job: _Job, items: Sequence[Item], on_done: Callable[[int], None]
+) -> Scores:
+    """The same in worker processes; what a network does to its process is a failure of its own."""
+    n = len(items)
+    size = min(_CHUNK, max(1, n // (4 * workers)))
+    parts: dict[int, Scores] = {}
+    lost: list[int] = []
+    failures: dict[int, str] = {}
+    with PoolExecutor(job, min(workers, n)) as pool:
+        for result in pool.map(Claim(i, items[i : i + size]) for i in range(0, n, size)):
+            start = int(result.id)
+            rows = range(start, min(start + size, n))
+            if result.ok:
+                parts[start] = result.value
+                for i in rows:
+                    on_done(i)
+            else:
+                lost += rows
+        for result in pool.map(Claim(i, [items[i]]) for i in lost):
+            start = int(result.id)
+            if result.ok:
+                parts[start] = result.value
+            else:
+                failures[start] = f"{result.error}: {result.message}"
+            on_done(start)
+    return _joined(job.names, n, parts, failures)
+
+
+def _joined(
+    names: tuple[str, ...], n: int, parts: Mapping[int, Scores], failures: dict[int, str]
+) -> Scores:
+    """Scores by the index of their first network as one; a row without scores failed."""
+    values = np.full((n, len(names)), math.nan)
+    alive, seconds = np.ones(n, dtype=bool), np.zeros(n)
+    reasons: dict[tuple[int, str], str] = {}
+    for start, part in parts.items():
+        rows = slice(start, start + len(part))
+        values[rows], alive[rows], seconds[rows] = part.values, part.alive, part.seconds
+        failures |= {start + i: why for i, why in part.failures.items()}
+        reasons |= {(start + i, name): why for (i, name), why in part.reasons.items()}
+    return Scores(names, values, alive, seconds, dict(sorted(failures.items())), reasons)
 
 
 def _load(name: str) -> tuple[Proxy, Needs]:

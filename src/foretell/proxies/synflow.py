@@ -3,17 +3,11 @@
 import torch
 
 from foretell.errors import ProxyError
-from foretell.proxies._base import Collected, Needs, proxies
+from foretell.proxies._base import Collected
 
 __all__ = ["logsynflow", "synflow"]
 
 
-@proxies.add(
-    "synflow",
-    needs=Needs.SYNFLOW,
-    data="none",
-    reference="Tanaka et al., Pruning neural networks without any data, NeurIPS 2020",
-)
 def synflow(c: Collected) -> float:
     """Log of the sum over weights of |w dR/dw|, R the summed outputs for an image of ones.
 
@@ -28,12 +22,6 @@ def synflow(c: Collected) -> float:
     return float(total.log())
 
 
-@proxies.add(
-    "logsynflow",
-    needs=Needs.SYNFLOW,
-    data="none",
-    reference="Cavagnero et al., FreeREA, WACV 2023",
-)
 def logsynflow(c: Collected) -> float:
     """Sum over weights of |w| log(1 + |dR/dw|): one large layer no longer drowns the others."""
     return float(

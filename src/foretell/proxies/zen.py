@@ -2,17 +2,11 @@
 
 import math
 
-from foretell.proxies._base import Collected, Needs, proxies
+from foretell.proxies._base import Collected
 
 __all__ = ["zen"]
 
 
-@proxies.add(
-    "zen",
-    needs=Needs.ZEN,
-    data="none",
-    reference="Lin et al., Zen-NAS, ICCV 2021",
-)
 def zen(c: Collected) -> float:
     """Log E|f(x) - f(x + 0.01 e)|_1 + sum over batch norms of log sqrt(mean variance).
 

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 
 from foretell.errors import TooFewBatchesError
-from foretell.proxies._base import Collected, Needs, proxies
+from foretell.proxies._base import Collected
 
 __all__ = ["zico", "zico_code", "zico_layer"]
-
-_LI = "Li et al., ZiCo, ICLR 2023"
 
 
 def zico_layer(grads: Tensor, *, signed: bool = False) -> Tensor:
@@ -48,15 +46,13 @@ def _sum(grads: Sequence[Sequence[Tensor]], layer: Callable[[Tensor], Tensor]) -
     return float(sum(layer(torch.stack([g.flatten() for g in gs])) for gs in batches))
 
 
-@proxies.add("zico", needs=Needs.BATCH_GRADS, reference=f"{_LI}, equation 15")
 def zico(c: Collected) -> float:
     """Sum over layers of log sum_w E|g| / Std|g|, over batches, as the paper writes it."""
     return _sum(c.batch_grads, zico_layer)
 
 
-@proxies.add("zico_code", needs=Needs.BATCH_GRADS, reference=f"{_LI}, authors' code")
 def zico_code(c: Collected) -> float:
-    """The same with the standard deviation of the signed gradients, as the authors' code has it.
+    """ZiCo with the standard deviation of the signed gradients, as in the authors' code.
 
     With two batches a weight whose gradients differ in sign then counts exactly 1, so that the
     score is close to ``sum_log_params``.

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from foretell.data import Task, stratified_sample
 from foretell.errors import UsageError
 from foretell.rng import stream, stream_seed
-from foretell.robustness.attacks import Normalised
-from foretell.robustness.attacks import attacks as registry
+from foretell.robustness.catalogue import attacks as registry
+from foretell.robustness.linf import Normalised
 
 __all__ = ["RobustnessResult", "evaluate"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from foretell.arch import Arch
 from foretell.errors import SearchError
-from foretell.gaussian.small import GaussianProcess, fit_gaussian_process
+from foretell.gaussian.regression import GaussianProcess, fit_gaussian_process
 from foretell.search._base import Problem, Searcher, searcher
 from foretell.search._normalise import NORMALISATIONS
 from foretell.types import Array

@@ -1,10 +1,14 @@
 """Gaussian processes: one kernel for what architectures look like, one for which they are."""
 
+import math
+
+import numpy as np
+
 from foretell.encodings import Encodings
 from foretell.gaussian.posterior import Posterior
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.gp.evidence import likeliest
-from foretell.predictors.gp.groups import covariance, groups, total_variance
+from foretell.predictors.gp.groups import covariance, groups, noise_variance, total_variance
 from foretell.predictors.shared.targets import UnitTarget
 from foretell.types import Array
 
@@ -40,9 +44,11 @@ class GaussianProcess(Predictor):
         self.groups_ = groups(encodings)
         distances = [g.distances(encodings) for g in self.groups_]
         self.theta_, _ = likeliest(distances, t, start=self.start)
-        self.posterior_ = Posterior.of(covariance(distances, self.theta_), t, self.theta_)
+        square = covariance(distances, self.theta_)
+        self.posterior_ = Posterior.fit(square, t, noise_variance(self.theta_))
 
     def _predict(self, encodings: Encodings) -> Prediction:
-        cross = covariance([g.distances(encodings) for g in self.groups_], self.theta_)
-        total = total_variance(self.theta_, len(self.groups_))
-        return self.target_.prediction(*self.posterior_.at(cross, total))
+        k_star = covariance([g.distances(encodings) for g in self.groups_], self.theta_)
+        prior_var = total_variance(self.theta_, len(self.groups_))
+        mean, variance = self.posterior_.predict(k_star, prior_var)
+        return self.target_.prediction(mean, np.sqrt(variance + math.exp(self.theta_[-1])))

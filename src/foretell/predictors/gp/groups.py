@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from foretell.encodings import Encodings
-from foretell.gaussian.kernels import matern52, squared_distances
+from foretell.gaussian.kernels import JITTER, matern52, squared_distances
 from foretell.types import Array, IntArray
 
-__all__ = ["Group", "Prior", "covariance", "groups", "total_variance"]
+__all__ = ["Group", "Prior", "covariance", "groups", "noise_variance", "total_variance"]
 
 _SOME = 1000
 """So many labelled rows, or less than twice as many, say what a typical distance is."""
@@ -88,6 +88,15 @@ def total_variance(theta: Array, count: int) -> float:
         count: Matern kernels.
     """
     return float(np.exp(theta[: 2 * count : 2]).sum() + np.exp(theta[2 * count : -1]).sum())
+
+
+def noise_variance(theta: Array) -> float:
+    """Variance of the noise, and what is added to it so that equal rows can be factored.
+
+    Args:
+        theta: the parameters.
+    """
+    return math.exp(theta[-1]) + JITTER
 
 
 @dataclass(frozen=True)

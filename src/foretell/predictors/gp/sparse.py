@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from foretell.encodings import Encodings
-from foretell.gaussian.kernels import JITTER, matern52_slope, squared_distances
+from foretell.gaussian.kernels import matern52_slope, squared_distances
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.gp.evidence import Loss, likeliest, minimised, spread_rows
 from foretell.predictors.gp.groups import (
@@ -15,6 +15,7 @@ from foretell.predictors.gp.groups import (
     Prior,
     covariance,
     groups,
+    noise_variance,
     total_variance,
 )
 from foretell.predictors.shared.targets import UnitTarget
@@ -169,7 +170,7 @@ def _projected(
     factor = np.asarray(np.linalg.cholesky(square), dtype=np.float64)
     inside = solve_triangular(factor, covariance(cross, theta), lower=True, check_finite=False)
     left = total_variance(theta, len(cross)) - (inside**2).sum(axis=0)
-    return factor, inside, math.exp(theta[-1]) + JITTER + share * left
+    return factor, inside, noise_variance(theta) + share * left
 
 
 def sparse_loss(cross: Sequence[Array], inner: Sequence[Array], t: Array, share: float) -> Loss:
@@ -190,7 +191,7 @@ def sparse_loss(cross: Sequence[Array], inner: Sequence[Array], t: Array, share:
 
     def loss(theta: Array) -> tuple[float, Array]:
         factor, inside, own = _projected(cross, inner, theta, share)
-        noise = math.exp(theta[-1]) + JITTER
+        noise = noise_variance(theta)
         left = total_variance(theta, count) - (inside**2).sum(axis=0)
         mix = np.linalg.cholesky(np.eye(len(inside)) + (inside / own) @ inside.T)
         mixed = solve_triangular(mix, inside, lower=True, check_finite=False)

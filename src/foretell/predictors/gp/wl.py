@@ -1,5 +1,7 @@
 """A Gaussian process on graphs, compared by their Weisfeiler-Lehman labels."""
 
+import math
+
 import numpy as np
 
 from foretell.encodings import Encodings, EncodingTable
@@ -7,7 +9,7 @@ from foretell.errors import PredictorError
 from foretell.gaussian.posterior import Posterior
 from foretell.predictors._base import Prediction, Predictor, predictors
 from foretell.predictors.gp.evidence import likeliest
-from foretell.predictors.gp.groups import covariance, groups, total_variance
+from foretell.predictors.gp.groups import covariance, groups, noise_variance, total_variance
 from foretell.predictors.shared.targets import UnitTarget
 from foretell.types import Array, IntArray
 
@@ -60,14 +62,15 @@ class GraphGaussianProcess(Predictor):
             if loss < least:
                 least, self.rounds_, self.units_, self.theta_ = loss, rounds, units, theta
         square = covariance(distances, self.theta_, [self.units_ @ self.units_.T])
-        self.posterior_ = Posterior.of(square, t, self.theta_)
+        self.posterior_ = Posterior.fit(square, t, noise_variance(self.theta_))
 
     def _predict(self, encodings: Encodings) -> Prediction:
         distances = [g.distances(encodings) for g in self.groups_]
         alike = _units(encodings.tables[_TABLE], self.rounds_) @ self.units_.T
-        cross = covariance(distances, self.theta_, [alike])
-        total = total_variance(self.theta_, len(self.groups_))
-        return self.target_.prediction(*self.posterior_.at(cross, total))
+        k_star = covariance(distances, self.theta_, [alike])
+        prior_var = total_variance(self.theta_, len(self.groups_))
+        mean, variance = self.posterior_.predict(k_star, prior_var)
+        return self.target_.prediction(mean, np.sqrt(variance + math.exp(self.theta_[-1])))
 
     def _tried(self, rounds: IntArray) -> list[int]:
         """Rounds to choose from."""

@@ -12,16 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foretell.errors import UsageError
-from foretell.registry import Registry
 
-__all__ = ["Attack", "Normalised", "attacks", "fgsm", "pgd"]
+__all__ = ["Attack", "Normalised", "fgsm", "pgd"]
 
 Model: TypeAlias = Callable[[Tensor], Tensor]
 """Images (n, c, h, w) in [0, 1] to logits (n, classes)."""
 Attack: TypeAlias = Callable[[Model, Tensor, Tensor, float, torch.Generator], Tensor]
 """Called with model, images, labels, eps in 1/255, generator; returns adversarial images."""
-
-attacks: Registry[Attack] = Registry("attack")
 
 
 class Normalised(nn.Module):
@@ -63,7 +60,6 @@ def loss_and_gradient(model: Model, images: Tensor, labels: Tensor) -> tuple[Ten
     return loss.detach(), gradient
 
 
-@attacks.add("fgsm", reference="Goodfellow et al., ICLR 2015, section 4")
 def fgsm(
     model: Model,
     images: Tensor,
@@ -156,14 +152,6 @@ def pgd(
     with torch.no_grad():
         keep(x, F.cross_entropy(model(x), labels, reduction="none"))
     return best
-
-
-@attacks.add("pgd", reference="Madry et al., ICLR 2018, section 2.1")
-def _pgd(
-    model: Model, images: Tensor, labels: Tensor, eps: float, generator: torch.Generator
-) -> Tensor:
-    """Ten projected steps of a quarter of eps from a random start."""
-    return pgd(model, images, labels, eps, generator)
 
 
 def _check(eps: float) -> None:
