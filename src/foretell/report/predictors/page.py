@@ -1,18 +1,17 @@
 """The report of an evaluation of predictors: one page, and its tables as CSV."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from foretell import __version__
 from foretell.report.html.charts import jsonable
-from foretell.report.html.document import document
+from foretell.report.html.document import document, save
 from foretell.report.html.folder import write_folder
 from foretell.report.predictors.plots import curve_plot, time_plot
 from foretell.report.predictors.text import context
 from foretell.studies.evaluate_predictors.study import PredictorEvaluation
 from foretell.types import Json
 
-__all__ = ["predictors_figures", "render_predictors", "write_predictors"]
+__all__ = ["predictors_figures", "render_predictors", "write", "write_predictors"]
 
 
 def predictors_figures(found: PredictorEvaluation) -> dict[str, Json]:
@@ -57,24 +56,10 @@ def write_predictors(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    tables = {
-        "results.csv": found.cells(),
-        "fits.csv": found.each(),
-        "failures.csv": _failures(found),
-    }
+    tables = {f"{name}.csv": columns for name, columns in found.tables().items()}
     return write_folder(folder, tables, lambda: render_predictors(found, command))
 
 
-def _failures(found: PredictorEvaluation) -> dict[str, Sequence[object]]:
-    """One row for each fit without figures."""
-    methods = [found.methods[f.method] for f in found.failures]
-    return {
-        "target": [f.target for f in found.failures],
-        "predictor": [m.predictor for m in methods],
-        "encodings": [m.encodings for m in methods],
-        "train_size": [f.size for f in found.failures],
-        "seed": [f.seed for f in found.failures],
-        "state": [f.state for f in found.failures],
-        "error": [f.error for f in found.failures],
-        "message": [f.message for f in found.failures],
-    }
+def write(result: PredictorEvaluation, folder: Path | str) -> Path:
+    """Write the page alone; see ``foretell.report.pages``."""
+    return save(render_predictors(result, result.command), Path(folder) / "report.html")
