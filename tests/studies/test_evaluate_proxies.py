@@ -472,7 +472,10 @@ class TestRecompute:
         here = {"resources": Resources(benchmark=table)}
         with pytest.raises(KeyboardInterrupt):
             run(config, tmp_path, **here, on_progress=stop)
-        assert [p.name for p in read(tmp_path).proxies] == []
+        half = read(tmp_path)
+        assert [p.name for p in half.proxies] == ["snip (own)"]
+        assert half.proxies[0].missing["a"] >= 3
+        assert half.notes[0] == "3 of 6 networks have no own proxies yet."
         told = []
         kept = run(config, tmp_path, **here, on_progress=told.append)
         assert [p.done for p in told] == [3, 4, 5, 6]
@@ -484,13 +487,14 @@ class TestRecompute:
         )
         assert np.array_equal(kept.value, plain.value, equal_nan=True)
 
-    def test_while_they_are_computed_the_rest_can_be_read(self, table, tmp_path):
+    def test_while_they_are_computed_all_that_is_there_can_be_read(self, table, tmp_path):
         config = ProxiesConfig(data="digits", batch_size=16, proxies=("nwot",), n=6, bootstrap=0)
 
         def look(progress):
             half = read(tmp_path)
-            assert [p.name for p in half.proxies] == ["nwot"]
-            assert "not among these figures yet" in half.notes[0]
+            assert [p.name for p in half.proxies] == ["nwot", "nwot (own)"]
+            waiting = sum("no own proxies yet" in note for note in half.notes)
+            assert waiting == (progress.done < 6)
 
         found = run(config, tmp_path, resources=Resources(benchmark=table), on_progress=look)
         assert repr(read(tmp_path).tables()) == repr(found.tables())

@@ -10,7 +10,7 @@ from foretell.arch import Arch
 from foretell.errors import ProxyError
 from foretell.execution import Claim
 from foretell.spaces import Skeleton
-from foretell.store import State
+from foretell.store import Result, Store
 from foretell.studies._base import MakeExecutor
 from foretell.studies.run.progress import Tracker
 from foretell.studies.run.rounds import Rounds
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from foretell.data import Task
     from foretell.proxies import Batches
 
-__all__ = ["Scored", "Scorer", "make_scorer", "score_all"]
+__all__ = ["Scored", "Scorer", "key_of", "make_scorer", "score_all", "stored_scores"]
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores one architecture; called with its text form and genes, as executors do.
+    """Scores one architecture; called with its genes, as executors do.
 
     Args:
         space: name of the architectures' space.
@@ -115,16 +115,14 @@ def score_all(
         executor: what runs the claims; by default ``workers`` processes.
         workers: 0 scores in this process.
     """
-    keys = [f"score {arch}" for arch in archs]
+    keys = [key_of(arch) for arch in archs]
     payloads = [{"genes": list(arch.genes)} for arch in archs]
-    found: dict[str, Json] = {}
-    failures: dict[int, str] = {}
+    found: dict[str, Result] = {}
     if session is not None:
-        there = session.store.trials(session.kind, State.done)
-        found = {t.key: t.value for t in there}
-    wanted = set(keys)
-    count = sum(key in found for key in keys)
+        found = _results(session.store, session.kind)
+    count = sum(key in found and found[key].ok for key in keys)
     work = len(keys) - count
+    wanted = set(keys)
     tell("score", count, len(keys))
     make = executor if executor is not None and work else None
     with make(scorer) if make else executor_for(scorer, workers, work) as runs:
@@ -136,19 +134,46 @@ def score_all(
             each = rounds.each(list(zip(keys, payloads, strict=True)))
             results = ((trial.key, result) for trial, result in each)
         for key, result in results:
-            if key not in wanted:
-                continue
-            if result.ok:
-                found[key] = result.value
-            else:
-                own = result.error == "ProxyError"
-                why = result.message if own else f"{result.error}: {result.message}"
-                failures[keys.index(key)] = why
-            count += 1
+            found[key] = result
+            count += key in wanted
             tell("score", count, len(keys))
-    values = np.full((len(archs), len(scorer.names)), np.nan)
-    seconds = np.full(len(archs), np.nan)
+    return _scored(keys, scorer.names, found)
+
+
+def stored_scores(store: Store, kind: str, keys: Sequence[str], names: Sequence[str]) -> Scored:
+    """The scores that are in a store.
+
+    Args:
+        store: of a run.
+        kind: of its study.
+        keys: see ``key_of``.
+        names: of the proxies.
+    """
+    return _scored(keys, names, _results(store, kind))
+
+
+def key_of(arch: Arch) -> str:
+    """Names the trial that scores an architecture."""
+    return f"score {arch}"
+
+
+def _results(store: Store, kind: str) -> dict[str, Result]:
+    return {
+        t.key: Result(t.id, t.state, t.value, t.error, t.message)
+        for t in store.trials(kind)
+        if t.state.final
+    }
+
+
+def _scored(keys: Sequence[str], names: Sequence[str], found: Mapping[str, Result]) -> Scored:
+    values, seconds = np.full((len(keys), len(names)), np.nan), np.full(len(keys), np.nan)
+    failures = {}
     for i, key in enumerate(keys):
-        if key in found:
-            values[i], seconds[i] = found[key]["values"], found[key]["seconds"]
-    return Scored(values, seconds, dict(sorted(failures.items())))
+        if (result := found.get(key)) is None:
+            continue
+        if result.ok:
+            values[i], seconds[i] = result.value["values"], result.value["seconds"]
+        else:
+            own = result.error == ProxyError.__name__
+            failures[i] = result.message if own else f"{result.error}: {result.message}"
+    return Scored(values, seconds, failures)
