@@ -10,6 +10,7 @@ from foretell.benchmarks import Metric, TableData, write_table
 from foretell.cli._app import run
 from foretell.spaces import get_space
 from foretell.studies.evaluate_proxies.study import evaluate_proxies
+from foretell.studies.run.session import reading
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,8 @@ def test_own_proxies_stand_beside_the_published(table, tmp_path, capsys):
     got = json.loads(out)
     assert {r["proxy"] for r in got["correlations"]} == {"nwot", "nwot (own)"}
     assert got["data"] == "digits 1x8x8, 2 batches of 8, 8 channels, 1 cells, seed 1"
-    assert len((tmp_path / "own_scores.jsonl").read_text().splitlines()) == 5
+    with reading(tmp_path, "evaluate_proxies") as store:
+        assert store.counts("evaluate_proxies") == {"done": 4}
     again = json.loads(say(capsys, *argv)[1])
     assert again["correlations"] == got["correlations"]
 

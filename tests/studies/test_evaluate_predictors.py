@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,26 +14,31 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as with_
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 from sklearn.model_selection import train_test_split
 
-from foretell.benchmarks import Metric, TableData, from_data, open_benchmark
+from foretell.benchmarks import Metric, TableData, from_data
 from foretell.benchmarks.importers import read_benchmark
 from foretell.encodings import EncodingContext, encode
-from foretell.errors import RunFolderError, UnknownNameError, UsageError
+from foretell.errors import RunFolderError, StoreError, UnknownNameError, UsageError
 from foretell.metrics import unreachable
 from foretell.predictors import BayesianLinear, Conformal, LightGBM
 from foretell.spaces import get_space
+from foretell.studies._base import Resources
 from foretell.studies.evaluate_predictors.study import (
     FitFailure,
     Method,
     PredictorsConfig,
     Spread,
     evaluate_predictors,
+    read,
+    run,
     split_rows,
 )
 from foretell.studies.run.folder import RunFolder
+from foretell.studies.run.session import reading
 
 N = 150
 SPACE = get_space("nb201")
@@ -132,6 +138,10 @@ def plugin(tmp_path):
     return lambda name: f"{path}:{name}:onehot"
 
 
+def run_in(folder, table, config=QUICK, **more):
+    return run(config, folder, resources=Resources(benchmark=table), **more)
+
+
 def known_of(table, key="a/test_accuracy"):
     truth = table.query(None, key, missing="nan")
     return np.flatnonzero(~np.isnan(truth)), truth
@@ -190,7 +200,7 @@ class TestSplits:
         assert first == split_rows(50, 10, None, 0, "own")[0].tolist()
 
     def test_sklearn_counts_rows_in_the_order_asked_for(self, table):
-        config = replace(QUICK, split="sklearn", order="row")
+        config = with_(QUICK, split="sklearn", order="row")
         found = evaluate_predictors(table, config)
         by = table.query(None, "row", missing="nan")
         rows = [int(i) for i in np.argsort(by) if np.isfinite(by[i])]
@@ -290,7 +300,7 @@ class TestFigures:
         assert at(found, "kendall", target, "best proxy", 40, 103) == pytest.approx(tau)
 
     def test_a_constant_prediction_is_undefined_and_no_failure(self, table, plugin):
-        found = evaluate_predictors(table, replace(QUICK, pairs=(plugin("Constant"),)))
+        found = evaluate_predictors(table, with_(QUICK, pairs=(plugin("Constant"),)))
         assert found.failures == ()
         assert np.isnan(found.of("kendall")[0, 0]).all()
         assert np.isfinite(found.of("mae")[0, 0]).all()
@@ -300,14 +310,14 @@ class TestFigures:
         ) or np.isnan(found.spread("kendall", 0, 0, 0).mean)
 
     def test_small_train_sets_have_no_intervals(self, table):
-        config = replace(QUICK, sizes=(8, 9), seeds=(100,), level=0.9)
+        config = with_(QUICK, sizes=(8, 9), seeds=(100,), level=0.9)
         found = evaluate_predictors(table, config)
         assert np.isnan(found.of("coverage")[0, 0, 0, 0])
         assert np.isfinite(found.of("coverage")[0, 0, 1, 0])
         assert np.isfinite(found.of("kendall")[0, 0]).all()
 
     def test_a_number_of_tests(self, table):
-        found = evaluate_predictors(table, replace(QUICK, test=30, sizes=(20, 60)))
+        found = evaluate_predictors(table, with_(QUICK, test=30, sizes=(20, 60)))
         assert found.tests.tolist() == [[30, 30]]
         tau = found.of("kendall")[0, [m.name for m in found.methods].index("params")]
         assert np.array_equal(tau[0], tau[1])  # the same networks for every train size
@@ -332,17 +342,17 @@ class TestWhatIsDrawnFrom:
             "no unreachable op": sum(not unreachable(g) for g in graphs),
             "deduplicated": len(first),
         }
-        found = evaluate_predictors(table, replace(QUICK, population=population, seeds=(100,)))
+        found = evaluate_predictors(table, with_(QUICK, population=population, seeds=(100,)))
         assert found.n == counts[population]
         assert found.n <= found.total == N
 
     def test_a_sample(self, table):
-        found = evaluate_predictors(table, replace(QUICK, n=60))
+        found = evaluate_predictors(table, with_(QUICK, n=60))
         assert (found.n, found.total) == (60, N)
         assert found.tests[0, 0] in (39, 40)
 
     def test_a_latency_can_be_a_target_and_a_pattern_brings_no_sizes(self, table):
-        found = evaluate_predictors(table, replace(QUICK, targets=("a/*",), seeds=(100,)))
+        found = evaluate_predictors(table, with_(QUICK, targets=("a/*",), seeds=(100,)))
         assert [t.key for t in found.targets] == ["a/test_accuracy", "a/latency_chip"]
         assert found.targets[1].turned
 
@@ -358,7 +368,7 @@ class TestWhatIsDrawnFrom:
         assert set(found.encoding_seconds) == {usual}
 
     def test_some_proxies(self, table):
-        config = replace(QUICK, pairs=("bayes_linear:scores",), proxies=("zen",), seeds=(100,))
+        config = with_(QUICK, pairs=("bayes_linear:scores",), proxies=("zen",), seeds=(100,))
         found = evaluate_predictors(table, config)
         rows, truth = known_of(table)
         fit, ask = (rows[p] for p in split_rows(len(rows), 20, None, 100, "own"))
@@ -369,7 +379,7 @@ class TestWhatIsDrawnFrom:
         assert got == pytest.approx(sign * tau)
 
     def test_without_baselines_and_each_method_once(self, table):
-        config = replace(
+        config = with_(
             QUICK,
             predictors=("bayes_linear",),
             encodings=("graf+onehot", "onehot"),
@@ -385,7 +395,7 @@ class TestWhatIsDrawnFrom:
     def test_costs_of_the_table_where_there_is_no_closed_form(self):
         table = make("nb101", n=60)
         assert get_space("nb101").costs(table.archs(), get_space("nb101").skeleton()) is None
-        config = replace(QUICK, pairs=("bayes_linear:costs",), seeds=(100,))
+        config = with_(QUICK, pairs=("bayes_linear:costs",), seeds=(100,))
         found = evaluate_predictors(table, config)
         assert any("Costs are the table's params" in note for note in found.notes)
         names = [m.name for m in found.methods]
@@ -401,48 +411,52 @@ class TestWhatIsDrawnFrom:
 
 class TestResume:
     def test_a_stopped_run_goes_on_and_loses_nothing(self, table, tmp_path):
-        config = replace(QUICK, sizes=(20, 30), seeds=(100, 101, 102))
+        config = with_(QUICK, sizes=(20, 30), seeds=(100, 101, 102))
 
-        def stop(stage, done, total):
-            assert (stage, total) == ("fit", 24)
-            if done == 7:
+        def stop(progress):
+            assert (progress.stage, progress.total) == ("fit", 24)
+            if progress.done == 7:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            evaluate_predictors(table, config, out=tmp_path, on_progress=stop)
+            run_in(tmp_path, table, config, on_progress=stop)
         seen = []
-        found = evaluate_predictors(
-            table, config, out=tmp_path, on_progress=lambda *told: seen.append(told)
-        )
+        found = run_in(tmp_path, table, config, on_progress=seen.append)
         assert found.reused == 7
-        assert seen[0] == ("fit", 7, 24)
-        assert seen[-1] == ("fit", 24, 24)
+        assert (seen[0].stage, seen[0].done, seen[0].total) == ("fit", 7, 24)
+        assert (seen[-1].stage, seen[-1].done, seen[-1].total) == ("fit", 24, 24)
         whole = evaluate_predictors(table, config)
         still = [m for m in found.metrics if not m.endswith("_seconds")]
         for metric in still:
             assert np.array_equal(found.of(metric), whole.of(metric), equal_nan=True)
-        again = evaluate_predictors(table, config, out=tmp_path)
+        again = run_in(tmp_path, table, config)
         assert again.reused == again.fits == 24
         assert np.array_equal(again.values, found.values, equal_nan=True)
 
     def test_a_larger_grid_goes_on_from_a_smaller_one(self, table, tmp_path):
-        evaluate_predictors(table, QUICK, out=tmp_path)
-        more = replace(
+        run_in(tmp_path, table)
+        more = with_(
             QUICK,
             pairs=(*QUICK.pairs, "bayes_linear:onehot"),
             targets=("test_accuracy", "val_loss"),
             sizes=(20, 30),
             seeds=(100, 101, 102),
         )
-        found = evaluate_predictors(table, more, out=tmp_path)
+        found = run_in(tmp_path, table, more)
         assert (found.reused, found.fits) == (8, 60)
+        smaller = run_in(tmp_path, table)
+        assert smaller.reused == smaller.fits == 8
 
-    def test_a_cut_off_line_is_done_again(self, table, tmp_path):
-        evaluate_predictors(table, QUICK, out=tmp_path)
-        path = tmp_path / "fits.jsonl"
-        path.write_bytes(path.read_bytes()[:-9])
-        found = evaluate_predictors(table, QUICK, out=tmp_path)
+    def test_a_fit_that_was_being_made_is_made_again(self, table, tmp_path):
+        run_in(tmp_path, table)
+        with sqlite3.connect(tmp_path / "study.db") as db:
+            db.execute(
+                "UPDATE trials SET state = 'running', value = NULL, lease_until = 0 "
+                "WHERE number = 3"
+            )
+        found = run_in(tmp_path, table)
         assert found.reused == found.fits - 1
+        assert np.isfinite(found.of("kendall")).all()
 
     @pytest.mark.parametrize(
         "other",
@@ -456,30 +470,49 @@ class TestResume:
         ],
     )
     def test_fits_of_other_settings_are_refused(self, table, tmp_path, other):
-        evaluate_predictors(table, QUICK, out=tmp_path)
-        with pytest.raises(UsageError, match="other networks, proxies or splits"):
-            evaluate_predictors(table, replace(QUICK, **other), out=tmp_path)
+        run_in(tmp_path, table)
+        (name,) = other
+        with pytest.raises(RunFolderError, match=f"with {name} .* choose another folder"):
+            run_in(tmp_path, table, with_(QUICK, **other))
+
+    def test_fits_on_another_table_are_refused(self, table, tmp_path):
+        run_in(tmp_path, table)
+        with pytest.raises(RunFolderError, match="networks of the table"):
+            run_in(tmp_path, make(seed=3))
 
     def test_a_damaged_file_is_refused(self, table, tmp_path):
-        (tmp_path / "fits.jsonl").write_text("not json\n")
-        with pytest.raises(UsageError, match="damaged"):
-            evaluate_predictors(table, QUICK, out=tmp_path)
+        (tmp_path / "study.db").write_text("not json\n")
+        with pytest.raises(StoreError, match=r"study\.db"):
+            run_in(tmp_path, table)
 
     def test_a_folder_in_use_or_that_is_a_file_is_refused(self, table, tmp_path):
         with (
             RunFolder(tmp_path).lock(),
             pytest.raises(RunFolderError, match="Another run is going on"),
         ):
-            evaluate_predictors(table, QUICK, out=tmp_path)
+            run_in(tmp_path, table)
         (tmp_path / "file").write_text("")
         with pytest.raises(RunFolderError, match="is a file"):
-            evaluate_predictors(table, QUICK, out=tmp_path / "file")
+            run_in(tmp_path / "file", table)
+
+    def test_what_is_there_can_be_read_at_any_time(self, table, tmp_path):
+        def stop(progress):
+            half = read(tmp_path)
+            assert np.isfinite(half.of("kendall")).sum() == progress.done
+            if progress.done == 3:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_in(tmp_path, table, on_progress=stop)
+        assert len(read(tmp_path).each()["seed"]) == 3
+        found = run_in(tmp_path, table)
+        assert repr(read(tmp_path).tables()) == repr(found.tables())
 
 
 class TestFailures:
     def test_they_are_counted_and_never_a_number(self, table, plugin, tmp_path):
-        config = replace(QUICK, pairs=(*QUICK.pairs, plugin("Picky")), sizes=(20, 30))
-        found = evaluate_predictors(table, config, out=tmp_path)
+        config = with_(QUICK, pairs=(*QUICK.pairs, plugin("Picky")), sizes=(20, 30))
+        found = run_in(tmp_path, table, config)
         assert len(found.failures) == 2
         first = found.failures[0]
         assert replace(first, message="") == FitFailure(
@@ -491,30 +524,30 @@ class TestFailures:
         assert found.failed(0, 1, 0) == found.failed(0, 0, 1) == 0
         assert found.ranks()[0, 1, 1] == len(found.methods)
         assert len(found.each()["seed"]) == found.fits - 2
-        again = evaluate_predictors(table, config, out=tmp_path)
+        again = run_in(tmp_path, table, config)
         assert again.reused == found.fits - 2  # failures are tried again
         assert len(again.failures) == 2
 
     def test_the_wrong_inputs_fail_the_fit_and_say_so(self, table):
-        config = replace(QUICK, pairs=("lightgbm:onehot", "auto:onehot"), sizes=(4,), seeds=(100,))
+        config = with_(QUICK, pairs=("lightgbm:onehot", "auto:onehot"), sizes=(4,), seeds=(100,))
         found = evaluate_predictors(table, config)
         errors = {found.methods[f.method].predictor: f.error for f in found.failures}
         assert errors == {"auto": "PredictorError"}
 
     def test_workers_give_the_same_and_end_what_takes_too_long(self, table, plugin):
-        config = replace(QUICK, pairs=(*QUICK.pairs, plugin("Slow")), seeds=(100,))
-        found = evaluate_predictors(table, config, workers=1, timeout=3.0)
+        config = with_(QUICK, pairs=(*QUICK.pairs, plugin("Slow")), seeds=(100,))
+        found = evaluate_predictors(table, with_(config, workers=1, timeout=3.0))
         assert [(f.method, f.state, f.error) for f in found.failures] == [
             (1, "timed_out", "TimeoutError")
         ]
-        here = evaluate_predictors(table, replace(QUICK, seeds=(100,)))
+        here = evaluate_predictors(table, with_(QUICK, seeds=(100,)))
         kendall = found.of("kendall")[0, [0, 2, 3, 4]]
         assert np.array_equal(kendall, here.of("kendall")[0])
 
     def test_nothing_left_to_do_starts_no_worker(self, table, tmp_path, monkeypatch):
-        evaluate_predictors(table, QUICK, out=tmp_path)
-        monkeypatch.setattr("foretell.studies.evaluate_predictors.study.PoolExecutor", None)
-        found = evaluate_predictors(table, QUICK, out=tmp_path, workers=2)
+        run_in(tmp_path, table)
+        monkeypatch.setattr("foretell.studies.run.workers.PoolExecutor", None)
+        found = run_in(tmp_path, table, with_(QUICK, workers=2))
         assert found.reused == found.fits
 
 
@@ -610,7 +643,7 @@ class TestComparisons:
 )
 def test_what_cannot_be_is_refused(table, change, words):
     with pytest.raises(UsageError, match=words):
-        evaluate_predictors(table, replace(QUICK, **change))
+        evaluate_predictors(table, with_(QUICK, **change))
 
 
 @pytest.mark.parametrize(
@@ -626,14 +659,14 @@ def test_what_cannot_be_is_refused(table, change, words):
 )
 def test_unknown_names_are_refused(table, change, words):
     with pytest.raises(UnknownNameError, match=words):
-        evaluate_predictors(table, replace(QUICK, **change))
+        evaluate_predictors(table, with_(QUICK, **change))
 
 
 def test_workers_and_timeouts_are_checked(table):
     with pytest.raises(UsageError, match="0 workers or more"):
-        evaluate_predictors(table, QUICK, workers=-1)
+        evaluate_predictors(table, with_(QUICK, workers=-1))
     with pytest.raises(UsageError, match="needs a process"):
-        evaluate_predictors(table, QUICK, timeout=5.0)
+        evaluate_predictors(table, with_(QUICK, timeout=5.0))
 
 
 def test_a_table_without_a_space_is_refused():
@@ -671,23 +704,30 @@ def test_a_killed_process_loses_nothing_that_was_finished(tmp_path):
         [str(Path(sys.executable).parent / "foretell"), *argv], stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    path = tmp_path / "fits.jsonl"
+
+    def finished():
+        try:
+            with reading(tmp_path, "evaluate_predictors") as store:
+                return store.counts("evaluate_predictors").get("done", 0)
+        except RunFolderError:
+            return 0
+
     end = time.monotonic() + 60
-    while not (path.exists() and path.read_bytes().count(b"\n") > 6):
+    while finished() <= 5:
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = path.read_bytes().count(b"\n") - 1
+    kept = finished()
     config = PredictorsConfig(
-        pairs=("bayes_linear:onehot",), targets=("val_loss",), sizes=(10,), n=80,
-        seeds=tuple(range(3)),
+        benchmark="digits-nb201", pairs=("bayes_linear:onehot",), targets=("val_loss",),
+        sizes=(10,), n=80, seeds=tuple(range(3)),
     )  # fmt: skip
-    found = evaluate_predictors(open_benchmark("digits-nb201"), config, out=tmp_path)
+    found = run(config, tmp_path)
     assert found.reused == min(kept, found.fits)
     assert np.isfinite(found.of("kendall")).all()
-    assert path.read_bytes().count(b"\n") - 1 == max(kept, found.fits)
+    assert kept <= finished() <= max(kept, found.fits) + 1
 
 
 def test_published_splits_of_nb201(validation_data):

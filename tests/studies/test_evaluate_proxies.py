@@ -1,20 +1,33 @@
 """The evaluation of proxies against scipy and plain loops, on small tables."""
 
-import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as with_
 from scipy import stats
 
 from foretell.benchmarks import Metric, TableData, from_data
 from foretell.data import load_task
-from foretell.errors import BenchmarkError, UnknownNameError, UsageError
+from foretell.errors import (
+    BenchmarkError,
+    RunFolderError,
+    StoreError,
+    UnknownNameError,
+    UsageError,
+)
 from foretell.metrics import unreachable
 from foretell.spaces import get_space
-from foretell.studies.evaluate_proxies.study import Recompute, evaluate_proxies
+from foretell.studies._base import Resources
+from foretell.studies.evaluate_proxies.study import (
+    ProxiesConfig,
+    Recompute,
+    evaluate_proxies,
+    read,
+    run,
+)
+from foretell.studies.run.session import reading
 
 N = 160
 SCIPY = {"kendall": stats.kendalltau, "spearman": stats.spearmanr, "pearson": stats.pearsonr}
@@ -411,17 +424,12 @@ class TestRecompute:
     def test_own_scores_stand_beside_the_published(self, table, tmp_path):
         from foretell.proxies import make_batches, score
 
-        wish = Recompute("digits", batch_size=16, folder=tmp_path)
-        seen = []
-        found = evaluate_proxies(
-            table,
-            proxies=["nwot", "params", "snip"],
-            n=12,
-            samples=0,
+        config = ProxiesConfig(
+            data="digits", batch_size=16, proxies=("nwot", "params", "snip"), n=12, bootstrap=0,
             seed=3,
-            recompute=wish,
-            on_done=lambda done, total: seen.append((done, total)),
-        )
+        )  # fmt: skip
+        seen = []
+        found = run(config, tmp_path, resources=Resources(benchmark=table), on_progress=seen.append)
         names = [(p.name, p.source) for p in found.proxies]
         assert names == [
             ("nwot", "table"),
@@ -429,7 +437,7 @@ class TestRecompute:
             ("nwot (own)", "own"),
             ("snip (own)", "own"),
         ]
-        assert seen[-1] == (12, 12)
+        assert (seen[-1].stage, seen[-1].done, seen[-1].total) == ("score", 12, 12)
         assert "1x8x8" in found.data
         assert "seed 3" in found.data
         task = load_task("digits", seed=3)
@@ -441,37 +449,77 @@ class TestRecompute:
         theirs = stats.kendalltau(mine, truth, nan_policy="omit").statistic
         at = place(found, "all", "snip (own)", "a/test_accuracy")
         assert found.value[at] == pytest.approx(theirs)
-        again = evaluate_proxies(
-            table, proxies=["nwot", "params", "snip"], n=12, samples=0, seed=3, recompute=wish
-        )
+        again = run(config, tmp_path, resources=Resources(benchmark=table))
         assert np.array_equal(again.value, found.value, equal_nan=True)
         assert again.notes == found.notes  # seconds included: nothing was computed again
+        alone = evaluate_proxies(
+            table,
+            proxies=["nwot", "params", "snip"],
+            n=12,
+            samples=0,
+            seed=3,
+            recompute=Recompute("digits", batch_size=16),
+        )
+        assert np.array_equal(alone.value, found.value, equal_nan=True)
 
     def test_it_goes_on_where_it_stopped(self, table, tmp_path, monkeypatch):
-        wish = Recompute("digits", batch_size=16, folder=tmp_path)
-        options = {"proxies": ["snip"], "n": 6, "samples": 0, "recompute": wish}
+        config = ProxiesConfig(data="digits", batch_size=16, proxies=("snip",), n=6, bootstrap=0)
 
-        def stop(done, total):
-            if done == 3:
+        def stop(progress):
+            if progress.done == 3:
                 raise KeyboardInterrupt
 
+        here = {"resources": Resources(benchmark=table)}
         with pytest.raises(KeyboardInterrupt):
-            evaluate_proxies(table, **options, on_done=stop)
-        lines = (tmp_path / "own_scores.jsonl").read_text().splitlines()
-        assert len(lines) == 4
-        kept = evaluate_proxies(table, **options)
-        assert (tmp_path / "own_scores.jsonl").read_text().splitlines()[:4] == lines
-        plain = evaluate_proxies(table, **{**options, "recompute": replace(wish, folder=None)})
+            run(config, tmp_path, **here, on_progress=stop)
+        half = read(tmp_path)
+        assert [p.name for p in half.proxies] == ["snip (own)"]
+        assert half.proxies[0].missing["a"] >= 3
+        assert half.notes[0] == "3 of 6 networks have no own proxies yet."
+        told = []
+        kept = run(config, tmp_path, **here, on_progress=told.append)
+        assert [p.done for p in told] == [3, 4, 5, 6]
+        with reading(tmp_path, "evaluate_proxies") as store:
+            trials = store.trials("evaluate_proxies")
+        assert [(t.state, t.attempts) for t in trials] == [("done", 1)] * 6
+        plain = evaluate_proxies(
+            table, proxies=["snip"], n=6, samples=0, recompute=Recompute("digits", batch_size=16)
+        )
         assert np.array_equal(kept.value, plain.value, equal_nan=True)
 
+    def test_while_they_are_computed_all_that_is_there_can_be_read(self, table, tmp_path):
+        config = ProxiesConfig(data="digits", batch_size=16, proxies=("nwot",), n=6, bootstrap=0)
+
+        def look(progress):
+            half = read(tmp_path)
+            assert [p.name for p in half.proxies] == ["nwot", "nwot (own)"]
+            waiting = sum("no own proxies yet" in note for note in half.notes)
+            assert waiting == (progress.done < 6)
+
+        found = run(config, tmp_path, resources=Resources(benchmark=table), on_progress=look)
+        assert repr(read(tmp_path).tables()) == repr(found.tables())
+
+    def test_more_networks_populations_and_targets_go_on(self, table, tmp_path):
+        config = ProxiesConfig(data="digits", batch_size=16, proxies=("snip",), n=3, bootstrap=0)
+        here = {"resources": Resources(benchmark=table)}
+        run(config, tmp_path, **here)
+        told = []
+        more = with_(config, n=5, populations=("all",), targets=("b/*",), metric="spearman")
+        found = run(more, tmp_path, **here, on_progress=told.append)
+        assert [p.done for p in told] == [3, 4, 5]
+        assert found.value.shape == (1, 1, 1)
+        assert found.kind == "spearman"
+
     def test_other_settings_or_a_damaged_file_are_refused(self, table, tmp_path):
-        wish = Recompute("digits", batch_size=16, folder=tmp_path)
-        evaluate_proxies(table, proxies=["snip"], n=2, samples=0, recompute=wish)
-        with pytest.raises(UsageError, match="other settings"):
-            evaluate_proxies(table, proxies=["grad_norm"], n=2, samples=0, recompute=wish)
-        (tmp_path / "own_scores.jsonl").write_text(json.dumps({"a": 1})[:-1] + "\n")
-        with pytest.raises(UsageError, match="damaged"):
-            evaluate_proxies(table, proxies=["snip"], n=2, samples=0, recompute=wish)
+        config = ProxiesConfig(data="digits", batch_size=16, proxies=("snip",), n=2, bootstrap=0)
+        here = {"resources": Resources(benchmark=table)}
+        run(config, tmp_path, **here)
+        for name, value in (("proxies", ("grad_norm",)), ("batch_size", 8), ("seed", 1)):
+            with pytest.raises(RunFolderError, match=f"with {name} "):
+                run(with_(config, **{name: value}), tmp_path, **here)
+        (tmp_path / "study.db").write_text("not json")
+        with pytest.raises(StoreError, match=r"study\.db"):
+            run(config, tmp_path, **here)
 
     def test_by_default_every_registered_proxy_but_the_baselines(self, table):
         from foretell.proxies import proxies

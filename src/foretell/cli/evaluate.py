@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._given import given_command
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -41,6 +39,7 @@ def evaluate_command() -> None:
     "--metric", default="kendall", show_default=True, help="kendall, spearman or pearson."
 )
 @click.option("--bootstrap", default=200, show_default=True, help="Resamples; 0 for none.")
+@click.option("--level", default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--n", type=int, help="Look at this many networks, drawn at random [default: all].")
 @click.option("--recompute", is_flag=True, help="Compute own proxies for them beside the table's.")
 @click.option("--data", help="Images for --recompute, such as cifar10:PATH or digits.")
@@ -48,7 +47,13 @@ def evaluate_command() -> None:
 @click.option("--batch-size", default=64, show_default=True, help="Images in each of two batches.")
 @click.option("--time", default=0, help="Time each proxy, alone, on this many networks.")
 @click.option("--seed", default=0, show_default=True, help="Of resamples, sample and weights.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for report.html and CSVs.")
+@click.option(
+    "--workers", default=0, show_default=True, help="Processes for --recompute; 0 scores here."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Run folder for report.html and CSVs; what was stopped there goes on.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def proxies_command(
@@ -58,6 +63,7 @@ def proxies_command(
     populations: tuple[str, ...],
     metric: str,
     bootstrap: int,
+    level: float,
     n: int | None,
     recompute: bool,
     data: str | None,
@@ -65,6 +71,7 @@ def proxies_command(
     batch_size: int,
     time: int,
     seed: int,
+    workers: int,
     out: Path | None,
     as_json: bool,
     quiet: bool,
@@ -74,10 +81,10 @@ def proxies_command(
     Every dataset, every population, beside the free baselines: parameters, multiply-adds, and what
     is live of them.
     """
-    from foretell.benchmarks import open_benchmark
     from foretell.cli._progress import progress
+    from foretell.cli._study import run_in_folder
     from foretell.errors import UsageError
-    from foretell.studies.evaluate_proxies.study import Recompute, evaluate_proxies
+    from foretell.studies.evaluate_proxies.study import ProxiesConfig, evaluate
 
     if recompute != (data is not None):
         raise UsageError(
@@ -85,24 +92,27 @@ def proxies_command(
             if recompute
             else "--data is for --recompute: add that, or leave --data out."
         )
-    wish = None
-    if data is not None:
-        wish = Recompute(data, preset=preset, batch_size=batch_size, folder=out)
-    with progress(quiet or as_json or wish is None) as tell:
-        found = evaluate_proxies(
-            open_benchmark(bench),
-            targets=targets or None,
-            proxies=proxies or None,
-            populations=populations or None,
-            kind=metric,
-            samples=bootstrap,
-            seed=seed,
-            n=n,
-            recompute=wish,
-            time=time,
-            on_done=lambda done, total: tell("score", done, total),
-        )
-    _write(found, out, given_command())
+    config = ProxiesConfig(
+        benchmark=bench,
+        targets=targets,
+        proxies=proxies,
+        populations=populations,
+        metric=metric,
+        bootstrap=bootstrap,
+        level=level,
+        n=n,
+        data=data or "",
+        preset=preset,
+        batch_size=batch_size,
+        time=time,
+        seed=seed,
+        workers=workers,
+    )
+    with progress(quiet or as_json or not (recompute or time)) as tell:
+        if out is None:
+            found = evaluate(config, on_progress=tell)
+        else:
+            found = run_in_folder(config, out, tell)
     if as_json:
         click.echo(_json(found))
         return
@@ -112,20 +122,6 @@ def proxies_command(
 
     console = Console()
     console.print(evaluation_summary(found, console.width))
-
-
-def _write(found: "ProxyEvaluation", out: Path | None, command: str) -> None:
-    if out is None:
-        return
-    from foretell.report.proxies.page import write_evaluation
-
-    _wrote(out, *write_evaluation(found, out, command))
-
-
-def _wrote(out: Path, files: tuple[Path, ...], left_out: tuple[str, ...]) -> None:
-    click.echo(f"Wrote {', '.join(f.name for f in files)} to {out}.", err=True)
-    for sentence in left_out:
-        click.echo(f"Without report.html: {sentence}", err=True)
 
 
 def _json(found: "ProxyEvaluation") -> str:
@@ -217,9 +213,11 @@ def predictors_command(
     """
     from foretell.benchmarks import open_benchmark
     from foretell.cli._progress import progress
+    from foretell.cli._study import run_in_folder
     from foretell.studies.evaluate_predictors.study import PredictorsConfig, evaluate_predictors
 
     config = PredictorsConfig(
+        benchmark=bench,
         predictors=predictors,
         encodings=encodings,
         pairs=pairs,
@@ -234,20 +232,14 @@ def predictors_command(
         n=n,
         level=level,
         baselines=not no_baselines,
+        workers=workers,
+        timeout=timeout,
     )
     with progress(quiet or as_json) as tell:
-        found = evaluate_predictors(
-            open_benchmark(bench),
-            config,
-            out=out,
-            workers=workers,
-            timeout=timeout,
-            on_progress=tell,
-        )
-    if out is not None:
-        from foretell.report.predictors.page import write_predictors
-
-        _wrote(out, *write_predictors(found, out, given_command()))
+        if out is None:
+            found = evaluate_predictors(open_benchmark(bench), config, on_progress=tell)
+        else:
+            found = run_in_folder(config, out, tell)
     if as_json:
         click.echo(_predictors_json(found))
         return

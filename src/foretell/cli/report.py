@@ -1,4 +1,4 @@
-"""`foretell report`: the page of a run, again."""
+"""Write the page of a running, stopped or finished run again; nothing is computed."""
 
 from pathlib import Path
 
@@ -8,18 +8,16 @@ __all__ = ["report_command"]
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--quiet", is_flag=True, help="No progress bars.")
-def report_command(folder: Path, quiet: bool) -> None:
-    """Write FOLDER/report.html again, from what its search has stored.
+@click.argument("run", type=click.Path(path_type=Path))
+def report_command(run: Path) -> None:
+    """Write RUN/report.html from what the study in the folder RUN has found so far.
 
-    Nothing that is finished is computed again; a search that was stopped goes on to its end.
+    Only reads: nothing is computed, and the study may be running meanwhile. `foretell resume` goes
+    on with one that was stopped.
     """
-    from foretell.api import find
-    from foretell.cli._progress import progress
-    from foretell.studies import stored_config
+    from foretell.report.pages import page_of
+    from foretell.studies._base import study_of
+    from foretell.studies.run.session import kind_in
 
-    config = stored_config(folder)
-    with progress(quiet) as tell:
-        result = find(config, folder, on_progress=tell)
-    click.echo(str(result.folder / "report.html"))
+    kind = kind_in(run)
+    click.echo(str(page_of(kind).write(study_of(kind).read(run), run)))

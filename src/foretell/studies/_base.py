@@ -7,6 +7,7 @@ Nothing lists the studies: the run folder holds the kind, and the kind leads to 
 
 import hashlib
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
@@ -22,6 +23,7 @@ from foretell.types import Json
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from foretell.benchmarks import Benchmark
     from foretell.data import Task
 
 __all__ = [
@@ -49,12 +51,14 @@ class Resources:
     Args:
         space: a space in memory; then the config's name of a space is not looked up.
         task: images in memory; then the config's data source is not read.
+        benchmark: a table in memory; then the config's name of a table is not opened.
         evaluate: a user's own evaluation of an architecture.
         version: of ``evaluate``: results of another version are not taken for those of this one.
     """
 
     space: Space | None = None
     task: "Task | None" = None
+    benchmark: "Benchmark | None" = None
     evaluate: Callable[..., object] | None = None
     version: str = ""
 
@@ -87,7 +91,7 @@ class StudyConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Json]:
         """Every setting."""
-        data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        data: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))
         return data
 
     @classmethod
@@ -112,6 +116,9 @@ class Result(Protocol):
 
 class Study(Protocol):
     """The module ``foretell.studies.KIND.study``."""
+
+    CONFIG: type[StudyConfig]
+    """Class of its settings, to read those of a run folder."""
 
     def run(
         self,

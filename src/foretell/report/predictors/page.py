@@ -1,6 +1,5 @@
 """The report of an evaluation of predictors: one page, and its tables as CSV."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from foretell.report.predictors.sections import failures, head, ranks, reproduce
 from foretell.studies.evaluate_predictors.study import PredictorEvaluation
 from foretell.types import Json
 
-__all__ = ["page", "predictors_figures", "render_predictors", "write_predictors"]
+__all__ = ["page", "predictors_figures", "render_predictors", "write", "write_predictors"]
 
 
 def page(command: str = "") -> Page[PredictorEvaluation]:
@@ -64,24 +63,10 @@ def write_predictors(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    tables = {
-        "results.csv": found.cells(),
-        "fits.csv": found.each(),
-        "failures.csv": _failures(found),
-    }
+    tables = {f"{name}.csv": columns for name, columns in found.tables().items()}
     return write_folder(folder, tables, lambda: render_predictors(found, command))
 
 
-def _failures(found: PredictorEvaluation) -> dict[str, Sequence[object]]:
-    """One row for each fit without figures."""
-    methods = [found.methods[f.method] for f in found.failures]
-    return {
-        "target": [f.target for f in found.failures],
-        "predictor": [m.predictor for m in methods],
-        "encodings": [m.encodings for m in methods],
-        "train_size": [f.size for f in found.failures],
-        "seed": [f.seed for f in found.failures],
-        "state": [f.state for f in found.failures],
-        "error": [f.error for f in found.failures],
-        "message": [f.message for f in found.failures],
-    }
+def write(result: PredictorEvaluation, folder: Path | str) -> Path:
+    """Write the page alone; see ``foretell.report.pages``."""
+    return document.save(render_predictors(result, result.command), Path(folder) / "report.html")

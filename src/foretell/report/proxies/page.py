@@ -1,6 +1,5 @@
 """The report of an evaluation of proxies: one page, and its tables as CSV."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from foretell.report.proxies.sections import choice, head, order, proxies, repro
 from foretell.studies.evaluate_proxies.result import ProxyEvaluation
 from foretell.types import Json
 
-__all__ = ["evaluation_figures", "page", "render_evaluation", "write_evaluation"]
+__all__ = ["evaluation_figures", "page", "render_evaluation", "write", "write_evaluation"]
 
 
 def page(command: str = "") -> Page[ProxyEvaluation]:
@@ -65,45 +64,10 @@ def write_evaluation(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    tables = {
-        "correlations.csv": evaluation.correlations(),
-        "choices.csv": evaluation.favourites(),
-        "targets.csv": _targets(evaluation),
-        "proxies.csv": _proxies(evaluation),
-    }
+    tables = {f"{name}.csv": columns for name, columns in evaluation.tables().items()}
     return write_folder(folder, tables, lambda: render_evaluation(evaluation, command))
 
 
-def _targets(evaluation: ProxyEvaluation) -> dict[str, Sequence[object]]:
-    """One row for each target and population, with its seed-to-seed coefficient."""
-    rows = [
-        (t, k, target, population)
-        for t, target in enumerate(evaluation.targets)
-        for k, population in enumerate(evaluation.populations)
-    ]
-    return {
-        "target": [target.key for _, _, target, _ in rows],
-        "population": [population for _, _, _, population in rows],
-        "n": [int(evaluation.sizes[k, t]) for t, k, _, _ in rows],
-        "epochs": [target.epochs for _, _, target, _ in rows],
-        "runs": ["-".join(map(str, sorted(set(target.runs)))) for _, _, target, _ in rows],
-        "lower_is_better": [target.turned for _, _, target, _ in rows],
-        "optimum": [target.optimum for _, _, target, _ in rows],
-        "best": [target.best for _, _, target, _ in rows],
-        "between_runs": [float(evaluation.between_runs[k, t]) for t, k, _, _ in rows],
-        "between_runs_n": [int(evaluation.between_runs_pairs[k, t]) for t, k, _, _ in rows],
-    }
-
-
-def _proxies(evaluation: ProxyEvaluation) -> dict[str, Sequence[object]]:
-    """One row for each proxy and dataset of the targets."""
-    datasets = tuple(dict.fromkeys(t.dataset for t in evaluation.targets))
-    rows = [(p, d) for p in evaluation.proxies for d in datasets]
-    return {
-        "proxy": [p.name for p, _ in rows],
-        "source": [p.source for p, _ in rows],
-        "dataset": [d for _, d in rows],
-        "missing": [p.missing.get(d, evaluation.n) for p, d in rows],
-        "networks": [evaluation.n] * len(rows),
-        "seconds": [p.seconds for p, _ in rows],
-    }
+def write(result: ProxyEvaluation, folder: Path | str) -> Path:
+    """Write the page alone; see ``foretell.report.pages``."""
+    return document.save(render_evaluation(result, result.command), Path(folder) / "report.html")

@@ -122,6 +122,7 @@ class PredictorEvaluation:
         reused: fits that an earlier call had made.
         fits: all of them.
         notes: what could not be done, and why.
+        command: what repeats it; empty if nothing was written.
     """
 
     benchmark: str
@@ -147,6 +148,11 @@ class PredictorEvaluation:
     reused: int
     fits: int
     notes: tuple[str, ...] = ()
+    command: str = ""
+
+    def tables(self) -> dict[str, Mapping[str, Sequence[object]]]:
+        """The figures by cell and by fit, and the fits without figures."""
+        return {"results": self.cells(), "fits": self.each(), "failures": self._failed_fits()}
 
     def of(self, metric: str) -> Array:
         """The figures of one metric, (targets, methods, sizes, seeds)."""
@@ -250,4 +256,18 @@ class PredictorEvaluation:
         return columns | {
             metric: [float(self.values[(i, *row)]) for row in rows]
             for i, metric in enumerate(self.metrics)
+        }
+
+    def _failed_fits(self) -> dict[str, Sequence[object]]:
+        """One row for each fit without figures."""
+        methods = [self.methods[f.method] for f in self.failures]
+        return {
+            "target": [f.target for f in self.failures],
+            "predictor": [m.predictor for m in methods],
+            "encodings": [m.encodings for m in methods],
+            "train_size": [f.size for f in self.failures],
+            "seed": [f.seed for f in self.failures],
+            "state": [f.state for f in self.failures],
+            "error": [f.error for f in self.failures],
+            "message": [f.message for f in self.failures],
         }

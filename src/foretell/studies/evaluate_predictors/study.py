@@ -1,17 +1,19 @@
 """How well predictors learn a table of trained networks: encodings, train sizes, targets, seeds."""
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from foretell.benchmarks import Benchmark
-from foretell.errors import UsageError
-from foretell.execution import Claim, Executor, InlineExecutor, PoolExecutor
+from foretell.benchmarks import Benchmark, open_benchmark
+from foretell.errors import RunFolderError, UsageError
+from foretell.execution import Claim, Executor
 from foretell.predictors import predictors
+from foretell.store import State, Store
+from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
+from foretell.studies.evaluate_predictors.config import DEFAULT, PredictorsConfig
 from foretell.studies.evaluate_predictors.fit import BEST_PROXY, METRICS, Fit, Material, split_rows
 from foretell.studies.evaluate_predictors.prepare import Prepared, prepare
 from foretell.studies.evaluate_predictors.result import (
@@ -20,75 +22,46 @@ from foretell.studies.evaluate_predictors.result import (
     PredictorEvaluation,
     Spread,
 )
-from foretell.studies.run.folder import RunFolder
-from foretell.studies.run.journal import Records
+from foretell.studies.run.progress import OnProgress, Tracker, silent
+from foretell.studies.run.rounds import Rounds
+from foretell.studies.run.session import Session, open_session, reading
+from foretell.studies.run.values import pack, unpack
+from foretell.studies.run.workers import executor_for
 from foretell.types import Json
 
 __all__ = [
+    "CONFIG",
     "FitFailure",
     "Method",
     "PredictorEvaluation",
     "PredictorsConfig",
     "Spread",
     "evaluate_predictors",
+    "read",
+    "run",
     "split_rows",
 ]
 
-SPLITS = ("own", "sklearn")
-DEFAULT = ("gp", "random_forest", "bayes_linear")
+CONFIG = PredictorsConfig
+_FRAME = "frame"
 
 
 @dataclass(frozen=True)
-class PredictorsConfig:
-    """What to compare.
+class _Grid:
+    """What is to be done, and the evaluation without its figures."""
 
-    Args:
-        predictors: names; each is combined with each of ``encodings``. Without these and ``pairs``:
-            gp, random_forest and bayes_linear.
-        encodings: names with "+" between; by default graf, costs, the table's scores, and
-            onehot where genes can be told apart.
-        pairs: further ones as "PREDICTOR:ENCODING", such as "gp:graf+onehot".
-        targets: keys of metrics or patterns; by default the first accuracy that is not of the
-            training images.
-        proxies: of the table, for ``scores`` and the best proxy; by default all.
-        sizes: of the train sets.
-        seeds: of splits and models.
-        test: how many architectures to predict; None for all that were not learned from.
-        split: see ``split_rows``.
-        population: "all", "alive", "no unreachable op" or "deduplicated".
-        order: metric by which the table is sorted before it is split; architectures without a
-            value are left out.
-        n: look at so many architectures, drawn at random; by default at all.
-        level: share of values that conformal intervals should hold; 0 for none.
-        confidence: of the t intervals over seeds.
-        baselines: whether to add params, flops and the best single proxy, which learn no model.
-    """
-
-    predictors: tuple[str, ...] = ()
-    encodings: tuple[str, ...] = ()
-    pairs: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    proxies: tuple[str, ...] = ()
-    sizes: tuple[int, ...] = (32, 128)
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    test: int | None = None
-    split: str = "own"
-    population: str = "all"
-    order: str = ""
-    n: int | None = None
-    level: float = 0.0
-    confidence: float = 0.95
-    baselines: bool = True
+    material: Material
+    frame: PredictorEvaluation
+    fits: tuple[Fit, ...]
+    identity: Mapping[str, Json]
 
 
 def evaluate_predictors(
     benchmark: Benchmark,
     config: PredictorsConfig | None = None,
     *,
-    out: Path | str | None = None,
-    workers: int = 0,
-    timeout: float | None = None,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    executor: MakeExecutor | None = None,
+    on_progress: OnProgress = silent,
 ) -> PredictorEvaluation:
     """Fit every predictor on every train set, and compare what it predicts with the truth.
 
@@ -97,11 +70,8 @@ def evaluate_predictors(
     Args:
         benchmark: the table.
         config: what to compare.
-        out: folder in which every finished fit is kept, so that a stopped run, or a larger grid on
-            the same table, goes on from there; None for nowhere.
-        workers: processes that fit; 0 fits here.
-        timeout: seconds that one fit may take; needs a worker.
-        on_progress: told stage, done and total.
+        executor: what runs the fits; by default as many processes as ``config.workers`` says.
+        on_progress: told how many fits are made.
 
     Returns:
         Every figure of every fit.
@@ -109,95 +79,74 @@ def evaluate_predictors(
     Raises:
         UsageError: an option has a value that cannot be used here.
         UnknownNameError: no such predictor, encoding, target or proxy.
-        RunFolderError: the folder cannot be made or written, or another run uses it.
     """
     config = config or PredictorsConfig()
-    _check(config, workers, timeout)
-    wanted = _wanted(config)
-    for method in wanted:
-        predictors.entry(method.predictor).load()
-    prepared = prepare(
-        benchmark,
-        [m.encodings for m in wanted],
-        targets=config.targets or None,
-        proxies=config.proxies or None,
-        population=config.population,
-        order=config.order,
-        n=config.n,
-        test=config.test,
-        split=config.split,
-        level=config.level,
-        seed=0,
-    )
-    methods = _methods(wanted, prepared, config)
-    sizes = tuple(sorted(set(config.sizes)))
-    _check_sizes(prepared, sizes, config.test)
-    fits = [
-        (Fit(target.info.key, m.predictor, m.encodings, size, seed), place)
-        for seed in config.seeds
-        for size in sizes
-        for target in prepared.targets
-        for place, m in enumerate(methods)
-    ]
-    with contextlib.ExitStack() as stack:
-        kept = None
-        if out is not None:
-            folder = RunFolder(out)
-            stack.enter_context(folder.lock())
-            kept = _records(folder.path / "fits.jsonl", _identity(benchmark, prepared, config))
-        done = dict(kept.done) if kept is not None else {}
-        reused = sum(fit.key in done for fit, _ in fits)
-        todo = [(fit, place) for fit, place in fits if fit.key not in done]
-        executor = stack.enter_context(_executor(prepared.material, workers, timeout, len(todo)))
-        failures = []
-        claims = (Claim(i, asdict(fit)) for i, (fit, _) in enumerate(todo))
-        tell = on_progress or (lambda stage, made, total: None)
-        tell("fit", reused, len(fits))
-        for count, result in enumerate(executor.map(claims, ordered=False), 1):
-            fit, place = todo[int(result.id)]
+    grid = _grid(benchmark, config)
+    tell = Tracker(on_progress)
+    done: dict[str, Json] = {}
+    failures: list[FitFailure] = []
+    tell("fit", 0, len(grid.fits))
+    claims = (Claim(i, asdict(fit)) for i, fit in enumerate(grid.fits))
+    with _executor(grid, config, executor, len(grid.fits)) as runs:
+        for count, result in enumerate(runs.map(claims, ordered=False), 1):
+            fit = grid.fits[int(result.id)]
             if result.ok:
                 done[fit.key] = result.value
-                if kept is not None:
-                    kept.add(fit.key, result.value)
             else:
-                failures.append(
-                    FitFailure(
-                        fit.target, place, fit.size, fit.seed,
-                        str(result.state), result.error, result.message,
-                    )
-                )  # fmt: skip
-            tell("fit", reused + count, len(fits))
-    return _together(benchmark, config, prepared, methods, sizes, done, failures, reused)
+                state = (str(result.state), result.error, result.message)
+                failures.append(_failure(grid.frame, fit, *state))
+            tell("fit", count, len(grid.fits))
+    return _filled(grid.frame, done, failures)
 
 
-def _check(config: PredictorsConfig, workers: int, timeout: float | None) -> None:
-    """Refuse what cannot be, before anything is read.
+def run(
+    config: PredictorsConfig,
+    out: Path | str,
+    *,
+    resources: Resources = NO_RESOURCES,
+    executor: MakeExecutor | None = None,
+    on_progress: OnProgress = silent,
+) -> PredictorEvaluation:
+    """Evaluate predictors in a folder; every finished fit is kept.
+
+    A stopped run, or a larger grid on the same table, goes on from what is there. Fits that failed
+    are made again.
+
+    Args:
+        config: what to compare.
+        out: the run folder.
+        resources: a table in memory.
+        executor: what runs the fits; by default as many processes as ``config.workers`` says.
+        on_progress: told how many fits are made.
 
     Raises:
-        UsageError: an option has a value that cannot be used.
+        UsageError: an option has a value that cannot be used here.
+        UnknownNameError: no such benchmark, predictor, encoding, target or proxy.
+        RunFolderError: the folder cannot be made or written, is in use, or holds fits on other
+            networks, proxies or splits.
     """
-    if not config.sizes or min(config.sizes) < 2 or not config.seeds or min(config.seeds) < 0:
-        raise UsageError(
-            f"Expected train sizes of 2 or more and seeds of 0 or more, but got "
-            f"{list(config.sizes)} and {list(config.seeds)}."
-        )
-    if len(set(config.seeds)) != len(config.seeds):
-        raise UsageError(f"A seed stands twice in {list(config.seeds)}.")
-    if config.test is not None and config.test < 2:
-        raise UsageError(f"Expected 2 or more architectures to test on, but got {config.test}.")
-    if config.split not in SPLITS:
-        raise UsageError(f"Expected a split out of {', '.join(SPLITS)}, but got {config.split!r}.")
-    if not 0 <= config.level < 1 or not 0 < config.confidence < 1:
-        raise UsageError(
-            f"Expected a level in [0, 1) and a confidence in (0, 1), but got {config.level} and "
-            f"{config.confidence}."
-        )
-    if config.encodings and not config.predictors:
-        raise UsageError("Encodings are for predictors: name one of these as well, or give a pair.")
-    if workers < 0:
-        raise UsageError(f"Expected 0 workers or more, but got {workers}.")
-    if timeout is not None and not workers:
-        raise UsageError("A time limit needs a process to end: ask for 1 worker or more with it.")
+    with open_session(config, out, on_progress) as session:
+        benchmark = resources.benchmark or open_benchmark(config.benchmark)
+        grid = _grid(benchmark, config, config.command(session.folder.path))
+        session.claim(grid.identity)
+        session.put(_FRAME, pack(grid.frame))
+        reused = _run_fits(session, grid, config, executor)
+        found = replace(_stored(session.store, session.kind, grid.frame), reused=reused)
+        session.write_tables(found.tables())
+        return found
+
+
+def read(out: Path | str) -> PredictorEvaluation:
+    """The evaluation in a folder, with the figures of the fits that were made so far.
+
+    Raises:
+        RunFolderError: the folder holds none.
+    """
+    with reading(out, CONFIG.KIND) as store:
+        frame = store.value(CONFIG.KIND, _FRAME)
+        if frame is None:
+            raise RunFolderError(f"{str(out)!r} holds an evaluation that has not begun: resume it.")
+        return _stored(store, CONFIG.KIND, unpack(frame, PredictorEvaluation))
 
 
 def _wanted(config: PredictorsConfig) -> list[Method]:
@@ -244,57 +193,38 @@ def _check_sizes(prepared: Prepared, sizes: Sequence[int], test: int | None) -> 
             )
 
 
-def _identity(benchmark: Benchmark, prepared: Prepared, config: PredictorsConfig) -> Json:
-    """What fits must share to be of the same evaluation; the grid may differ."""
-    texts = hashlib.blake2b("\n".join(prepared.texts).encode(), digest_size=8).hexdigest()
-    return {
-        "table": benchmark.name,
-        "networks": texts,
-        "test": config.test,
-        "split": config.split,
-        "level": config.level,
-        "proxies": list(prepared.proxies),
-    }
+def _grid(benchmark: Benchmark, config: PredictorsConfig, command: str = "") -> _Grid:
+    """Everything that can be known before the first fit.
 
-
-def _records(path: Path, identity: Json) -> Records:
-    try:
-        return Records(path, identity)
-    except UsageError as error:
-        raise UsageError(
-            f"{str(path)!r} holds fits on other networks, proxies or splits, or is damaged: give "
-            f"the settings of before to go on, or another folder."
-        ) from error
-
-
-def _executor(material: Material, workers: int, timeout: float | None, work: int) -> Executor:
-    if not workers or not work:
-        return InlineExecutor(material)
-    return PoolExecutor(material, min(workers, work), timeout)
-
-
-def _together(
-    benchmark: Benchmark,
-    config: PredictorsConfig,
-    prepared: Prepared,
-    methods: tuple[Method, ...],
-    sizes: tuple[int, ...],
-    done: dict[str, Json],
-    failures: Sequence[FitFailure],
-    reused: int,
-) -> PredictorEvaluation:
-    """The figures of all fits in one array."""
+    Raises:
+        UsageError: an option has a value that cannot be used here.
+        UnknownNameError: no such predictor, encoding, target or proxy.
+    """
+    config.check()
+    wanted = _wanted(config)
+    for method in wanted:
+        predictors.entry(method.predictor).load()
+    prepared = prepare(
+        benchmark,
+        [m.encodings for m in wanted],
+        targets=config.targets or None,
+        proxies=config.proxies or None,
+        population=config.population,
+        order=config.order,
+        n=config.n,
+        test=config.test,
+        split=config.split,
+        level=config.level,
+        seed=0,
+    )
+    methods = _methods(wanted, prepared, config)
+    sizes = tuple(sorted(set(config.sizes)))
+    _check_sizes(prepared, sizes, config.test)
     shape = (len(prepared.targets), len(methods), len(sizes), len(config.seeds))
-    values = np.full((len(METRICS), *shape), np.nan)
-    tests = np.zeros((shape[0], shape[2]), dtype=np.int64)
-    for t, m, s, k in np.ndindex(shape):
-        key = prepared.targets[t].info.key
-        tests[t, s] = config.test or len(prepared.material.rows[key]) - sizes[s]
-        fit = Fit(key, methods[m].predictor, methods[m].encodings, sizes[s], config.seeds[k])
-        if (found := done.get(fit.key)) is not None:
-            row = [found[name] for name in METRICS]
-            values[:, t, m, s, k] = [np.nan if v is None else v for v in row]
-    return PredictorEvaluation(
+    rows = [len(prepared.material.rows[t.info.key]) for t in prepared.targets]
+    tests = [[config.test or n - size for size in sizes] for n in rows]
+    texts = hashlib.blake2b("\n".join(prepared.texts).encode(), digest_size=8).hexdigest()
+    frame = PredictorEvaluation(
         benchmark=benchmark.name,
         space=prepared.space,
         n=len(prepared.texts),
@@ -310,12 +240,103 @@ def _together(
         sizes=sizes,
         seeds=config.seeds,
         metrics=METRICS,
-        values=values,
-        tests=tests,
+        values=np.full((len(METRICS), *shape), np.nan),
+        tests=np.array(tests, dtype=np.int64).reshape(shape[0], shape[2]),
         proxies=prepared.proxies,
         encoding_seconds=prepared.encoding_seconds,
-        failures=tuple(failures),
-        reused=reused,
+        failures=(),
+        reused=0,
         fits=int(np.prod(shape)),
         notes=prepared.notes,
+        command=command,
+    )
+    fits = tuple(
+        Fit(target.info.key, m.predictor, m.encodings, size, seed)
+        for seed in config.seeds
+        for size in sizes
+        for target in prepared.targets
+        for m in methods
+    )
+    identity = {
+        "table": benchmark.name,
+        "networks of the table": texts,
+        "proxies of the table": list(prepared.proxies),
+    }
+    return _Grid(prepared.material, frame, fits, identity)
+
+
+def _executor(
+    grid: _Grid, config: PredictorsConfig, make: MakeExecutor | None, work: int
+) -> Executor:
+    if make is not None and work:
+        return make(grid.material)
+    return executor_for(grid.material, config.workers, work, timeout=config.timeout)
+
+
+def _run_fits(
+    session: Session, grid: _Grid, config: PredictorsConfig, make: MakeExecutor | None
+) -> int:
+    """Make the fits that are not there, and return how many were."""
+    keys = {fit.key for fit in grid.fits}
+    there = {t.key for t in session.store.trials(session.kind, State.done)}
+    reused = count = len(keys & there)
+    session.tell("fit", count, len(grid.fits))
+    with _executor(grid, config, make, len(keys) - count) as executor:
+        rounds = Rounds(session.store, session.kind, executor)
+        for trial, _ in rounds.each([(fit.key, asdict(fit)) for fit in grid.fits]):
+            count += trial.key in keys
+            session.tell("fit", count, len(grid.fits))
+    return reused
+
+
+def _stored(store: Store, kind: str, frame: PredictorEvaluation) -> PredictorEvaluation:
+    """The frame with the figures and failures that are in a store."""
+    done: dict[str, Json] = {}
+    failures = []
+    for trial in store.trials(kind):
+        fit = Fit(**trial.payload)
+        if trial.state is State.done:
+            done[trial.key] = trial.value
+        elif trial.state.final and _place(frame, fit) is not None:
+            failures.append(_failure(frame, fit, str(trial.state), trial.error, trial.message))
+    return _filled(frame, done, failures)
+
+
+def _place(frame: PredictorEvaluation, fit: Fit) -> int | None:
+    """Place of a fit's method, if the fit is one of this evaluation's."""
+    method = Method(fit.predictor, fit.encodings)
+    targets = {t.key for t in frame.targets}
+    if method in frame.methods and fit.target in targets and fit.size in frame.sizes:
+        return frame.methods.index(method) if fit.seed in frame.seeds else None
+    return None
+
+
+def _failure(
+    frame: PredictorEvaluation, fit: Fit, state: str, error: str, message: str
+) -> FitFailure:
+    place = frame.methods.index(Method(fit.predictor, fit.encodings))
+    return FitFailure(fit.target, place, fit.size, fit.seed, state, error, message)
+
+
+def _filled(
+    frame: PredictorEvaluation, done: Mapping[str, Json], failures: Sequence[FitFailure]
+) -> PredictorEvaluation:
+    """The figures of all fits in one array."""
+    values = np.full_like(frame.values, np.nan)
+    for t, m, s, k in np.ndindex(values.shape[1:]):
+        method = frame.methods[m]
+        fit = Fit(
+            frame.targets[t].key, method.predictor, method.encodings, frame.sizes[s], frame.seeds[k]
+        )
+        if (found := done.get(fit.key)) is not None:
+            row = [found[name] for name in METRICS]
+            values[:, t, m, s, k] = [np.nan if v is None else v for v in row]
+    order = {seed: i for i, seed in enumerate(frame.seeds)}
+    keys = {t.key: i for i, t in enumerate(frame.targets)}
+    return replace(
+        frame,
+        values=values,
+        failures=tuple(
+            sorted(failures, key=lambda f: (order[f.seed], f.size, keys[f.target], f.method))
+        ),
     )

@@ -1,6 +1,6 @@
 """What an evaluation of proxies finds: frozen tables, one axis each for populations and targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,7 @@ class ProxyEvaluation:
         rank: 1 + how many of the population are better than ``found``.
         texts: of the architectures, which ``favourite`` points into.
         notes: what could not be done, and why.
+        command: what repeats it; empty if nothing was written.
     """
 
     benchmark: str
@@ -79,6 +80,16 @@ class ProxyEvaluation:
     rank: IntArray
     texts: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    command: str = ""
+
+    def tables(self) -> dict[str, Mapping[str, Sequence[object]]]:
+        """Correlations, what choosing by each proxy gives, the truths and the proxies."""
+        return {
+            "correlations": self.correlations(),
+            "choices": self.favourites(),
+            "targets": self._truths(),
+            "proxies": self._proxies(),
+        }
 
     def order(self, population: int = 0, target: int = 0) -> NDArray[np.int64]:
         """Places of the proxies, the highest coefficient first, undefined ones last."""
@@ -122,4 +133,37 @@ class ProxyEvaluation:
             "regret": [float(self.regret[i]) for i in rows],
             "rank": [int(self.rank[i]) for i in rows],
             "population_size": [int(self.sizes[k, t]) for k, _, t in rows],
+        }
+
+    def _truths(self) -> dict[str, Sequence[object]]:
+        """One row for each target and population, with its seed-to-seed coefficient."""
+        rows = [
+            (t, k, target, population)
+            for t, target in enumerate(self.targets)
+            for k, population in enumerate(self.populations)
+        ]
+        return {
+            "target": [target.key for _, _, target, _ in rows],
+            "population": [population for _, _, _, population in rows],
+            "n": [int(self.sizes[k, t]) for t, k, _, _ in rows],
+            "epochs": [target.epochs for _, _, target, _ in rows],
+            "runs": ["-".join(map(str, sorted(set(target.runs)))) for _, _, target, _ in rows],
+            "lower_is_better": [target.turned for _, _, target, _ in rows],
+            "optimum": [target.optimum for _, _, target, _ in rows],
+            "best": [target.best for _, _, target, _ in rows],
+            "between_runs": [float(self.between_runs[k, t]) for t, k, _, _ in rows],
+            "between_runs_n": [int(self.between_runs_pairs[k, t]) for t, k, _, _ in rows],
+        }
+
+    def _proxies(self) -> dict[str, Sequence[object]]:
+        """One row for each proxy and dataset of the targets."""
+        datasets = tuple(dict.fromkeys(t.dataset for t in self.targets))
+        rows = [(p, d) for p in self.proxies for d in datasets]
+        return {
+            "proxy": [p.name for p, _ in rows],
+            "source": [p.source for p, _ in rows],
+            "dataset": [d for _, d in rows],
+            "missing": [p.missing.get(d, self.n) for p, d in rows],
+            "networks": [self.n] * len(rows),
+            "seconds": [p.seconds for p, _ in rows],
         }

@@ -1,35 +1,39 @@
 """How well proxies order the trained networks of a table, beside what is known for nothing."""
 
-import difflib
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
-
-from foretell.arch import Arch
-from foretell.benchmarks import Benchmark
-from foretell.errors import UnknownNameError, UsageError
-from foretell.metrics import ranks
-from foretell.metrics.correlation import kind_of
-from foretell.rng import stream
-from foretell.spaces import Space, get_space, spaces
-from foretell.studies.evaluate_proxies.compute import compute
-from foretell.studies.evaluate_proxies.recompute import Recompute, own_columns
+from foretell.benchmarks import Benchmark, open_benchmark
+from foretell.errors import RunFolderError
+from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
+from foretell.studies.evaluate_proxies.config import ProxiesConfig
+from foretell.studies.evaluate_proxies.plan import Frame, Plan, make_plan
+from foretell.studies.evaluate_proxies.recompute import Recompute
 from foretell.studies.evaluate_proxies.result import ProxyEvaluation
-from foretell.studies.evaluate_proxies.timing import timed
+from foretell.studies.evaluate_proxies.timing import Times, measure
 from foretell.studies.evaluation.facts import ProxyInfo, TargetInfo
-from foretell.studies.evaluation.populations import make_populations
-from foretell.studies.evaluation.targets import (
-    FREE,
-    Column,
-    baselines,
-    published,
-    read_targets,
-    skeleton_of,
-)
-from foretell.types import Array, IntArray
+from foretell.studies.evaluation.scoring import score_all, stored_scores
+from foretell.studies.run.progress import OnProgress, Tracker, silent
+from foretell.studies.run.session import Session, open_session, reading, stored_settings
+from foretell.studies.run.values import pack, unpack
 
-__all__ = ["ProxyEvaluation", "ProxyInfo", "Recompute", "TargetInfo", "evaluate_proxies"]
+__all__ = [
+    "CONFIG",
+    "ProxiesConfig",
+    "ProxyEvaluation",
+    "ProxyInfo",
+    "Recompute",
+    "TargetInfo",
+    "evaluate",
+    "evaluate_proxies",
+    "read",
+    "run",
+]
+
+CONFIG = ProxiesConfig
+_FRAME, _RESULT, _TIMES = "frame", "result", "times"
 
 
 def evaluate_proxies(
@@ -45,7 +49,7 @@ def evaluate_proxies(
     n: int | None = None,
     recompute: Recompute | None = None,
     time: int = 0,
-    on_done: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress = silent,
 ) -> ProxyEvaluation:
     """Correlate every proxy with every truth of a table, on every population.
 
@@ -64,7 +68,7 @@ def evaluate_proxies(
         n: look at so many architectures, drawn at random; by default at all.
         recompute: compute own proxies for them, too.
         time: measure each proxy, alone, on so many of the networks, where the table has no times.
-        on_done: told how many networks are scored, of how many.
+        on_progress: told how many networks are scored, and how many proxies timed.
 
     Returns:
         Correlations with intervals, what choosing by each proxy gives, and what was left out.
@@ -74,179 +78,168 @@ def evaluate_proxies(
         UsageError: an option has a value that cannot be used here.
         BenchmarkError: the table has no truth.
     """
-    kind_of(kind)
-    total = len(benchmark.texts)
-    if samples < 0 or not 0 < level < 1 or time < 0:
-        raise UsageError(
-            f"Expected samples >= 0, a level in (0, 1) and networks to time >= 0, but got "
-            f"{samples}, {level} and {time}."
-        )
-    if n is not None and not 2 <= n <= total:
-        raise UsageError(f"Expected 2 to {total} architectures, as the table has, but got {n}.")
-    rows = np.arange(total)
-    if n is not None:
-        rows = np.sort(stream(seed, "networks").permutation(total)[:n])
-    truths = read_targets(benchmark, rows, targets)
-    space, archs, notes = _architectures(benchmark, rows)
-    skeleton = skeleton_of(benchmark, space) if space is not None else None
-    free, costs = baselines(benchmark, rows, space, archs, skeleton)
-    sets = make_populations(len(rows), space, archs, costs, populations)
-    registered = _registered() if recompute is not None else ()
-    columns = _columns(benchmark, rows, proxies, free, registered)
-    data = ""
-    if recompute is not None:
-        if space is None:
-            raise UsageError(
-                f"Proxies of {benchmark.name!r} cannot be recomputed: its architectures belong to "
-                f"no space that is known here."
-            )
-        own, data, said = own_columns(
-            space,
-            archs,
-            recompute,
-            [r for r in registered if proxies is None or r in proxies],
-            seed,
-            on_done,
-        )
-        columns += own
-        notes += said
-    if time and space is not None and skeleton is not None:
-        size = recompute.batch_size if recompute is not None else 64
-        columns, said_of_time = timed(
-            columns, space, archs, skeleton, networks=time, batch_size=size, seed=seed
-        )
-        notes.append(said_of_time)
-    if not columns:
-        raise UsageError(
-            f"There is no proxy to evaluate: {benchmark.name!r} holds none, and its networks' "
-            f"sizes are not known."
-        )
-    datasets = tuple(dict.fromkeys(t.info.dataset for t in truths))
-    notes += _gaps(columns, datasets)
-    arrays = compute(truths, columns, sets, kind=kind, samples=samples, level=level, seed=seed)
-    found = np.where([[t.info.turned for t in truths]], -arrays.found, arrays.found)
-    return ProxyEvaluation(
-        benchmark=benchmark.name,
-        space=space.name if space is not None else "",
-        n=len(rows),
-        total=total,
-        kind=kind,
-        samples=samples,
+    config = ProxiesConfig(
+        targets=tuple(targets or ()),
+        proxies=tuple(proxies or ()),
+        populations=tuple(populations or ()),
+        metric=kind,
+        bootstrap=samples,
         level=level,
         seed=seed,
-        intervals=_intervals(kind, samples, level, len(rows)),
-        skeleton=(
-            f"{'x'.join(map(str, skeleton.input_shape))}, {skeleton.channels} channels, "
-            f"{skeleton.cells} cells"
-        )
-        if costs is not None and skeleton is not None
-        else "",
-        data=data,
-        targets=tuple(t.info for t in truths),
-        proxies=tuple(c.info(datasets) for c in columns),
-        populations=sets.names,
-        sizes=arrays.sizes,
-        value=arrays.value,
-        low=arrays.low,
-        high=arrays.high,
-        pairs=arrays.pairs,
-        between_runs=arrays.between_runs,
-        between_runs_pairs=arrays.between_runs_pairs,
-        favourite=arrays.favourite,
-        ties=arrays.ties,
-        found=found,
-        regret=arrays.regret,
-        rank=arrays.rank,
-        texts=tuple(benchmark.texts[i] for i in rows.tolist()),
-        notes=tuple(notes),
+        n=n,
+        time=time,
+        preset=None if recompute is None else recompute.preset,
+        batch_size=64 if recompute is None else recompute.batch_size,
     )
+    plan = make_plan(benchmark, config, None if recompute is None else recompute.data)
+    return _evaluate(plan, config, Tracker(on_progress))
 
 
-def _architectures(
-    benchmark: Benchmark, rows: IntArray
-) -> tuple[Space | None, list[Arch], list[str]]:
-    """The space and the architectures, if they are known here."""
-    if not benchmark.space or (benchmark.space not in spaces and ":" not in benchmark.space):
-        return (
-            None,
-            [],
-            [
-                "The space of the table is not known here, so there are neither populations by "
-                "graph nor costs by closed form."
-            ],
+def evaluate(
+    config: ProxiesConfig,
+    *,
+    resources: Resources = NO_RESOURCES,
+    executor: MakeExecutor | None = None,
+    on_progress: OnProgress = silent,
+) -> ProxyEvaluation:
+    """The same from settings, without a folder.
+
+    Args:
+        config: what to look at.
+        resources: a table or images in memory.
+        executor: what computes own proxies; by default as many processes as ``config.workers``
+            says.
+        on_progress: told how many networks are scored, and how many proxies timed.
+
+    Raises:
+        ForetellError: see ``evaluate_proxies``.
+    """
+    benchmark = resources.benchmark or open_benchmark(config.benchmark)
+    plan = make_plan(benchmark, config, resources.task or config.data or None)
+    return _evaluate(plan, config, Tracker(on_progress), executor=executor)
+
+
+def run(
+    config: ProxiesConfig,
+    out: Path | str,
+    *,
+    resources: Resources = NO_RESOURCES,
+    executor: MakeExecutor | None = None,
+    on_progress: OnProgress = silent,
+) -> ProxyEvaluation:
+    """Evaluate proxies in a folder; own proxies of every finished network are kept.
+
+    Args:
+        config: what to look at.
+        out: the run folder.
+        resources: a table or images in memory.
+        executor: what computes own proxies; by default as many processes as ``config.workers``
+            says.
+        on_progress: told how many networks are scored, and how many proxies timed.
+
+    Raises:
+        UnknownNameError: no such benchmark, target, proxy or kind.
+        UsageError: an option has a value that cannot be used here.
+        BenchmarkError: the table has no truth.
+        RunFolderError: the folder cannot be made or written, is in use, or holds own proxies of
+            other settings.
+    """
+    with open_session(config, out, on_progress) as session:
+        benchmark = resources.benchmark or open_benchmark(config.benchmark)
+        plan = make_plan(benchmark, config, resources.task or config.data or None)
+        texts = "\n".join(benchmark.texts).encode()
+        identity = {
+            "table": benchmark.name,
+            "networks of the table": hashlib.blake2b(texts, digest_size=8).hexdigest(),
+        }
+        if plan.scorer is not None:
+            identity["data fingerprint"] = plan.fingerprint
+        session.claim(identity)
+        found = _in_session(plan, config, session, executor)
+        session.write_tables(found.tables())
+        return found
+
+
+def read(out: Path | str) -> ProxyEvaluation:
+    """The evaluation in a folder, with own proxies of the networks that were scored so far.
+
+    Raises:
+        RunFolderError: the folder holds none.
+    """
+    kind = CONFIG.KIND
+    with reading(out, kind) as store:
+        stored, frame_of, times = (store.value(kind, k) for k in (_RESULT, _FRAME, _TIMES))
+        if frame_of is None:
+            raise RunFolderError(f"{str(out)!r} holds an evaluation that has not begun: resume it.")
+        if stored is not None and stored["key"] == frame_of["key"]:
+            return unpack(stored["found"], ProxyEvaluation)
+        frame = unpack(frame_of["frame"], Frame)
+        scored = stored_scores(store, kind, frame.keys, frame.own) if frame.own else None
+    config = CONFIG.from_json(stored_settings(out))
+    known = unpack(times["times"], Times) if times is not None and config.time else None
+    return frame.evaluation(config, scored, known, config.command(Path(out).resolve()))
+
+
+def _in_session(
+    plan: Plan, config: ProxiesConfig, session: Session, executor: MakeExecutor | None
+) -> ProxyEvaluation:
+    """The stored evaluation if it is the same, else a new one, stored."""
+    key, command = plan.frame.key(config), config.command(session.folder.path)
+    session.put(_FRAME, {"key": key, "frame": pack(plan.frame)})
+    stored = session.value(_RESULT)
+    if stored is not None and stored["key"] == key:
+        return replace(unpack(stored["found"], ProxyEvaluation), command=command)
+    found = _evaluate(plan, config, session.tell, session=session, executor=executor)
+    found = replace(found, command=command)
+    complete = not any("could not be scored" in note for note in found.notes)
+    session.put(_RESULT, {"key": key if complete else "", "found": pack(found)})
+    return found
+
+
+def _evaluate(
+    plan: Plan,
+    config: ProxiesConfig,
+    tell: Tracker,
+    *,
+    session: Session | None = None,
+    executor: MakeExecutor | None = None,
+) -> ProxyEvaluation:
+    """Compute what takes time, then correlate."""
+    scored = times = None
+    if plan.scorer is not None:
+        scored = score_all(
+            plan.scorer,
+            plan.archs,
+            tell,
+            session=session,
+            executor=executor,
+            workers=config.workers,
         )
-    space = get_space(benchmark.space)
-    return space, [space.parse(benchmark.texts[i]) for i in rows.tolist()], []
+    if config.time and plan.space is not None:
+        times = _times(plan, config, tell, session)
+    return plan.frame.evaluation(config, scored, times)
 
 
-def _registered() -> tuple[str, ...]:
-    """What this library can compute and closed forms cannot."""
-    from foretell.proxies import proxies
-
-    return tuple(n for n in proxies.names() if n not in FREE)
-
-
-def _columns(
-    benchmark: Benchmark,
-    rows: IntArray,
-    wanted: Sequence[str] | None,
-    free: list[Column],
-    own: Sequence[str],
-) -> list[Column]:
-    """The table's proxies and the baselines, each under a name of its own."""
-    table = {m.name for m in benchmark.metrics.values() if m.kind == "proxy"}
-    keys = {k for k, m in benchmark.metrics.items() if m.kind == "proxy"}
-    if wanted is None:
-        mine, baseline = published(benchmark, rows, None), free
-    else:
-        known = {*table, *keys, *own, *(c.name for c in free)}
-        if unknown := [w for w in wanted if w not in known]:
-            near = difflib.get_close_matches(unknown[0], known)
-            raise UnknownNameError("proxy", unknown[0], near, sorted(known))
-        mine = published(benchmark, rows, [w for w in wanted if w in table or w in keys])
-        baseline = [c for c in free if c.name in wanted]
-    closed = {c.name: c for c in free}
-    kept = []
-    for column in mine:
-        if column.name in closed:
-            if wanted is None and all(
-                _same(v, closed[column.name].of(d)) for d, v in column.values.items()
-            ):
-                continue  # the table says what the closed form says
-            column = replace(column, name=f"{column.name} (table)")
-        kept.append(column)
-    return kept + baseline
-
-
-def _same(values: Array, closed: Array | None) -> bool:
-    """Whether both order the networks alike, but for rounding, where there is a value."""
-    if closed is None:
-        return False
-    known = ~np.isnan(values)
-    mine, theirs = (ranks(np.round(v[known], 6)) for v in (values, closed))
-    return bool(known.any() and np.array_equal(mine, theirs))
-
-
-def _gaps(columns: Sequence[Column], datasets: Sequence[str]) -> list[str]:
-    """Which proxies have no values for which datasets of the targets."""
-    lost: dict[str, list[str]] = {}
-    for column in columns:
-        for dataset in datasets:
-            if column.of(dataset) is None:
-                lost.setdefault(dataset, []).append(column.name)
-    return [
-        f"Not computed for {dataset or 'targets without a dataset'}: {', '.join(names)}."
-        for dataset, names in lost.items()
-    ]
-
-
-def _intervals(kind: str, samples: int, level: float, n: int) -> str:
-    if not samples:
-        return "No intervals were computed."
-    words = (
-        f"{100 * level:g} % intervals by the percentile bootstrap over networks, {samples} "
-        f"resamples shared by all proxies and targets of a population"
+def _times(plan: Plan, config: ProxiesConfig, tell: Tracker, session: Session | None) -> Times:
+    """The times; in a folder they are measured once."""
+    assert plan.space is not None
+    assert plan.skeleton is not None
+    names = tuple(dict.fromkeys((*(c.proxy for c in plan.frame.columns), *plan.frame.own)))
+    size = config.batch_size if plan.scorer is not None else 64
+    key = fingerprint([names, config.time, config.n, size, config.seed])
+    stored = None if session is None else session.value(_TIMES)
+    if stored is not None and stored["key"] == key:
+        return unpack(stored["times"], Times)
+    found = measure(
+        names,
+        plan.space,
+        plan.archs,
+        plan.skeleton,
+        tell,
+        networks=config.time,
+        batch_size=size,
+        seed=config.seed,
     )
-    if kind == "kendall":
-        words += ", first-order terms"
-    return words + "."
+    if session is not None:
+        session.put(_TIMES, {"key": key, "times": pack(found)})
+    return found

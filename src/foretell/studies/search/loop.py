@@ -11,9 +11,9 @@ from foretell.quantities import Quantity, Stage
 from foretell.search import Searcher
 from foretell.store import Trial
 from foretell.studies.run.costs import CostBook
+from foretell.studies.run.rounds import Rounds
 from foretell.studies.run.session import Session
 from foretell.studies.search.goals import Goals
-from foretell.studies.search.rounds import Rounds
 from foretell.types import Json
 
 __all__ = ["Extra", "Loop", "tell"]

@@ -1,10 +1,11 @@
 """Rounds of trials: stored, claimed, run, finished; what is finished is never run again."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from foretell.execution import Executor, drain
-from foretell.store import Store, Trial, owner_name
+from foretell.store import Result, State, Store, Trial, owner_name
 from foretell.types import Json
 
 __all__ = ["Rounds"]
@@ -43,6 +44,42 @@ class Rounds:
             if not self._work():
                 time.sleep(0.1)
                 self.store.release_dead(self.study)
+
+    def each(
+        self, payloads: Sequence[tuple[str, Json]]
+    ) -> Generator[tuple[Trial, Result], None, None]:
+        """Run trials that do not depend on each other, each stored when there is room for it.
+
+        A study that is killed therefore leaves no more unfinished trials than it has workers, and
+        one that is asked for less the next time does no more than that.
+
+        Args:
+            payloads: (key, payload) of each; those that succeeded in an earlier call are not run
+                again, those that failed are.
+
+        Yields:
+            The trial as it was taken and its result, as soon as it is there.
+        """
+        self.store.retry(self.study, [s for s in State if s.final and s is not State.done])
+        done = {t.key for t in self.store.trials(self.study, State.done)}
+        todo = (pair for pair in payloads if pair[0] not in done)
+
+        def nothing_more() -> bool:
+            if (pair := next(todo, None)) is not None:
+                self.store.add_trials(self.study, [pair])
+            return False
+
+        with contextlib.closing(
+            drain(
+                self.store,
+                self.study,
+                self.executor,
+                owner=self.owner,
+                max_lost=3,
+                stop=nothing_more,
+            )
+        ) as results:
+            yield from results
 
     def _work(self) -> bool:
         """Run what nobody has; whether there was anything."""

@@ -1,0 +1,32 @@
+"""Go on with a run that was stopped, with the settings that it has."""
+
+from pathlib import Path
+
+import click
+
+__all__ = ["resume_command"]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def resume_command(run: Path, quiet: bool) -> None:
+    """Go on with the study in the folder RUN, whatever its kind, with its own settings.
+
+    What is finished is not computed again; a finished study has its files written again.
+    """
+    from foretell.cli._progress import progress
+    from foretell.cli._study import run_in_folder
+    from foretell.studies._base import study_of
+    from foretell.studies.run.session import kind_in, stored_settings
+
+    kind = kind_in(run)
+    config = study_of(kind).CONFIG.from_json(stored_settings(run))
+    with progress(quiet) as tell:
+        if kind == "search":  # its folder also holds the exported winner
+            from foretell.api import find
+
+            click.echo(str(find(config, run, on_progress=tell).folder))
+            return
+        run_in_folder(config, run, tell)
+    click.echo(str(run))
