@@ -210,10 +210,10 @@ def _with_page(result: SearchResult) -> SearchResult:
     """The same, with ``report.html`` beside it, or said why there is none."""
     from dataclasses import replace
 
-    from foretell.report import write
+    from foretell.report.search.page import write
 
     try:
-        write(result, Path(result.folder) / "report.html")
+        write(result, result.folder)
     except MissingExtraError as error:
         if result.winner is not None:
             files = tuple(f for f in result.winner.files if f != "report.html")

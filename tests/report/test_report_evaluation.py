@@ -13,8 +13,12 @@ from rich.console import Console
 
 from foretell.benchmarks import Metric, TableData, from_data
 from foretell.errors import RunFolderError
-from foretell.report.proxies.page import evaluation_figures, render_evaluation, write_evaluation
-from foretell.report.proxies.terminal import evaluation_summary
+from foretell.report.evaluate_proxies.page import (
+    evaluation_figures,
+    render_evaluation,
+    write_evaluation,
+)
+from foretell.report.evaluate_proxies.terminal import evaluation_summary
 from foretell.spaces import get_space
 from foretell.studies.evaluate_proxies.study import evaluate_proxies
 

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from foretell.errors import RunFolderError
 from foretell.metrics import mae
-from foretell.report.prediction.page import prediction_figures, render_prediction, write_prediction
-from foretell.report.prediction.terminal import explanation_summary
-from foretell.report.prediction.units import Unit, unit_of
+from foretell.report.predict.page import prediction_figures, render_prediction, write_prediction
+from foretell.report.predict.terminal import explanation_summary
+from foretell.report.predict.units import Unit, unit_of
 from foretell.spaces import NB201, get_space
 from foretell.studies.predict.explain import explain_ranking
 from foretell.studies.predict.study import PredictConfig, predict_values

@@ -11,9 +11,13 @@ from html_page import Page
 from rich.console import Console
 
 from foretell.errors import RunFolderError
-from foretell.report.predictors.names import names, notes, seconds, spread_text, tau
-from foretell.report.predictors.page import predictors_figures, render_predictors, write_predictors
-from foretell.report.predictors.terminal import predictors_summary
+from foretell.report.evaluate_predictors.names import names, notes, seconds, spread_text, tau
+from foretell.report.evaluate_predictors.page import (
+    predictors_figures,
+    render_predictors,
+    write_predictors,
+)
+from foretell.report.evaluate_predictors.terminal import predictors_summary
 from foretell.studies.evaluate_predictors.fit import METRICS
 from foretell.studies.evaluate_predictors.study import (
     FitFailure,

@@ -118,7 +118,7 @@ def proxies_command(
         return
     from rich.console import Console
 
-    from foretell.report.proxies.terminal import evaluation_summary
+    from foretell.report.evaluate_proxies.terminal import evaluation_summary
 
     console = Console()
     console.print(evaluation_summary(found, console.width))
@@ -245,7 +245,7 @@ def predictors_command(
         return
     from rich.console import Console
 
-    from foretell.report.predictors.terminal import predictors_summary
+    from foretell.report.evaluate_predictors.terminal import predictors_summary
 
     Console().print(predictors_summary(found))
 

@@ -138,7 +138,7 @@ def _bounds(text: str | None) -> tuple[float, float] | None:
 
 def _write(found: "Ranking", why: "Explanation", folder: Path) -> None:
     from foretell.cli._given import given_command
-    from foretell.report.prediction.page import write_prediction
+    from foretell.report.predict.page import write_prediction
 
     files, left_out = write_prediction(found, why, folder, given_command())
     click.echo(f"Wrote {', '.join(f.name for f in files)} to {folder}.", err=True)
@@ -198,7 +198,7 @@ def _show(
     if why is not None:
         from rich.console import Console
 
-        from foretell.report.prediction.terminal import explanation_summary
+        from foretell.report.predict.terminal import explanation_summary
 
         Console().print(explanation_summary(found, why))
 

@@ -6,12 +6,6 @@ from typing import Any, Protocol
 
 __all__ = ["PageModule", "page_of"]
 
-_FOLDERS = {
-    "evaluate_proxies": "proxies",
-    "evaluate_predictors": "predictors",
-    "predict": "prediction",
-}
-
 
 class PageModule(Protocol):
     """The module ``foretell.report.KIND.page``."""
@@ -38,6 +32,6 @@ def page_of(kind: str) -> PageModule:
     Args:
         kind: of the study.
     """
-    module: Any = importlib.import_module(f"foretell.report.{_FOLDERS.get(kind, kind)}.page")
+    module: Any = importlib.import_module(f"foretell.report.{kind}.page")
     page: PageModule = module
     return page

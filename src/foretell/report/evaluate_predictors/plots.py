@@ -5,8 +5,8 @@ from html import escape
 
 import numpy as np
 
+from foretell.report.evaluate_predictors.names import Names, names, seconds, tau
 from foretell.report.html.charts import DASHES, SERIES, SYMBOLS, Figure, axis, figure, scatter
-from foretell.report.predictors.names import Names, names, seconds, tau
 from foretell.studies.evaluate_predictors.study import PredictorEvaluation
 from foretell.types import Json
 

@@ -31,9 +31,9 @@ from foretell.report._base import (
 from foretell.report.html.format import DASH, amount, duration, plain, signed
 from foretell.report.html.layout import place
 from foretell.report.html.svg import graph_svg
-from foretell.report.prediction import plots
-from foretell.report.prediction.terminal import REFITTED, edit_note
-from foretell.report.prediction.units import Unit, short, unit_of
+from foretell.report.predict import plots
+from foretell.report.predict.terminal import REFITTED, edit_note
+from foretell.report.predict.units import Unit, short, unit_of
 from foretell.studies.predict.explain import Explained, Explanation
 from foretell.studies.predict.study import Ranking
 from foretell.types import IntArray

@@ -4,9 +4,17 @@ from functools import partial
 from pathlib import Path
 
 from foretell.report._base import Page
+from foretell.report.evaluate_proxies.sections import (
+    choice,
+    head,
+    order,
+    proxies,
+    reproduce,
+    targets,
+    truth,
+)
 from foretell.report.html import document
 from foretell.report.html.folder import write_folder
-from foretell.report.proxies.sections import choice, head, order, proxies, reproduce, targets, truth
 from foretell.studies.evaluate_proxies.result import ProxyEvaluation
 from foretell.types import Json
 

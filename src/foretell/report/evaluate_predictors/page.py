@@ -4,9 +4,9 @@ from functools import partial
 from pathlib import Path
 
 from foretell.report._base import Page
+from foretell.report.evaluate_predictors.sections import failures, head, ranks, reproduce, targets
 from foretell.report.html import document
 from foretell.report.html.folder import write_folder
-from foretell.report.predictors.sections import failures, head, ranks, reproduce, targets
 from foretell.studies.evaluate_predictors.study import PredictorEvaluation
 from foretell.types import Json
 

@@ -24,9 +24,9 @@ from foretell.report._base import (
     Table,
     Tile,
 )
+from foretell.report.evaluate_predictors.names import facts, names, notes, seconds, spread_text, tau
+from foretell.report.evaluate_predictors.plots import BANDS, curve_plot, time_plot
 from foretell.report.html.format import DASH, duration
-from foretell.report.predictors.names import facts, names, notes, seconds, spread_text, tau
-from foretell.report.predictors.plots import BANDS, curve_plot, time_plot
 from foretell.studies.evaluate_predictors.study import PredictorEvaluation
 
 __all__ = ["failures", "head", "ranks", "reproduce", "targets"]

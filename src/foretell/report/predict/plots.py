@@ -9,7 +9,7 @@ from foretell.metrics import coverage, normal_interval
 from foretell.predictors.explain import Contributions, Importance
 from foretell.report.html.charts import SYMBOLS, Figure, axis, figure, names_axis, scatter, wrap
 from foretell.report.html.format import signed
-from foretell.report.prediction.units import Unit
+from foretell.report.predict.units import Unit
 from foretell.studies.predict.explain import Explained, Explanation
 from foretell.studies.predict.study import Ranking
 from foretell.types import Array, IntArray, Json

@@ -10,8 +10,8 @@ from foretell import __version__
 from foretell.report._base import Page
 from foretell.report.html import document
 from foretell.report.html.folder import write_folder
-from foretell.report.prediction import sections
-from foretell.report.prediction.sections import Predicted
+from foretell.report.predict import sections
+from foretell.report.predict.sections import Predicted
 from foretell.studies.predict.explain import Explanation
 from foretell.studies.predict.study import Ranking
 from foretell.tables import plain

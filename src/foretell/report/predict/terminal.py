@@ -7,7 +7,7 @@ from rich.text import Text
 
 from foretell.predictors.explain import Contributions, Importance
 from foretell.report.html.format import signed
-from foretell.report.prediction.units import Unit, unit_of
+from foretell.report.predict.units import Unit, unit_of
 from foretell.studies.predict.explain import Edit, Explained, Explanation
 from foretell.studies.predict.study import Ranking
 

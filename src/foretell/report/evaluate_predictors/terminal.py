@@ -5,8 +5,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from foretell.report.evaluate_predictors.names import facts, names, notes, seconds, spread_text, tau
 from foretell.report.html.format import DASH
-from foretell.report.predictors.names import facts, names, notes, seconds, spread_text, tau
 from foretell.studies.evaluate_predictors.study import PredictorEvaluation
 
 __all__ = ["predictors_summary"]

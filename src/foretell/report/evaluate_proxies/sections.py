@@ -22,8 +22,8 @@ from foretell.report._base import (
     Table,
     Tile,
 )
+from foretell.report.evaluate_proxies.plots import heat_plot, order_plot
 from foretell.report.html.format import DASH, duration, percent, signed
-from foretell.report.proxies.plots import heat_plot, order_plot
 from foretell.studies.evaluate_proxies.result import ProxyEvaluation
 from foretell.studies.evaluation.facts import TargetInfo
 from foretell.types import IntArray

@@ -5,9 +5,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from foretell.report.html.format import DASH, signed
-from foretell.report.proxies.plots import label
-from foretell.report.proxies.sections import (
+from foretell.report.evaluate_proxies.plots import label
+from foretell.report.evaluate_proxies.sections import (
     KINDS,
     amount_of,
     headline,
@@ -15,6 +14,7 @@ from foretell.report.proxies.sections import (
     runs_of,
     short_targets,
 )
+from foretell.report.html.format import DASH, signed
 from foretell.studies.evaluate_proxies.result import ProxyEvaluation
 
 __all__ = ["evaluation_summary"]
