@@ -19,7 +19,8 @@ FORETELL = [str(Path(sys.executable).parent / "foretell")]
 TIMES = ("seconds", "finished", "reused", "folder", "files", "left_out", "cpu")
 """Parts of names of what differs between two runs of one version."""
 SHORT = [
-    "--pool", "24", "--trials", "4", "--epochs", "2", "--final-epochs", "2", "--round", "1", "--quiet",
+    "--pool", "24", "--trials", "4", "--epochs", "2", "--final-epochs", "2", "--round", "1",
+    "--quiet",
 ]  # fmt: skip
 JOBS = {
     "search": ["search", "--max-params", "100k", *SHORT],

@@ -15,15 +15,14 @@ config = foretell.SearchConfig(
     final_epochs=10,
 )
 result = foretell.find(config, "runs/first_search")
-final = result.outcome.final
-costs = result.outcome.book([final.arch])
+winner = result.winner
 
-print(f"winner          {result.outcome.space.format(final.arch)}")
-print(f"test accuracy   {final.result.test_accuracy:.2%}")
-print(f"parameters      {costs.params[0]:,}")
-print(f"under PGD       {final.robustness['pgd'][8.0]:.2%} at 8/255")
-print(f"reused trials   {result.outcome.reused_trials}")
+print(f"winner          {winner.arch}")
+print(f"test accuracy   {winner.test_accuracy:.2%}")
+print(f"parameters      {winner.params:,.0f}")
+print(f"under PGD       {winner.robustness['pgd'][8.0]:.2%} at 8/255")
+print(f"reused trials   {result.resumed.trials if result.resumed else 0}")
 print(f"files           {', '.join(result.files)}")
 
-assert costs.params[0] <= 50_000
-assert final.result.test_accuracy > 0.9
+assert winner.params <= 50_000
+assert winner.test_accuracy > 0.9

@@ -22,5 +22,5 @@ config = foretell.SearchConfig(
     constraints=("params<=20k",), pool=20, trials=2, epochs=3, final_epochs=6, attacks=()
 )
 result = foretell.find(config, "runs/own_data", task=task)
-print(f"test accuracy {result.outcome.final.result.test_accuracy:.2%}")
-assert result.outcome.final.result.test_accuracy > 0.8
+print(f"test accuracy {result.winner.test_accuracy:.2%}")
+assert result.winner.test_accuracy > 0.8

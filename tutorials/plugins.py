@@ -35,6 +35,5 @@ config = foretell.SearchConfig(
     attacks=("fgsm",),
 )
 result = foretell.find(config, "runs/plugins")
-final = result.outcome.final
-print(f"{result.outcome.space.format(final.arch)}: {final.result.test_accuracy:.2%}")
-assert final.result.test_accuracy > 0.8
+print(f"{result.winner.arch}: {result.winner.test_accuracy:.2%}")
+assert result.winner.test_accuracy > 0.8

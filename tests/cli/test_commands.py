@@ -169,9 +169,9 @@ def test_a_search_writes_its_folder_and_resumes(tmp_path, capsys, monkeypatch):
     with Path("run/trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [r["state"] for r in rows] == ["done", "done"]
-    assert all(0 < float(r["val_accuracy"]) <= 1 for r in rows)
+    assert all(0 < float(r["accuracy"]) <= 1 for r in rows)
     Path("run/report.html").unlink()
-    assert "report.html" in say(capsys, "report", "run", "--quiet")
+    assert "report.html" in say(capsys, "report", "run")
     assert Path("run/report.html").is_file()
     assert "Finished 0 trials" in say(capsys, "worker", "run")
     page = Path("run/report.html").read_text()

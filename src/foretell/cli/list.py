@@ -14,6 +14,7 @@ KINDS = {
     "predictors": "foretell.predictors:predictors",
     "encodings": "foretell.encodings:encodings",
     "searchers": "foretell.search:searchers",
+    "quantities": "foretell.quantities:quantities",
     "data": "foretell.data:sources",
     "importers": "foretell.benchmarks.importers:importers",
     "attacks": "foretell.robustness:attacks",

@@ -31,8 +31,10 @@ from foretell.studies.search.trial import check_sendable
 from foretell.studies.search.winner import choose
 from foretell.types import Array, Json
 
-__all__ = ["OptimizeConfig", "finish", "prepare", "read", "run"]
+__all__ = ["CONFIG", "OptimizeConfig", "finish", "prepare", "read", "run"]
 
+CONFIG = OptimizeConfig
+"""The settings of this kind of study."""
 _STARTUP = 5
 """Finished trials that a step must have before others are measured by it."""
 
