@@ -36,7 +36,19 @@ def test_needs_of_proxies_are_words(capsys):
     assert facts["zico"]["needs"] == "batch_grads"
     assert facts["zico"]["data"] == "labels"
     assert run(["list", "proxies"]) == 0
-    assert "Needs" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Needs" not in shown
+    assert "yes" in shown
+    assert "True" not in shown
+
+
+def test_quantities_say_when_they_are_known(capsys):
+    assert run(["list", "quantities", "--json"]) == 0
+    facts = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert facts["params"]["stage"] == "graph"
+    assert facts["latency"]["argument"] == "torch|onnxruntime"
+    assert facts["latency"]["direction"] == "min"
+    assert facts["accuracy"]["unit"] == "fraction"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,7 @@ import click
 from foretell import __version__
 from foretell.types import Json
 
-__all__ = ["doctor_command"]
+__all__ = ["doctor_command", "examine"]
 
 
 @click.command()
@@ -51,7 +51,7 @@ def examine() -> dict[str, dict[str, Json]]:
         extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
         if extra is None:
             packages[name] = _version(name)
-        elif extra.group(1) not in ("test", "all"):
+        elif extra.group(1) not in ("test", "docs", "all"):
             known = extras.setdefault(extra.group(1), [])
             known.append(f"{name} {_version(name)}")
     return {

@@ -66,8 +66,12 @@ def list_command(kind: str, as_json: bool) -> None:
         if any(row.get(key) for row in rows):
             table.add_column(key, no_wrap=key == "name", overflow="fold")
     for row in rows:
-        table.add_row(*(str(row.get(str(c.header), "")) for c in table.columns))
+        table.add_row(*(_shown(row.get(str(c.header), "")) for c in table.columns))
     console.print(table)
+
+
+def _shown(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _plain(value: object) -> object:

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from foretell.data import Task
     from foretell.training import TrainingResult
 
-__all__ = ["UNITS", "Measure", "Quantity", "Stage", "Subject", "get_quantity", "quantities"]
+__all__ = [
+    "UNITS",
+    "Measure",
+    "Quantity",
+    "Stage",
+    "Subject",
+    "get_quantity",
+    "quantities",
+    "register",
+]
 
 UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -194,6 +203,25 @@ _SHOWN = {
 
 quantities: Registry[Quantity] = Registry("quantity")
 """Every quantity by name."""
+
+
+def register(quantity: Quantity) -> None:
+    """Give a quantity its name; what is known about it can be listed without measuring it.
+
+    Raises:
+        DuplicateNameError: the name is taken.
+    """
+    quantities.register(
+        quantity.name,
+        quantity,
+        summary=quantity.summary,
+        reference=quantity.reference,
+        unit=quantity.unit,
+        direction=quantity.direction,
+        stage=quantity.stage.name.lower(),
+        argument="|".join(quantity.arguments) or quantity.argument,
+        reproducible=quantity.reproducible,
+    )
 
 
 def get_quantity(text: str) -> Quantity:

@@ -1,7 +1,7 @@
 """Accuracy under attack, on images of the validation part."""
 
 from foretell.errors import UsageError
-from foretell.quantities._base import Quantity, Stage, Subject, quantities
+from foretell.quantities._base import Quantity, Stage, Subject, register
 from foretell.rng import stream_seed
 
 __all__ = ["FGSM", "PGD"]
@@ -65,6 +65,4 @@ PGD = Quantity(
     reference="Madry et al., ICLR 2018",
 )  # fmt: skip
 for _quantity in (FGSM, PGD):
-    quantities.register(
-        _quantity.name, _quantity, summary=_quantity.summary, reference=_quantity.reference
-    )
+    register(_quantity)

@@ -1,6 +1,6 @@
 """Costs by closed form or on the meta device: fields of ``CostTable``."""
 
-from foretell.quantities._base import Quantity, Stage, quantities
+from foretell.quantities._base import Quantity, Stage, register
 
 __all__ = ["COSTS"]
 
@@ -20,4 +20,4 @@ COSTS = (
     ),
 )  # fmt: skip
 for _quantity in COSTS:
-    quantities.register(_quantity.name, _quantity, summary=_quantity.summary)
+    register(_quantity)

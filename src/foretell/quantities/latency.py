@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict
 
-from foretell.quantities._base import Quantity, Stage, Subject, quantities
+from foretell.quantities._base import Quantity, Stage, Subject, register
 
 __all__ = ["LATENCY"]
 
@@ -27,4 +27,4 @@ LATENCY = Quantity(
     argument="runtime", arguments=("torch", "onnxruntime"), default="torch",
     summary="Median time of one image in a runtime, one thread of this machine's CPU.",
 )  # fmt: skip
-quantities.register(LATENCY.name, LATENCY, summary=LATENCY.summary)
+register(LATENCY)

@@ -1,6 +1,6 @@
 """What training gives: accuracy and loss on the validation part, and how long it took."""
 
-from foretell.quantities._base import Quantity, Stage, Subject, quantities
+from foretell.quantities._base import Quantity, Stage, Subject, register
 
 __all__ = ["ACCURACY", "LOSS", "SECONDS"]
 
@@ -33,4 +33,4 @@ SECONDS = Quantity(
     summary="Wall time of the training.",
 )  # fmt: skip
 for _quantity in (ACCURACY, LOSS, SECONDS):
-    quantities.register(_quantity.name, _quantity, summary=_quantity.summary)
+    register(_quantity)
