@@ -390,5 +390,5 @@ def test_networks_that_are_not_finite_are_refused():
     with pytest.raises(PredictorError, match="1 of 3 networks have parameters that are not finite"):
         Networks(shape, parameters)
     x, y = data()
-    with pytest.raises(PredictorError, match="finite numbers"):
+    with pytest.raises(PredictorError, match="not finite after training"):
         BOHAMIANN(step_size=1e20).fit(table(x), y)
