@@ -143,12 +143,12 @@ def load_best(folder: str | Path) -> nn.Module:
     try:
         content = json.loads((folder / "arch.json").read_text(encoding="utf-8"))
         arch = Arch(content["space"], tuple(content["genes"]))
-        known = content["skeleton"]
+        facts = content["skeleton"]
         skeleton = Skeleton(
-            cast(Shape3, tuple(known["input_shape"])),
-            known["classes"],
-            known["channels"],
-            known["cells"],
+            cast(Shape3, tuple(facts["input_shape"])),
+            facts["classes"],
+            facts["channels"],
+            facts["cells"],
         )
         network, seed = content["network"], content["seed"]
     except (ValueError, KeyError, TypeError) as error:

@@ -160,14 +160,16 @@ class Graph:
         What ``canonical`` gives but for the order, whose search can take exponential time on large
         graphs of equal parts; this takes linear time.
         """
-        kept, incoming = self._contracted()
-        place = {v: i for i, v in enumerate(kept)}
+        nodes, incoming = self._contracted()
+        index_of = {v: i for i, v in enumerate(nodes)}
         last = len(self.nodes) - 1
         ops = tuple(
-            "sum" if self.nodes[v].op in IDENTITY and v != last else self.nodes[v].op for v in kept
+            "sum" if self.nodes[v].op in IDENTITY and v != last else self.nodes[v].op for v in nodes
         )
-        edges = tuple(sorted((place[u], place[v], n) for v in kept for u, n in incoming[v].items()))
-        return ops, edges, tuple(self.nodes[v].attrs for v in kept)
+        edges = tuple(
+            sorted((index_of[u], index_of[v], n) for v in nodes for u, n in incoming[v].items())
+        )
+        return ops, edges, tuple(self.nodes[v].attrs for v in nodes)
 
     @cached_property
     def _canonical(self) -> Parts:
@@ -190,8 +192,8 @@ class Graph:
             if self.live[source] and self.live[target]:
                 incoming[target].append(source)
         value: dict[int, dict[int, int]] = {0: {0: 1}}  # as a sum of nodes that stay
-        kept: dict[int, dict[int, int]] = {0: {}}
-        known: dict[object, int] = {}
+        remaining: dict[int, dict[int, int]] = {0: {}}
+        node_of: dict[object, int] = {}
         for v in range(1, last + 1):
             if not self.live[v]:
                 continue
@@ -202,19 +204,19 @@ class Graph:
                 parts = value[u]
                 if (apart or node.op in CONCAT) and (len(parts) > 1 or max(parts.values()) > 1):
                     parts = {u: 1}  # a sum that stands beside others stays a node
-                    kept.setdefault(u, value[u])
+                    remaining.setdefault(u, value[u])
                 for w, times in parts.items():
                     total[w] = total.get(w, 0) + times
             if node.op in IDENTITY and v != last:
                 value[v] = total
                 continue
             if node.attrs.get("weights") is False and not apart:
-                same = known.setdefault((node.op, frozenset(total.items())), v)
+                same = node_of.setdefault((node.op, frozenset(total.items())), v)
                 if same != v:
                     value[v] = {same: 1}
                     continue
-            kept[v], value[v] = total, {v: 1}
-        return sorted(kept), kept
+            remaining[v], value[v] = total, {v: 1}
+        return sorted(remaining), remaining
 
 
 @lru_cache(maxsize=2**16)

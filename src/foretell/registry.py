@@ -115,10 +115,10 @@ class Registry(Generic[T]):
         if name in self._entries:
             return self._entries[name]
         if ":" in name:
-            found = resolve(name)
-            same = (e for e in self._entries.values() if e.target is found or e.target == name)
+            target = resolve(name)
+            same = (e for e in self._entries.values() if e.target is target or e.target == name)
             registered = next(same, None)
-            return registered or Entry(name, cast(T, found))
+            return registered or Entry(name, cast(T, target))
         raise UnknownNameError(
             self.kind, name, difflib.get_close_matches(name, self._entries, 3, 0.5), self._entries
         )
@@ -190,20 +190,22 @@ def resolve(text: str) -> object:
     Raises:
         PluginError: no such file, module or attribute, or the import itself failed (then chained).
     """
-    place, _, attribute = text.rpartition(":")
-    if not place or not attribute:
+    location, _, attribute = text.rpartition(":")
+    if not location or not attribute:
         raise PluginError(
             f"{text!r} is neither a known name nor of the form module:attribute or "
             f"file.py:attribute."
         )
     try:
-        module = _import_file(Path(place)) if place.endswith(".py") else _import_name(place)
+        module = (
+            _import_file(Path(location)) if location.endswith(".py") else _import_name(location)
+        )
     except PluginError:
         raise
     except Exception as error:
         raise PluginError(
-            f"Importing {place!r} raised {type(error).__name__}: {error}. Mend that file, then run "
-            f"again."
+            f"Importing {location!r} raised {type(error).__name__}: {error}. Mend that file, then "
+            f"run again."
         ) from error
     target: object = module
     for part in attribute.split("."):
@@ -211,7 +213,7 @@ def resolve(text: str) -> object:
             names = [n for n in vars(module) if not n.startswith("_")]
             near = difflib.get_close_matches(part, names, 3, 0.5) or names[:5]
             raise PluginError(
-                f"{place!r} has no attribute {part!r}: it has {', '.join(near) or 'none'}."
+                f"{location!r} has no attribute {part!r}: it has {', '.join(near) or 'none'}."
             )
         target = getattr(target, part)
     return target

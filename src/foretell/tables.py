@@ -191,9 +191,9 @@ def _only_numbers(rows: Sequence[Mapping[str, object]], path: Path) -> str:
         if n != "arch" and all(r[n] in ("", None) or _number(r[n]) is not None for r in rows)
     ]
     if len(names) != 1:
-        found = ", ".join(map(str, names)) or "none"
+        columns = ", ".join(map(str, names)) or "none"
         raise DataError(
-            f"{path.name} should have one column of numbers beside 'arch', but has {found}: say "
+            f"{path.name} should have one column of numbers beside 'arch', but has {columns}: say "
             f"which one was measured."
         )
     return names[0]
@@ -212,9 +212,9 @@ def _rows(path: Path) -> list[dict[str, object]]:
         duckdb = _duckdb("Reading Parquet")
         try:
             with duckdb.connect() as db:
-                found = db.execute("SELECT * FROM read_parquet(?)", [str(path)])
-                names = [d[0] for d in found.description]
-                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+                result = db.execute("SELECT * FROM read_parquet(?)", [str(path)])
+                names = [d[0] for d in result.description]
+                return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         except duckdb.Error as error:
             raise ValueError(str(error)) from error
     text = path.read_text(encoding="utf-8")

@@ -203,8 +203,8 @@ def _store(target: dict[Any, Any], items: list[Any]) -> None:
 
 def _plain(items: Any) -> None:
     if not _STAND_INS.isdisjoint(map(type, items)):
-        found = next(v for v in items if type(v) in _STAND_INS)
-        raise UnsafePickleError(found.name if isinstance(found, _Name) else type(found).__name__)
+        value = next(v for v in items if type(v) in _STAND_INS)
+        raise UnsafePickleError(value.name if isinstance(value, _Name) else type(value).__name__)
 
 
 class _Machine:
@@ -340,8 +340,8 @@ class _Machine:
         elif type(target) is _Array:
             _, shape, dtype, fortran, raw = state
             made = target.real(shape, dtype, fortran, raw)
-            for place in target.places:
-                self.memo[place] = made
+            for index in target.places:
+                self.memo[index] = made
             self.stack[-1] = made
         else:
             raise UnsafePickleError(f"a state for a {type(target).__name__}")
@@ -383,8 +383,8 @@ def _long(raw: bytes) -> int:
 def _quoted(line: bytes) -> bytes:
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise ValueError("a text without quotes")
-    found: tuple[bytes, int] = codecs.escape_decode(line[1:-1])
-    return found[0]
+    decoded: tuple[bytes, int] = codecs.escape_decode(line[1:-1])
+    return decoded[0]
 
 
 def _whole(line: bytes) -> int | bool:

@@ -106,7 +106,7 @@ def test_intervals_count_what_is_missing():
 
 def test_what_is_no_interval_is_refused():
     for call in (lambda: coverage([1.0], [0.0], [0.5]), lambda: sharpness([1.0], [0.0])):
-        with pytest.raises(UsageError, match="below their beginning"):
+        with pytest.raises(UsageError, match="have low > high"):
             call()
     with pytest.raises(UsageError, match="deviations >= 0"):
         normal_interval([0.0], [-1.0])

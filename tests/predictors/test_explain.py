@@ -155,7 +155,7 @@ def test_a_bad_copy_is_called_so():
 def test_what_cannot_be_explained_is_refused(monkeypatch):
     x = np.random.default_rng(2).normal(size=(30, 3))
     model = Weighted([1.0, 2.0, 3.0])
-    with pytest.raises(PredictorError, match="learned nothing"):
+    with pytest.raises(PredictorError, match="not fitted"):
         model.contributions(plain(x))
     model.fit(plain(x), x[:, 0])
     assert model.contributions(plain(x)) is None
@@ -282,7 +282,7 @@ def test_auto_keeps_its_choice_where_it_is_fitted_again(cells):
     assert "as given" in second.why()
     with pytest.raises(PredictorError, match="no candidate 'tea'"):
         Auto(weights={"tea": 1.0}).fit(learn, y[:40])
-    with pytest.raises(PredictorError, match="learned nothing"):
+    with pytest.raises(PredictorError, match="not fitted"):
         Auto().unfitted()
 
 
@@ -291,7 +291,7 @@ def test_another_predictor_is_new_with_the_same_options(cells):
     first = LightGBM(trees=7, seed=5).fit(encodings, y)
     second = first.unfitted()
     assert (second.trees, second.seed) == (7, 5)
-    with pytest.raises(PredictorError, match="learned nothing"):
+    with pytest.raises(PredictorError, match="not fitted"):
         second.predict(encodings)
     assert first.booster_ is not None
 
@@ -314,5 +314,5 @@ def test_intervals_of_the_fitted_ones_use_the_errors_of_all_others(cells, make, 
         assert found.mean[i] - found.low[i] == pytest.approx(half)
     inside = ((found.low <= y) & (y <= found.high)).mean()
     assert inside == pytest.approx(np.ceil(31 * level) / 31)
-    with pytest.raises(PredictorError, match="learned nothing"):
+    with pytest.raises(PredictorError, match="not fitted"):
         Conformal(make).held_out()

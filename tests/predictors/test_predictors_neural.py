@@ -387,8 +387,8 @@ def test_networks_that_are_not_finite_are_refused():
     shape = Shape((2, 3, 1))
     parameters = shape.first([np.random.default_rng(i) for i in range(3)])
     parameters[1, 4] = np.nan
-    with pytest.raises(PredictorError, match="1 of 3 networks left the finite numbers"):
+    with pytest.raises(PredictorError, match="1 of 3 networks have parameters that are not finite"):
         Networks(shape, parameters)
     x, y = data()
-    with pytest.raises(PredictorError, match="finite numbers"):
+    with pytest.raises(PredictorError, match="not finite after training"):
         BOHAMIANN(step_size=1e20).fit(table(x), y)

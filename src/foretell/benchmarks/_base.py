@@ -155,21 +155,21 @@ class Benchmark(ABC):
         """
         facts = self.metric(metric)
         rows = None if archs is None else self._rows(archs)
-        column = _place(facts, "epoch", epoch, facts.epochs, len(facts.epochs) - 1)
+        column = _index(facts, "epoch", epoch, facts.epochs, len(facts.epochs) - 1)
         block = self.read(metric, rows, column=column)[:, :, 0]
         if seed is not None:
-            found = block[:, _place(facts, "seed", seed, facts.seeds, 0)]
+            values = block[:, _index(facts, "seed", seed, facts.seeds, 0)]
         else:
-            found = _mean(block)
-        lost = np.isnan(found)
+            values = _mean(block)
+        lost = np.isnan(values)
         if missing == "raise" and lost.any():
             first = int(np.flatnonzero(lost)[0])
             text = self.texts[first if rows is None else int(rows[first])]
             raise MissingValueError(
-                f"{int(lost.sum())} of {len(found)} architectures have no {metric!r} in "
+                f"{int(lost.sum())} of {len(values)} architectures have no {metric!r} in "
                 f"{self.name!r}, first: {text}. Leave them out, or ask for missing='nan'."
             )
-        return found
+        return values
 
     def curves(
         self, archs: Sequence[Arch | str] | None, metric: str, *, seed: int | None = None
@@ -184,7 +184,7 @@ class Benchmark(ABC):
         facts = self.metric(metric)
         block = self.read(metric, None if archs is None else self._rows(archs))
         if seed is not None:
-            return block[:, _place(facts, "seed", seed, facts.seeds, 0)]
+            return block[:, _index(facts, "seed", seed, facts.seeds, 0)]
         return _mean(block)
 
     def cost(
@@ -208,15 +208,15 @@ class Benchmark(ABC):
             MissingValueError: some have no training time.
         """
         timed = {m.dataset: key for key, m in self.metrics.items() if m.name == "train_seconds"}
-        known = ", ".join(sorted(map(repr, timed)))
+        datasets = ", ".join(sorted(map(repr, timed)))
         if not timed or (dataset is not None and dataset not in timed):
-            what = "holds no training times" if not timed else f"has training times for {known}"
+            what = "holds no training times" if not timed else f"has training times for {datasets}"
             raise BenchmarkError(
                 f"{self.name!r} {what}, so it cannot tell what training"
                 f"{f' on {dataset!r}' if dataset else ''} costs."
             )
         if dataset is None and len(timed) > 1:
-            raise UsageError(f"{self.name!r} has training times for {known}: say which dataset.")
+            raise UsageError(f"{self.name!r} has training times for {datasets}: say which dataset.")
         key = next(iter(timed.values())) if dataset is None else timed[dataset]
         return self.query(archs, key, epoch=epochs)
 
@@ -231,22 +231,22 @@ class Benchmark(ABC):
         return rows
 
 
-def _place(
-    facts: Metric, kind: str, wanted: int | None, known: tuple[int, ...], default: int
+def _index(
+    facts: Metric, kind: str, requested: int | None, labels: tuple[int, ...], default: int
 ) -> int:
-    if wanted is None:
+    if requested is None:
         return default
-    if wanted not in known:
-        some = ", ".join(map(str, known[:8])) + (", ..." if len(known) > 8 else "")
-        raise UsageError(f"{facts.key!r} has no {kind} {wanted}: it has {some}.")
-    return known.index(wanted)
+    if requested not in labels:
+        some = ", ".join(map(str, labels[:8])) + (", ..." if len(labels) > 8 else "")
+        raise UsageError(f"{facts.key!r} has no {kind} {requested}: it has {some}.")
+    return labels.index(requested)
 
 
 def _mean(block: Array) -> Array:
     """Mean over the runs that were made, (n, seeds, ...) -> (n, ...); NaN where none was."""
     if block.shape[1] == 1:
         return block[:, 0].copy()
-    known = ~np.isnan(block)
-    total = np.where(known, block, 0.0).sum(axis=1)
+    measured = ~np.isnan(block)
+    total = np.where(measured, block, 0.0).sum(axis=1)
     with np.errstate(invalid="ignore"):
-        return np.asarray(total / known.sum(axis=1))
+        return np.asarray(total / measured.sum(axis=1))

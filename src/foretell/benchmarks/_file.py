@@ -197,24 +197,24 @@ class TableFile:
         return np.asarray(raw).view(little).reshape(block.shape)
 
     def _read_header(self) -> tuple[_Header, int]:
-        found = _LINE.match(self._content[:_ALIGN].tobytes())
-        if found is None:
+        match = _LINE.match(self._content[:_ALIGN].tobytes())
+        if match is None:
             raise self._error("it does not begin as a table does")
-        version, size = int(found[1]), int(found[2])
+        version, size = int(match[1]), int(match[2])
         if version != VERSION:
             advice = "install a newer foretell" if version > VERSION else "import it again"
             raise TableFormatError(
                 f"{self._what} has table format {version}, but this foretell reads {VERSION}: "
                 f"{advice}."
             )
-        raw = self._content[found.end() : found.end() + size].tobytes()
-        if len(raw) != size or zlib.crc32(raw) != int(found[3], 16):
+        raw = self._content[match.end() : match.end() + size].tobytes()
+        if len(raw) != size or zlib.crc32(raw) != int(match[3], 16):
             raise self._error("its header does not fit its check sum")
         try:
             header = msgspec.json.decode(raw, type=_Header)
         except _UNREADABLE as error:
             raise self._error(f"its header cannot be read ({error})") from error
-        return header, _aligned(found.end() + size)
+        return header, _aligned(match.end() + size)
 
     def _check(self) -> None:
         """Whether every promise of the header can be kept."""

@@ -86,18 +86,18 @@ def open_benchmark(name: str | Path) -> Benchmark:
         if text in imported():
             return Table.open(table_path(text))
         if ":" not in text:
-            known = (*benchmarks, *(n for n in imported() if n not in benchmarks))
-            near = difflib.get_close_matches(text, known, 3, 0.5)
-            raise UnknownNameError("benchmark", text, near, known)
-    found: object = benchmarks[text]
-    if not isinstance(found, Benchmark) and callable(found):
-        found = found()
-    if not isinstance(found, Benchmark):
+            names = (*benchmarks, *(n for n in imported() if n not in benchmarks))
+            near = difflib.get_close_matches(text, names, 3, 0.5)
+            raise UnknownNameError("benchmark", text, near, names)
+    target: object = benchmarks[text]
+    if not isinstance(target, Benchmark) and callable(target):
+        target = target()
+    if not isinstance(target, Benchmark):
         raise PluginError(
-            f"{text!r} is a {type(found).__name__}, but a foretell.benchmarks.Benchmark is "
+            f"{text!r} is a {type(target).__name__}, but a foretell.benchmarks.Benchmark is "
             f"expected, or a function without arguments that returns one."
         )
-    return found
+    return target
 
 
 def import_benchmark(
@@ -180,15 +180,15 @@ def download_benchmark(
     if file is not None and file not in files:
         raise UnknownNameError("file", file, difflib.get_close_matches(file, files), files)
     link = files[file or links[0].file]
-    place = Path(folder).expanduser() if folder is not None else home() / "downloads"
-    if link.browser and not (place / link.file).exists():
+    target = Path(folder).expanduser() if folder is not None else home() / "downloads"
+    if link.browser and not (target / link.file).exists():
         archive = link.file.endswith((".tar", ".zip"))
         raise DownloadError(
             f"{link.file} has to be fetched with a browser: open {link.url}, save it as "
-            f"{str(place / link.file)!r}{', unpack it there' if archive else ''}, then run: "
-            f"foretell benchmark import {name} {'FOLDER' if archive else place / link.file}"
+            f"{str(target / link.file)!r}{', unpack it there' if archive else ''}, then run: "
+            f"foretell benchmark import {name} {'FOLDER' if archive else target / link.file}"
         )
-    return download(link, place, progress=progress)
+    return download(link, target, progress=progress)
 
 
 def how_to_get(name: str) -> str:

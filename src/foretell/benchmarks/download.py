@@ -134,15 +134,15 @@ def _transfer(link: Link, part: Path, tag: Path, progress: Progress, timeout: fl
         DownloadError: the host will not give the file.
     """
     start = _size(part)
-    known = tag.read_text(encoding="latin-1") if start and tag.is_file() else ""
-    if not known and not link.sha256:
+    version = tag.read_text(encoding="latin-1") if start and tag.is_file() else ""
+    if not version and not link.sha256:
         start = 0  # nothing would tell whether the rest belongs to the same version
     request = urllib.request.Request(link.url, headers={"Accept-Encoding": "identity"})
     request.add_header("User-Agent", "foretell")
     if start:
         request.add_header("Range", f"bytes={start}-")
-        if known:
-            request.add_header("If-Range", known)
+        if version:
+            request.add_header("If-Range", version)
     try:
         answer = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -166,7 +166,7 @@ def _transfer(link: Link, part: Path, tag: Path, progress: Progress, timeout: fl
                 f"{link.url} leads to a web page, not to {link.file}: open it in a browser and "
                 f"save the file as {str(part.with_suffix(''))!r}."
             )
-        start, total = _place(answer, start, known, part)
+        start, total = _start(answer, start, version, part)
         if link.size is not None and total is not None and total != link.size:
             raise DownloadError(
                 f"{link.url} has {total:,} bytes, but {link.size:,} are expected: its publisher "
@@ -177,21 +177,21 @@ def _transfer(link: Link, part: Path, tag: Path, progress: Progress, timeout: fl
     return start == 0
 
 
-def _place(
-    answer: http.client.HTTPResponse, start: int, known: str, part: Path
+def _start(
+    answer: http.client.HTTPResponse, start: int, version: str, part: Path
 ) -> tuple[int, int | None]:
     """Where the answer begins in the file, and how long the file is, if the host says so."""
     if answer.status != 206:
         length = answer.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""), re.ASCII
     )
     new = _version(answer)
-    if found is None or int(found[1]) != start or (known and new and new != known):
+    if match is None or int(match[1]) != start or (version and new and new != version):
         part.unlink(missing_ok=True)
         raise _TryAgainError("the host's file has changed")
-    return start, None if found[2] == "*" else int(found[2])
+    return start, None if match[2] == "*" else int(match[2])
 
 
 def _receive(

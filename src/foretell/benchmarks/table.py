@@ -74,8 +74,8 @@ class Table(Benchmark):
     @cached_property
     def genes(self) -> NDArray[np.int64] | None:
         """Genes of each architecture, (n, genes); None without a space."""
-        found = self._file.genes()
-        return None if found is None else found.astype(np.int64)
+        genes = self._file.genes()
+        return None if genes is None else genes.astype(np.int64)
 
     def archs(self) -> list[Arch]:
         """Every architecture, in the table's order.
@@ -101,13 +101,13 @@ class Table(Benchmark):
             else self._by_text.get(a, -1)
             for a in archs
         ]
-        found = np.array(rows, dtype=np.int64)
-        others = [i for i in np.flatnonzero(found < 0).tolist() if isinstance(archs[i], str)]
+        row_of = np.array(rows, dtype=np.int64)
+        others = [i for i in np.flatnonzero(row_of < 0).tolist() if isinstance(archs[i], str)]
         if others and self._by_genes and self.space in spaces:
             space = spaces[self.space]
             for i in others:
-                found[i] = self._by_genes.get(space.parse(str(archs[i])).genes, -1)
-        return found
+                row_of[i] = self._by_genes.get(space.parse(str(archs[i])).genes, -1)
+        return row_of
 
     def read(
         self, key: str, rows: NDArray[np.int64] | None = None, *, column: int | None = None

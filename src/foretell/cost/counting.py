@@ -220,11 +220,11 @@ def _live(
         else:
             sources |= dict.fromkeys(o.writes, roots)
     needed = results & reached
-    found: set[int] = set()
+    live: set[int] = set()
     for o, roots in reversed(acting):
         if not o.depends:
             needed -= o.writes
         elif o.writes & needed:
             needed |= o.reads
-            found |= roots
-    return bool(results & reached), frozenset(found)
+            live |= roots
+    return bool(results & reached), frozenset(live)

@@ -53,18 +53,18 @@ def costs(
 
 def _counted(
     archs: Sequence[Arch],
-    places: Sequence[int],
+    indices: Sequence[int],
     skeleton: Skeleton,
     failures: MutableMapping[int, ForetellError] | None,
 ) -> CostTable:
     rows = []
-    for place, arch in zip(places, archs, strict=True):
+    for index, arch in zip(indices, archs, strict=True):
         try:
             rows.append(_count(get_space(arch.space), arch, skeleton))
         except ForetellError as error:
             if failures is None:
                 raise
-            failures[place] = error
+            failures[index] = error
             rows.append(_NOTHING)
     return CostTable(**_columns(rows))
 

@@ -53,9 +53,9 @@ def load_task(
     if match := QUERY.search(text):
         text = text[: match.start()]
         options = replace(options, **_parse(match.group(1)))
-    name, colon, place = text.partition(":")
+    name, colon, location = text.partition(":")
     if name in sources:
-        return sources[name](place, options)
+        return sources[name](location, options)
     if colon and (name.endswith(".py") or "." in name):
         return _from_python(text)
     raise UnknownNameError(
@@ -78,23 +78,23 @@ def _parse(query: str) -> dict[str, Any]:
         elif key == "layout":
             parsed[key] = value.lower()
         else:
-            known = ", ".join([*NUMBERS, "flip", "layout"])
-            raise UsageError(f"Unknown data option {key!r}: known are {known}.")
+            options = ", ".join([*NUMBERS, "flip", "layout"])
+            raise UsageError(f"Unknown data option {key!r}: known are {options}.")
     return parsed
 
 
 def _from_python(text: str) -> Task:
-    found = resolve(text)
+    target = resolve(text)
     try:
-        made = found() if callable(found) else found
+        task = target() if callable(target) else target
     except DataError:
         raise
     except Exception as error:
         raise DataError(
             f"Calling {text!r} raised {type(error).__name__}: {error}. Mend it, then run again."
         ) from error
-    if not isinstance(made, Task):
+    if not isinstance(task, Task):
         raise DataError(
-            f"Expected {text!r} to be a Task or to return one, but got {type(made).__name__}."
+            f"Expected {text!r} to be a Task or to return one, but got {type(task).__name__}."
         )
-    return made
+    return task

@@ -72,19 +72,19 @@ def cifar100(place: str, options: Options) -> Task:
 
 
 def _cifar(
-    name: str, place: str, options: Options, layouts: tuple[_Layout, ...], classes: int
+    name: str, location: str, options: Options, layouts: tuple[_Layout, ...], classes: int
 ) -> Task:
-    path = existing(place, name)
-    wanted = {f for v in layouts for f in (*v.train, v.test, v.names)}
-    found = _from_folder(path, wanted) if path.is_dir() else _from_archive(path, wanted)
-    layout = next((v for v in layouts if {*v.train, v.test} <= set(found)), None)
+    path = existing(location, name)
+    requested = {f for v in layouts for f in (*v.train, v.test, v.names)}
+    files = _from_folder(path, requested) if path.is_dir() else _from_archive(path, requested)
+    layout = next((v for v in layouts if {*v.train, v.test} <= set(files)), None)
     if layout is None:
         tried = " or ".join(", ".join((*v.train, v.test)) for v in layouts)
         raise MissingDataError(
             f"{str(path)!r} does not hold {name}: expected the files {tried}, or the official "
             f"archive with them."
         )
-    parts = [_read(found[f](), f, layout, classes) for f in (*layout.train, layout.test)]
+    parts = [_read(files[f](), f, layout, classes) for f in (*layout.train, layout.test)]
     train = Split(
         np.concatenate([p.images for p in parts[:-1]]),
         np.concatenate([p.labels for p in parts[:-1]]),
@@ -96,7 +96,7 @@ def _cifar(
         name,
         splits[0],
         test=splits[1],
-        class_names=_names(found, layout, classes),
+        class_names=_names(files, layout, classes),
         seed=options.seed,
         flip=True if options.flip is None else options.flip,
         crop=pick(options.crop, max(1, splits[0].images.shape[2] // 8)),
@@ -104,36 +104,38 @@ def _cifar(
     )
 
 
-def _from_folder(path: Path, wanted: set[str]) -> dict[str, Callable[[], bytes]]:
+def _from_folder(path: Path, requested: set[str]) -> dict[str, Callable[[], bytes]]:
     """Readers of the wanted files in a folder or one of its subfolders, or of an archive in it."""
     for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
-        here = {p.name: p.read_bytes for p in folder.iterdir() if p.name in wanted and p.is_file()}
+        here = {
+            p.name: p.read_bytes for p in folder.iterdir() if p.name in requested and p.is_file()
+        }
         if len(here) > 1:
             return here
     archives = sorted(p for p in path.iterdir() if p.name.endswith((".tar.gz", ".tgz", ".tar")))
     for archive in archives:
-        here = _from_archive(archive, wanted)
+        here = _from_archive(archive, requested)
         if len(here) > 1:
             return here
     return {}
 
 
-def _from_archive(path: Path, wanted: set[str]) -> dict[str, Callable[[], bytes]]:
+def _from_archive(path: Path, requested: set[str]) -> dict[str, Callable[[], bytes]]:
     """The wanted files of a tar archive, read into memory; nothing is unpacked to disk."""
-    found: dict[str, Callable[[], bytes]] = {}
+    files: dict[str, Callable[[], bytes]] = {}
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 file = PurePosixPath(member.name).name
-                if file in wanted and member.isfile():
+                if file in requested and member.isfile():
                     stream = archive.extractfile(member)
                     assert stream is not None
-                    found[file] = BytesIO(stream.read()).getvalue
+                    files[file] = BytesIO(stream.read()).getvalue
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(
             f"{path.name} cannot be read as a tar archive ({error}): download it again."
         ) from error
-    return found
+    return files
 
 
 def _read(content: bytes, file: str, layout: _Layout, classes: int) -> Split:

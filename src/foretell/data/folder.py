@@ -40,7 +40,7 @@ T = TypeVar("T")
     form="folder:PATH",
     extra="images",
 )
-def folder(place: str, options: Options) -> Task:
+def folder(location: str, options: Options) -> Task:
     """A task from image files in one folder for each class.
 
     PATH holds the class folders, or ``train`` with any of ``val`` and ``test`` that hold them;
@@ -56,7 +56,7 @@ def folder(place: str, options: Options) -> Task:
         OneClassError: there is only one class folder.
         LabelError: val or test has a class that train has not.
     """
-    path = existing(place, "folder")
+    path = existing(location, "folder")
     if not path.is_dir():
         raise MissingDataError(
             f"{str(path)!r} is a file: give the folder that holds one folder for each class."
@@ -74,13 +74,13 @@ def folder(place: str, options: Options) -> Task:
             f"{str(parts['train'])!r} holds images of only one class, {names[0]!r}: make one "
             f"folder for each of two classes or more."
         )
-    for part, found in listed.items():
-        if extra := sorted(set(found) - set(names)):
+    for part, classes in listed.items():
+        if extra := sorted(set(classes) - set(names)):
             raise LabelError(
                 f"The class {extra[0]!r} is in {str(parts[part])!r} but not in "
                 f"{str(parts['train'])!r}: add training images, or remove it."
             )
-    files = {p: [f for n in names for f in found.get(n, [])] for p, found in listed.items()}
+    files = {p: [f for n in names for f in classes.get(n, [])] for p, classes in listed.items()}
     heads = _map(_head, [f for part in files.values() for f in part])
     size = options.image_size or natural_size([s for s, _ in heads])
     grey = all(mode in GREY or mode.startswith("I;16") for _, mode in heads)
@@ -121,24 +121,24 @@ def natural_size(sizes: list[tuple[int, int]]) -> int:
 
 def _parts(path: Path) -> dict[str, Path]:
     inside = {p.name.lower(): p for p in path.iterdir() if p.is_dir()}
-    found = {
+    parts = {
         part: inside[name] for part, names in PARTS.items() for name in names if name in inside
     }
-    return found if "train" in found and len(found) > 1 else {"train": path}
+    return parts if "train" in parts and len(parts) > 1 else {"train": path}
 
 
 def _classes(root: Path) -> Iterator[tuple[str, list[Path]]]:
-    for place in sorted(root.iterdir()):
-        if place.is_dir() and not place.name.startswith("."):
+    for class_folder in sorted(root.iterdir()):
+        if class_folder.is_dir() and not class_folder.name.startswith("."):
             files = sorted(
                 f
-                for f in place.rglob("*")
+                for f in class_folder.rglob("*")
                 if f.suffix.lower() in ENDINGS
-                and not any(p.startswith(".") for p in f.relative_to(place).parts)
+                and not any(p.startswith(".") for p in f.relative_to(class_folder).parts)
                 and f.is_file()
             )
             if files:
-                yield place.name, files
+                yield class_folder.name, files
 
 
 def _labels(listed: dict[str, list[Path]], names: list[str]) -> NDArray[np.int64]:
@@ -169,11 +169,11 @@ def _head(path: Path) -> tuple[tuple[int, int], str]:
     image_module, _ = _pillow()
     try:
         with image_module.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5
+            rotated = image.getexif().get(0x0112, 1) >= 5
             mode = str(image.mode)
             if mode == "P":
                 mode = "RGB" if image.palette is None else _palette_mode(image)
-            return (image.size[::-1] if turned else image.size), mode
+            return (image.size[::-1] if rotated else image.size), mode
     except Exception as error:
         raise _broken(path, error) from error
 

@@ -15,7 +15,7 @@ __all__ = ["npz"]
 
 
 @sources.add("npz", summary="arrays x, y (or x_train, y_train, x_test, y_test)", form="npz:PATH")
-def npz(place: str, options: Options) -> Task:
+def npz(location: str, options: Options) -> Task:
     """A task from an ``.npz`` file.
 
     The file holds ``x`` and ``y``, or ``x_train``, ``y_train`` and as many of ``x_val``,
@@ -26,7 +26,7 @@ def npz(place: str, options: Options) -> Task:
         MissingDataError: there is no such file.
         DataError: the file, an array or the labels cannot be used; the class says why.
     """
-    path = existing(place, "npz")
+    path = existing(location, "npz")
     arrays = _read(path)
     keys = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
     for key in keys:
@@ -50,7 +50,7 @@ def npz(place: str, options: Options) -> Task:
         images.append(shrink(made, options.image_size, path.name))
         labels.append(as_labels(arrays[y], len(made), f"{y!r} of {path.name}"))
     classes = _class_names(arrays, labels, path)
-    numbered, found = number_labels(*labels)
+    numbered, label_names = number_labels(*labels)
     if classes is not None:
         numbered = labels
     splits = [
@@ -64,7 +64,7 @@ def npz(place: str, options: Options) -> Task:
         train,
         val,
         test,
-        class_names=classes or found,
+        class_names=classes or label_names,
         seed=options.seed,
         flip=bool(options.flip),
         crop=pick(options.crop, 0),

@@ -18,7 +18,7 @@ class EncodingTable:
     """One encoding of n architectures: a matrix with named columns.
 
     Args:
-        names: one for each column.
+        names: of the columns.
         values: (n, columns), any numeric type.
 
     Raises:
@@ -36,7 +36,7 @@ class EncodingTable:
             )
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(self.values)
 
     def column(self, name: str) -> NDArray[Any]:
@@ -56,9 +56,9 @@ class Encodings:
 
     Args:
         tables: name of an encoding -> its table; all have n rows.
-        identity: names of those that only say which architecture it is, such as one-hot genes.
+        identity: names of those that only identify an architecture, such as one-hot genes.
         scales: name of a table -> (shift, factor) of its columns; by default they are computed.
-            Each column then has mean 0 and each table a mean square norm of 1, over the
+            Each column then has mean 0 and each table a mean squared row norm of 1, over all
             architectures that were encoded together, labelled or not.
 
     Raises:
@@ -77,22 +77,22 @@ class Encodings:
                 f"{ {name: len(t) for name, t in self.tables.items()} }."
             )
         if not self.scales:
-            found = {name: _scale(t.values) for name, t in self.tables.items()}
-            object.__setattr__(self, "scales", found)
+            scales = {name: _scale(t.values) for name, t in self.tables.items()}
+            object.__setattr__(self, "scales", scales)
 
     def __len__(self) -> int:
-        """How many architectures there are."""
+        """Number of architectures."""
         return len(next(iter(self.tables.values())))
 
     def take(self, rows: IntArray) -> "Encodings":
         """Some of the architectures, in the order of ``rows``."""
-        taken = {k: EncodingTable(t.names, t.values[rows]) for k, t in self.tables.items()}
-        return Encodings(taken, self.identity, self.scales)
+        selected = {k: EncodingTable(t.names, t.values[rows]) for k, t in self.tables.items()}
+        return Encodings(selected, self.identity, self.scales)
 
     def only(self, names: frozenset[str]) -> "Encodings":
         """Some of the tables."""
-        kept = {k: t for k, t in self.tables.items() if k in names}
-        return Encodings(kept, self.identity, self.scales)
+        selected = {k: t for k, t in self.tables.items() if k in names}
+        return Encodings(selected, self.identity, self.scales)
 
     def matrix(self) -> Array:
         """All columns, (n, d) float64."""
@@ -102,7 +102,7 @@ class Encodings:
         """All columns, (n, d), shifted and scaled.
 
         Args:
-            scales: by default its own; those of the encodings a model was fitted on, to predict.
+            scales: by default its own; to predict, those of the encodings used in ``fit``.
         """
         own = self.scales if scales is None else scales
         parts = [(t.values - own[k][0]) * own[k][1] for k, t in self.tables.items()]

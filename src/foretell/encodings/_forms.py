@@ -1,4 +1,4 @@
-"""Smallest forms of graphs, tables of what was counted in them, and names of columns."""
+"""Contracted graphs, tables of counts over them, and column names."""
 
 import hashlib
 import re
@@ -19,17 +19,17 @@ _LONGEST = 100
 
 
 Form: TypeAlias = tuple[tuple[str, ...], Edges]
-"""Operations, and edges as (from, to, how often), from lower to higher places."""
+"""Operations, and edges as (source, target, multiplicity), from lower to higher nodes."""
 
 
 def distinct_forms(graphs: Iterable[Graph]) -> tuple[list[Form], IntArray]:
-    """The smallest forms of some graphs, each once, and which of them each graph has, (n,).
+    """Distinct contracted graphs, and the index of each graph's own among them, (n,).
 
-    Isomorphic ones may stay apart: no order is sought, which can take long on large graphs.
+    Isomorphic graphs may count as distinct: no canonical order is computed, as that can be slow.
     """
-    places: dict[Form, int] = {}
-    rows = [places.setdefault(g.contracted[:2], len(places)) for g in graphs]
-    return list(places), np.array(rows, dtype=np.int64)
+    index_of: dict[Form, int] = {}
+    rows = [index_of.setdefault(g.contracted[:2], len(index_of)) for g in graphs]
+    return list(index_of), np.array(rows, dtype=np.int64)
 
 
 def count_table(
@@ -38,36 +38,36 @@ def count_table(
     rows: IntArray,
     most: int | None = None,
 ) -> EncodingTable:
-    """A table of counts; the first columns are those that most rows have.
+    """A table of counts; columns in order of how many rows have them.
 
     Args:
-        texts: what could be counted, the names of the columns.
-        counts: of each form: place in ``texts`` -> how often, > 0.
-        rows: (n,) form of each row.
-        most: how many columns are kept; by default all.
+        texts: what is counted; gives the names of the columns.
+        counts: for each form, index into ``texts`` -> count > 0.
+        rows: (n,) index of each row's form.
+        most: maximum number of columns; by default all.
     """
-    often = np.zeros(len(texts), dtype=np.int64)
-    for found, times in zip(counts, np.bincount(rows, minlength=len(counts)), strict=True):
-        often[list(found)] += times
-    kept = [i for i in np.argsort(-often, kind="stable")[:most].tolist() if often[i]]
-    place = {number: i for i, number in enumerate(kept)}
-    values = np.zeros((len(counts), len(kept)))
-    for row, found in zip(values, counts, strict=True):
-        for number, value in found.items():
-            if number in place:
-                row[place[number]] = value
-    return EncodingTable(column_names(texts[i] for i in kept), values[rows])
+    frequency = np.zeros(len(texts), dtype=np.int64)
+    for form_counts, times in zip(counts, np.bincount(rows, minlength=len(counts)), strict=True):
+        frequency[list(form_counts)] += times
+    selected = [i for i in np.argsort(-frequency, kind="stable")[:most].tolist() if frequency[i]]
+    column_of = {number: i for i, number in enumerate(selected)}
+    values = np.zeros((len(counts), len(selected)))
+    for row, form_counts in zip(values, counts, strict=True):
+        for number, value in form_counts.items():
+            if number in column_of:
+                row[column_of[number]] = value
+    return EncodingTable(column_names(texts[i] for i in selected), values[rows])
 
 
 def shortened(text: str) -> str:
-    """A text of at most 100 characters; what is cut off is told apart by ten digits."""
+    """A text of at most 100 characters; a longer one is cut and ends in a hash of ten digits."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[: _LONGEST - 11]}~{_digits(text)}"
 
 
 def column_names(texts: Iterable[str]) -> tuple[str, ...]:
-    """One name for each of some distinct texts, of letters and signs that are safe everywhere.
+    """A unique column name for each text, in characters that every tree library accepts.
 
     >>> column_names(["path_conv>skip", "act=[1, 2]"])
     ('path_conv>skip', 'act=_1__2_')

@@ -1,4 +1,4 @@
-"""Adjacency matrices and operations, one after the other."""
+"""Adjacency matrix encoding: flattened adjacency matrices and one-hot operations."""
 
 from collections.abc import Sequence
 
@@ -16,17 +16,17 @@ __all__ = ["adjacency"]
 
 
 def adjacency(space: Space, archs: Sequence[Arch]) -> EncodingTable:
-    """A column for each pair of nodes, how many edges join it, and for each operation of a node.
+    """Adjacency encoding: edge counts of all pairs of nodes, and one-hot operations of each node.
 
-    The matrices are the space's own where it has such (``Space.adjacency``), and otherwise those
-    of its graphs as they are drawn, dead parts included; graphs with fewer nodes than others lack
-    those before the output. Columns that are the same for all architectures at hand are left out:
-    NAS-Bench-201 has 30, the operations of its edges; NAS-Bench-101 up to 36, its 21 edges and
-    three operations of five vertices; DARTS where each edge comes from, and its operation.
+    The matrices are the space's own where it defines them (``Space.adjacency``), otherwise those of
+    its graphs, dead parts included; smaller graphs are padded before the output. Columns that are
+    constant over the given architectures are left out: NAS-Bench-201 has 30, the operations of its
+    edges; NAS-Bench-101 up to 36, its 21 edges and three operations of five vertices; DARTS the
+    source and the operation of each edge.
 
     Reference: Ying et al., NAS-Bench-101, ICML 2019; White et al., A Study on Encodings for Neural
-    Architecture Search, NeurIPS 2020, section 3. Differs: where the matrix or the operations of a
-    space never vary, they are no columns.
+    Architecture Search, NeurIPS 2020, section 3. Differs: constant
+    columns are left out.
     """
     own = space.adjacency(archs)
     links, ops = _drawn([space.graph(a) for a in archs]) if own is None else own
@@ -40,15 +40,15 @@ def adjacency(space: Space, archs: Sequence[Arch]) -> EncodingTable:
             if op:
                 names.append(f"node_{node}_is_{op}")
                 columns.append(ops[:, node] == op)
-    kept = [i for i, column in enumerate(columns) if (column != column[:1]).any()]
-    values = np.zeros((len(archs), len(kept)))
-    for place, i in enumerate(kept):
-        values[:, place] = columns[i]
-    return EncodingTable(column_names(names[i] for i in kept), values)
+    varying = [i for i, column in enumerate(columns) if (column != column[:1]).any()]
+    values = np.zeros((len(archs), len(varying)))
+    for position, i in enumerate(varying):
+        values[:, position] = columns[i]
+    return EncodingTable(column_names(names[i] for i in varying), values)
 
 
 def _drawn(graphs: list[Graph]) -> tuple[IntArray, NDArray[np.str_]]:
-    """Edges (n, v, v) and operations (n, v) of graphs, "" where there is no node."""
+    """Edge counts (n, v, v) and operations (n, v) of graphs, "" where a graph has no node."""
     v = max((len(g.nodes) for g in graphs), default=2)
     links = np.zeros((len(graphs), v, v), dtype=np.int64)
     ops = [[""] * v for _ in graphs]

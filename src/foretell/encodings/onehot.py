@@ -1,4 +1,4 @@
-"""Encodings that say which architecture it is, and nothing about what it does."""
+"""Encodings of genes: one-hot and categorical."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ __all__ = ["categorical", "onehot"]
 
 
 def categorical(space: Space, archs: Sequence[Arch]) -> EncodingTable:
-    """The genes as they are, (n, genes) int64.
+    """Categorical encoding: the genes as integers, (n, genes) int64.
 
     Raises:
         ArchError: the space's architectures differ in length.
@@ -25,7 +25,7 @@ def categorical(space: Space, archs: Sequence[Arch]) -> EncodingTable:
 
 
 def onehot(space: Space, archs: Sequence[Arch]) -> EncodingTable:
-    """A column for each choice of each gene, 1 where it was made, (n, choices).
+    """One-hot encoding: a column for each choice of each gene, (n, choices) of 0 and 1.
 
     Raises:
         ArchError: the space's architectures differ in length.

@@ -1,4 +1,4 @@
-"""Which sequences of operations lead from input to output."""
+"""Path encoding: the sequences of operations from input to output."""
 
 from collections.abc import Sequence
 
@@ -14,36 +14,36 @@ _Path = tuple[str, ...]
 def path_encoding(
     graphs: Sequence[Graph], *, longest: int = 6, most: int | None = None
 ) -> EncodingTable:
-    """A column for each sequence of operations that leads from input to output in some graph.
+    """Path encoding: which sequences of operations lead from input to output.
 
-    Graphs are in their smallest form: skips do not appear, a direct edge is the empty sequence.
+    Graphs are contracted: skips do not appear, a direct edge is the empty sequence.
 
     Args:
         graphs: of any origin; the columns are the sequences that occur among these, in order of
             how many graphs have them.
-        longest: sequences of more operations are left out.
-        most: how many columns are kept; by default all.
+        longest: maximum number of operations in a sequence; longer ones are left out.
+        most: maximum number of columns, the most frequent ones; by default all.
 
     Returns:
         (n, sequences) of 0 and 1.
 
     Reference: White et al., BANANAS, AAAI 2021, section 4; truncated: White et al., A Study on
-    Encodings for Neural Architecture Search, NeurIPS 2020, section 3. Differs: smallest forms;
-    sequences that no graph has are no columns; which are probable is counted among the graphs at
-    hand, not derived from a space's sampling.
+    Encodings for Neural Architecture Search, NeurIPS 2020, section 3. Differs: contracted
+    graphs; sequences that no graph has are left out; the most frequent ones are counted among the
+    given graphs, not derived from a space's sampling.
     """
     forms, rows = distinct_forms(graphs)
-    places: dict[_Path, int] = {}
+    index_of: dict[_Path, int] = {}
     counts = [
-        {places.setdefault(path, len(places)): 1 for path in sorted(_paths(form, longest))}
+        {index_of.setdefault(path, len(index_of)): 1 for path in sorted(_paths(form, longest))}
         for form in forms
     ]
-    texts = ["path_" + shortened(">".join(path) or "direct") for path in places]
+    texts = ["path_" + shortened(">".join(path) or "direct") for path in index_of]
     return count_table(texts, counts, rows, most)
 
 
 def _paths(form: Form, longest: int) -> set[_Path]:
-    """The sequences of operations of a smallest form."""
+    """The sequences of operations of a contracted graph."""
     ops, edges = form
     ends: list[set[_Path]] = [set() for _ in ops]
     ends[0] = {()}

@@ -1,4 +1,4 @@
-"""The registry of encodings, and the one call that puts several side by side."""
+"""The registry of encodings, and ``encode``, which joins several."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class EncodingContext:
 
     Args:
         space: theirs.
-        archs: the architectures, labelled ones and others together.
+        archs: labelled and unlabelled ones together.
         costs: of their networks, if they were counted.
         scores: name of a proxy -> (n,), if they were scored.
         graphs: of their networks, if they were traced; ``graf`` then takes them instead of the
@@ -52,11 +52,11 @@ Published: TypeAlias = Callable[[Space, Sequence[Arch]], EncodingTable]
 encodings: Registry[Encoding] = Registry("encoding")
 
 _MOST = 1000
-"""Columns of one table, where there is no end of them: those that most architectures have."""
+"""Maximum number of columns of an encoding without a fixed number of them."""
 
 
 def encode(text: str, context: EncodingContext) -> Encodings:
-    """Several encodings side by side.
+    """Encode architectures, by one or several encodings side by side.
 
     Args:
         text: names with "+" between, such as "graf+scores+onehot".
@@ -77,13 +77,13 @@ def encode(text: str, context: EncodingContext) -> Encodings:
 
 @encodings.add("graf")
 def _graf(context: EncodingContext) -> EncodingTable:
-    """What paths through the contracted graph go through; for any space."""
+    """Graph features of the paths of the contracted graph; for any space."""
     return graf(_graphs(context) if context.graphs is None else context.graphs)
 
 
 @encodings.add("graf_compat", reference="Kadlecova et al., ICML 2024")
 def _graf_compat(context: EncodingContext) -> EncodingTable:
-    """GRAF's own columns and values."""
+    """GRAF features as its authors compute them."""
     if not context.space.published_features:
         raise ArchError(
             f"'graf_compat' knows no columns for {context.space.name!r}: use 'graf' instead."
@@ -94,7 +94,7 @@ def _graf_compat(context: EncodingContext) -> EncodingTable:
 
 @encodings.add("scores")
 def _scores(context: EncodingContext) -> EncodingTable:
-    """Proxies, as normal quantiles over all architectures at hand."""
+    """Proxy scores, as normal quantiles over all given architectures."""
     if not context.scores:
         raise UsageError("The encoding 'scores' needs scores: compute some, or leave it out.")
     return score_encoding(context.scores)
@@ -110,13 +110,13 @@ def _costs(context: EncodingContext) -> EncodingTable:
 
 @encodings.add("onehot", identity=True)
 def _onehot(context: EncodingContext) -> EncodingTable:
-    """A column for each choice of each gene."""
+    """One-hot genes."""
     return onehot(context.space, context.archs)
 
 
 @encodings.add("categorical", identity=True)
 def _categorical(context: EncodingContext) -> EncodingTable:
-    """The genes as they are."""
+    """Genes as integers."""
     return categorical(context.space, context.archs)
 
 
@@ -126,13 +126,13 @@ def _categorical(context: EncodingContext) -> EncodingTable:
     reference="White et al., A Study on Encodings for NAS, NeurIPS 2020, section 3",
 )
 def _adjacency(context: EncodingContext) -> EncodingTable:
-    """Which nodes are joined, and the operation of each."""
+    """Adjacency matrix, and one-hot operations of the nodes."""
     return adjacency(context.space, context.archs)
 
 
 @encodings.add("path", identity=True, reference="White et al., BANANAS, AAAI 2021, section 4")
 def _path(context: EncodingContext) -> EncodingTable:
-    """A column for each sequence of operations from input to output."""
+    """Which sequences of operations lead from input to output."""
     return path_encoding(_graphs(context), most=_MOST)
 
 
@@ -142,19 +142,19 @@ def _path(context: EncodingContext) -> EncodingTable:
     reference="White et al., A Study on Encodings for NAS, NeurIPS 2020, section 3",
 )
 def _truncated_path(context: EncodingContext) -> EncodingTable:
-    """The 40 sequences of operations that most architectures have."""
+    """The 40 most frequent sequences of operations."""
     return path_encoding(_graphs(context), most=40)
 
 
 @encodings.add("unrolled", identity=True)
 def _unrolled(context: EncodingContext) -> EncodingTable:
-    """How often each expression occurs in the output, written out from the input."""
+    """How often each expression occurs in the unrolled output."""
     return unrolled(_graphs(context), _MOST)
 
 
 @encodings.add("wl", identity=True, reference="Ru et al., NAS-BOWL, ICLR 2021")
 def _wl(context: EncodingContext) -> EncodingTable:
-    """Weisfeiler-Lehman labels of up to two rounds."""
+    """Counts of Weisfeiler-Lehman labels of up to two rounds."""
     return wl(_graphs(context), rounds=2, most=_MOST)
 
 

@@ -1,4 +1,4 @@
-"""Scores and costs as encodings, on a scale that models can use."""
+"""Proxy scores as normal quantiles, and costs as logarithms."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,11 +14,11 @@ __all__ = ["cost_encoding", "score_encoding"]
 
 
 def score_encoding(scores: Mapping[str, Sequence[float] | Array]) -> EncodingTable:
-    """Proxies as normal quantiles over all architectures at hand, labelled or not.
+    """Proxies as normal quantiles over all given architectures, labelled or not.
 
     Args:
-        scores: name of a proxy -> (n,); NaN where it has none, which becomes the middle and, if
-            there are any, 1 in a column ``<name>_missing``.
+        scores: name of a proxy -> (n,). NaN becomes the median, and 1 in a column
+            ``<name>_missing``.
 
     Returns:
         (n, proxies and columns of missing values).
@@ -35,7 +35,7 @@ def score_encoding(scores: Mapping[str, Sequence[float] | Array]) -> EncodingTab
 
 
 def cost_encoding(costs: CostTable) -> EncodingTable:
-    """Logarithms of what a network takes, (n, 6), and whether it is alive."""
+    """Logarithms of parameters, multiply-adds and memory, and the flag ``alive``, (n, 6)."""
     columns = {
         "log_params": np.log1p(costs.params),
         "log_live_params": np.log1p(costs.live_params),

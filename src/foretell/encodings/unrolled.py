@@ -1,4 +1,4 @@
-"""Which expressions the output is made of, written out from the input."""
+"""Unrolled encoding: counts of the expressions that the output consists of."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,34 +10,34 @@ from foretell.graph import Graph
 __all__ = ["unrolled"]
 
 _Expression = tuple[str, tuple[tuple[int, int], ...]]
-"""An operation, and what it takes in: (expression, how often), sorted."""
+"""An operation and its operands: (expression, multiplicity), sorted."""
 
 
 def unrolled(graphs: Sequence[Graph], most: int | None = None) -> EncodingTable:
-    """A column for each expression that occurs inside some graph, and how often it does.
+    """How often each expression occurs in the output of each graph.
 
     Written out from the input, the output is a sum of expressions such as
-    conv3x3(x+conv1x1(x)); each operation, applied to a certain sum, is one. What two later
-    operations share is written out, and counted, once for each of them. The sum at the output is
-    no column: it would say which graph it is.
+    conv3x3(x+conv1x1(x)): an operation applied to a sum. A value that two later operations read is
+    written out, and counted, once for each. The sum at the output is left out: it would only
+    identify the graph.
 
     Args:
         graphs: of any origin; dead parts and skips do not count.
-        most: how many expressions are kept, those that most graphs have; by default all.
+        most: maximum number of expressions, the most frequent ones; by default all.
 
     Returns:
         (n, expressions) counts, in order of how many graphs have them; graphs with equal
         ``expression`` have equal rows.
     """
     forms, rows = distinct_forms(graphs)
-    known: dict[_Expression, int] = {}
+    index_of: dict[_Expression, int] = {}
     texts: list[str] = []
-    counts = [_count(form, known, texts) for form in forms]
+    counts = [_count(form, index_of, texts) for form in forms]
     return count_table([f"term_{text}" for text in texts], counts, rows, most)
 
 
-def _count(form: Form, known: dict[_Expression, int], texts: list[str]) -> dict[int, int]:
-    """How often each expression occurs, by its number; new ones get numbers and texts."""
+def _count(form: Form, index_of: dict[_Expression, int], texts: list[str]) -> dict[int, int]:
+    """How often each expression occurs, by its index; new ones are added to both tables."""
     ops, edges = form
     last = len(ops) - 1
     uses = [0] * last + [1]  # paths to the output
@@ -47,18 +47,18 @@ def _count(form: Form, known: dict[_Expression, int], texts: list[str]) -> dict[
     for source, target, times in edges:
         incoming[target].append((source, times))
     number = [0] * last
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for v in range(last):
         terms: Counter[int] = Counter()
         for source, times in incoming[v]:
             terms[number[source]] += times
         key = ops[v], tuple(sorted(terms.items()))
-        number[v] = known.setdefault(key, len(texts))
+        number[v] = index_of.setdefault(key, len(texts))
         if number[v] == len(texts):
             texts.append(_text(key, texts))
         if uses[v]:
-            found[number[v]] += uses[v]
-    return found
+            counts[number[v]] += uses[v]
+    return counts
 
 
 def _text(key: _Expression, texts: list[str]) -> str:

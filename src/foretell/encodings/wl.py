@@ -1,4 +1,4 @@
-"""Weisfeiler-Lehman labels: which neighbourhoods of operations a graph has, and how many."""
+"""Weisfeiler-Lehman encoding: counts of the labels of all rounds."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from foretell.graph import Graph
 __all__ = ["wl"]
 
 _Key = tuple[int, tuple[int, ...], tuple[int, ...]]
-"""A label, the labels that come in and those that go out, both sorted."""
+"""A label, and the sorted labels of predecessors and successors."""
 
 
 def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> EncodingTable:
-    """How often each Weisfeiler-Lehman label occurs in the smallest form of each graph.
+    """How often each Weisfeiler-Lehman label occurs in each contracted graph.
 
     In round 0 the label of a node is its operation; in each further round it is its last label
-    with those of the nodes that lead to it and of those it leads to, twice where two edges do. The
+    with those of its predecessors and successors, twice where two edges join them. The
     scalar product of two rows is the Weisfeiler-Lehman subtree kernel of the two graphs.
 
     Args:
         graphs: of any origin; dead parts and skips do not count.
         rounds: of refinement, >= 0.
-        most: how many labels are kept, those that most of these graphs have; by default all.
+        most: maximum number of labels, the most frequent ones; by default all.
 
     Returns:
         (n, labels) counts, in order of how many graphs have them. ``wl1_a+b>conv>c`` is a conv
@@ -34,8 +34,8 @@ def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> Enc
         UsageError: ``rounds`` is negative.
 
     Reference: Shervashidze et al., JMLR 2011; on cells: Ru et al., Interpretable NAS via Bayesian
-    Optimisation with Weisfeiler-Lehman Kernels, ICLR 2021. Differs: smallest forms; nodes that
-    lead to a node are told apart from those it leads to.
+    Optimisation with Weisfeiler-Lehman Kernels, ICLR 2021. Differs: contracted
+    graphs; predecessors and successors are kept apart.
     """
     if rounds < 0:
         raise UsageError(f"Expected rounds >= 0, but got {rounds}.")
@@ -47,20 +47,20 @@ def wl(graphs: Sequence[Graph], rounds: int = 2, most: int | None = None) -> Enc
     texts = list(ops)
     names = [f"wl0_{text}" for text in texts]
     for step in range(1, rounds + 1):
-        known: dict[_Key, int] = {}
+        index_of: dict[_Key, int] = {}
         labels = [
-            [known.setdefault(key, len(known)) for key in _keys(own, *link)]
+            [index_of.setdefault(key, len(index_of)) for key in _keys(own, *link)]
             for own, link in zip(labels, links, strict=True)
         ]
         for count, own in zip(counts, labels, strict=True):
             count.update([len(names) + label for label in own])
-        texts = [_text(key, texts, step) for key in known]
+        texts = [_text(key, texts, step) for key in index_of]
         names += [f"wl{step}_{text}" for text in texts]
     return count_table(names, counts, rows, most)
 
 
 def _neighbours(form: Form) -> tuple[list[list[int]], list[list[int]]]:
-    """Nodes that lead to each node, and that each leads to, with repeats."""
+    """Predecessors and successors of each node, with repeats."""
     ops, edges = form
     before: list[list[int]] = [[] for _ in ops]
     after: list[list[int]] = [[] for _ in ops]

@@ -84,9 +84,9 @@ class Executor(ABC):
 def absolute(function: Function) -> Function:
     """The same function; a file's path no longer depends on the current folder."""
     if isinstance(function, str):
-        place, _, attribute = function.rpartition(":")
-        if place.endswith(".py"):
-            return f"{Path(place).expanduser().resolve()}:{attribute}"
+        location, _, attribute = function.rpartition(":")
+        if location.endswith(".py"):
+            return f"{Path(location).expanduser().resolve()}:{attribute}"
     return function
 
 
@@ -96,13 +96,13 @@ def callable_of(function: Function) -> Callable[[Json], Json]:
     Raises:
         PluginError: the text leads nowhere, or to something that cannot be called.
     """
-    found = resolve(function) if isinstance(function, str) else function
-    if not callable(found):
+    target = resolve(function) if isinstance(function, str) else function
+    if not callable(target):
         raise PluginError(
-            f"{function!r} is a {type(found).__name__} and cannot be called: name a function that "
+            f"{function!r} is a {type(target).__name__} and cannot be called: name a function that "
             f"takes a payload and returns a value."
         )
-    return cast(Callable[[Json], Json], found)
+    return cast(Callable[[Json], Json], target)
 
 
 def run_claim(function: Callable[[Json], Json], claim: Claim) -> Result:

@@ -323,5 +323,5 @@ def memory_kills() -> int:
         text = Path("/proc/vmstat").read_text()
     except OSError:
         return 0
-    found = [line for line in text.splitlines() if line.startswith("oom_kill ")]
-    return int(found[0].split()[1]) if found else 0
+    lines = [line for line in text.splitlines() if line.startswith("oom_kill ")]
+    return int(lines[0].split()[1]) if lines else 0

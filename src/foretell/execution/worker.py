@@ -77,11 +77,11 @@ def drain(
 
     def claims() -> Generator[Claim, None, None]:
         while not (stop and stop()):
-            found = store.claim(study, owner, 1, lease_seconds, max_lost=max_lost)
-            if not found:
+            claimed = store.claim(study, owner, 1, lease_seconds, max_lost=max_lost)
+            if not claimed:
                 return
-            held[found[0].id] = found[0]
-            yield Claim(found[0].id, found[0].payload)
+            held[claimed[0].id] = claimed[0]
+            yield Claim(claimed[0].id, claimed[0].payload)
 
     with _Heartbeat(store, held, lease_seconds):
         try:

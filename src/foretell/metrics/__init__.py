@@ -1,4 +1,4 @@
-"""Numbers about predictions: correlations, errors, calibration, rankings, fronts; no torch."""
+"""Metrics of predictions: correlations, errors, calibration, ranking, Pareto fronts; no torch."""
 
 from foretell.metrics._estimate import Estimate
 from foretell.metrics.calibration import (

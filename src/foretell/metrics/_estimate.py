@@ -1,4 +1,4 @@
-"""A figure and how many pairs it was computed from; the one policy for missing values."""
+"""The value of a metric with its number of pairs; one policy for missing values."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ __all__ = ["Estimate", "complete"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """One figure and what it was computed from.
+    """The value of a metric, and the pairs it was computed from.
 
     Args:
-        value: the figure; NaN where it is not defined.
+        value: NaN where it is undefined.
         n: pairs it was computed from.
         dropped: pairs left out because a value was NaN.
     """
@@ -26,7 +26,7 @@ class Estimate:
     dropped: int = 0
 
     def __float__(self) -> float:
-        """The figure."""
+        """The value."""
         return self.value
 
 

@@ -1,4 +1,4 @@
-"""Whether predicted intervals hold what they promise: coverage and sharpness."""
+"""Calibration of predicted intervals: coverage, sharpness, calibration error."""
 
 from statistics import NormalDist
 
@@ -15,7 +15,7 @@ __all__ = ["calibration_error", "coverage", "normal_interval", "sharpness"]
 def coverage(low: ArrayLike, high: ArrayLike, truth: ArrayLike) -> Estimate:
     """Share of the true values that lie in their interval, ends included.
 
-    Well calibrated intervals of level 0.9 cover nine true values in ten.
+    Well calibrated intervals of level 0.9 cover 90 % of the true values.
 
     Args:
         low: (n,) lower ends.
@@ -26,7 +26,7 @@ def coverage(low: ArrayLike, high: ArrayLike, truth: ArrayLike) -> Estimate:
         A share in [0, 1]; NaN without a complete row.
 
     Raises:
-        UsageError: the shapes differ, or an interval ends below its beginning.
+        UsageError: the shapes differ, or a lower end exceeds its upper end.
 
     >>> coverage([0, 0, 0], [1, 1, 1], [0.5, 1, 2])
     Estimate(value=0.6666666666666666, n=3, dropped=0)
@@ -38,7 +38,7 @@ def coverage(low: ArrayLike, high: ArrayLike, truth: ArrayLike) -> Estimate:
 
 
 def sharpness(low: ArrayLike, high: ArrayLike) -> Estimate:
-    """Mean width of the intervals, in their unit; of two that cover alike, the narrower is better.
+    """Mean width of the intervals, in their unit; at equal coverage, narrower is better.
 
     Args:
         low: (n,) lower ends.
@@ -48,7 +48,7 @@ def sharpness(low: ArrayLike, high: ArrayLike) -> Estimate:
         A width >= 0; NaN without an interval.
 
     Raises:
-        UsageError: the shapes differ, or an interval ends below its beginning.
+        UsageError: the shapes differ, or a lower end exceeds its upper end.
     """
     (a, b), dropped = complete(low, high)
     _check(a, b)
@@ -61,7 +61,7 @@ def normal_interval(mean: ArrayLike, std: ArrayLike, level: float = 0.95) -> tup
     Args:
         mean: (n,) predicted means.
         std: (n,) predicted standard deviations, >= 0; NaN where there is none.
-        level: chance of the interval, in (0, 1).
+        level: probability mass of the interval, in (0, 1).
 
     Returns:
         Lower and upper ends, (n,) each.
@@ -104,20 +104,20 @@ def calibration_error(
     Raises:
         UsageError: the shapes differ, a deviation is negative, or a level is not in (0, 1).
     """
-    found = [
+    coverages = [
         (float(level), coverage(*normal_interval(mean, std, float(level)), truth))
         for level in np.asarray(levels, dtype=np.float64).ravel()
     ]
-    if not found:
+    if not coverages:
         raise UsageError("Expected at least one level in (0, 1), but got none.")
-    value = float(np.mean([abs(c.value - level) for level, c in found]))
-    return Estimate(value, found[0][1].n, found[0][1].dropped)
+    value = float(np.mean([abs(c.value - level) for level, c in coverages]))
+    return Estimate(value, coverages[0][1].n, coverages[0][1].dropped)
 
 
 def _check(low: Array, high: Array) -> None:
     if (wrong := np.flatnonzero(high < low)).size:
         i = int(wrong[0])
         raise UsageError(
-            f"Expected intervals (low, high) with low <= high, but {len(wrong)} of {len(low)} end "
-            f"below their beginning, first: ({low[i]}, {high[i]})."
+            f"Expected intervals with low <= high, but {len(wrong)} of {len(low)} have low > high, "
+            f"first: ({low[i]}, {high[i]})."
         )

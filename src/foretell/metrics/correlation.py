@@ -133,20 +133,20 @@ def correlate(x: ArrayLike, y: ArrayLike, kind: str = "kendall") -> tuple[Correl
             f"{b.shape}."
         )
     b = np.broadcast_to(b, a.shape)
-    kept = ~(np.isnan(a) | np.isnan(b))
-    found: list[Correlation] = []
+    valid = ~(np.isnan(a) | np.isnan(b))
+    coefficients: list[Correlation] = []
     step = max(1, _CHUNK // max(a.shape[1], 1))
     for start in range(0, len(a), step):
         rows = slice(start, start + step)
-        if kept[rows].all():
+        if valid[rows].all():
             n = a.shape[1]
-            found += [Correlation(float(v), n) for v in function(a[rows], b[rows])]
+            coefficients += [Correlation(float(v), n) for v in function(a[rows], b[rows])]
             continue
-        for p, q, keep in zip(a[rows], b[rows], kept[rows], strict=True):
+        for p, q, keep in zip(a[rows], b[rows], valid[rows], strict=True):
             n = int(keep.sum())
             value = float(function(p[None, keep], q[None, keep])[0])
-            found.append(Correlation(value, n, len(keep) - n))
-    return tuple(found)
+            coefficients.append(Correlation(value, n, len(keep) - n))
+    return tuple(coefficients)
 
 
 def bootstrap(
@@ -158,7 +158,7 @@ def bootstrap(
     samples: int = 1000,
     level: float = 0.95,
 ) -> Interval:
-    """Percentile bootstrap interval of a correlation: architectures are redrawn with replacement.
+    """Percentile bootstrap interval of a correlation: architectures are resampled with replacement.
 
     Args:
         x: (n,) values.
@@ -236,27 +236,27 @@ def kind_of(kind: str) -> Callable[[Array, Array], Array]:
 
 
 def runs(ordered: NDArray[np.float64]) -> tuple[IntArray, IntArray]:
-    """First and last position of each value's run of equals in sorted rows, both (..., n)."""
+    """First and last position of each value's run of ties in sorted rows, both (..., n)."""
     n = ordered.shape[-1]
-    place = np.broadcast_to(np.arange(n), ordered.shape)
+    position = np.broadcast_to(np.arange(n), ordered.shape)
     change = ordered[..., 1:] != ordered[..., :-1]
     edge = np.ones((*ordered.shape[:-1], 1), dtype=bool)
-    first = np.where(np.concatenate([edge, change], axis=-1), place, 0)
-    last = np.where(np.concatenate([change, edge], axis=-1), place, n)
+    first = np.where(np.concatenate([edge, change], axis=-1), position, 0)
+    last = np.where(np.concatenate([change, edge], axis=-1), position, n)
     first = np.maximum.accumulate(first, axis=-1)
     last = np.minimum.accumulate(last[..., ::-1], axis=-1)[..., ::-1]
     return first, last
 
 
 def _tied_pairs(first: IntArray, last: IntArray) -> Array:
-    """Number of tied pairs in each row: every member of a run counts the others, halved."""
+    """Number of tied pairs in each row, from the first and last position of each value's run."""
     return np.asarray((last - first).sum(axis=-1) / 2)
 
 
 def _inversions(values: IntArray, counts: IntArray) -> Array:
     """Pairs i < j with values[i] > values[j] in each row, in log2(n) passes over the array.
 
-    From the highest bit down, values stay grouped by the bits above and in their first order inside
+    From the highest bit down, values are grouped by the bits above, in their original order within
     a group; a pair is counted at the highest bit in which it differs.
 
     Args:
@@ -265,7 +265,7 @@ def _inversions(values: IntArray, counts: IntArray) -> Array:
     """
     k, n = values.shape
     total = np.zeros(k)
-    place = np.arange(n)
+    position = np.arange(n)
     for bit in range(max(n - 1, 0).bit_length() - 1, -1, -1):
         group = values >> (bit + 1) << (bit + 1)
         start = np.take_along_axis(counts, group, axis=1)
@@ -275,7 +275,7 @@ def _inversions(values: IntArray, counts: IntArray) -> Array:
         np.cumsum(one, axis=1, out=before[:, 1:])
         ones = before[:, :-1] - np.take_along_axis(before, start, axis=1)
         total += np.where(one == 0, ones, 0).sum(axis=1)
-        target = np.where(one == 1, middle + ones, place - ones)
+        target = np.where(one == 1, middle + ones, position - ones)
         moved = np.empty_like(values)
         np.put_along_axis(moved, target, values, axis=1)
         values = moved

@@ -1,4 +1,4 @@
-"""How far predictions are from the truth: R2, RMSE, MAE."""
+"""Regression errors: R2, RMSE, MAE."""
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -1,8 +1,8 @@
-"""Every predictor with every truth at once: correlations and bootstrap intervals as matrices.
+"""Correlation matrices: every predictor against every truth, with bootstrap intervals.
 
 All pairs share their resamples, so a table of hundreds of correlations costs little more than the
-correlations themselves. Resamples are held as weights, how often each row was drawn. Pearson and
-Spearman are computed exactly under the weights. Kendall's coefficient is a function of averages
+correlations themselves. A resample is a vector of weights: how often each row was drawn. Pearson
+and Spearman are computed exactly under the weights. Kendall's coefficient is a function of averages
 over pairs (a U-statistic); its resamples move these averages by their first-order terms, which
 leaves out only what is of the order 1/n.
 """
@@ -23,9 +23,9 @@ __all__ = ["Cross", "cross"]
 _ALL_PAIRS = 2500
 """Rows up to which Kendall is counted over all pairs, whose row means its intervals need."""
 _SOME_ROWS = 500
-"""Rows whose means stand for all in the intervals of larger tables."""
+"""Rows sampled for the intervals of larger tables."""
 _CHUNK = 4_000_000
-"""Signs held at once."""
+"""Pairwise signs held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Cross:
         value: coefficients, NaN where undefined.
         low: lower ends of the intervals, NaN without resamples.
         high: upper ends.
-        n: pairs of values behind each.
+        n: pairs of values each was computed from.
         dropped: pairs left out because a value was NaN.
         level: the share of the bootstrap distribution between the ends.
         samples: resamples, 0 for none.
@@ -93,22 +93,22 @@ def cross(
     for a_mask, a_rows in _patterns(a):
         for b_mask, b_rows in _patterns(b):
             keep = a_mask & b_mask
-            place = np.ix_(a_rows, b_rows)
-            count[place] = keep.sum()
+            block = np.ix_(a_rows, b_rows)
+            count[block] = keep.sum()
             part, drawn = _block(a[a_rows][:, keep], b[b_rows][:, keep], kind, samples, source)
-            value[place] = part
+            value[block] = part
             if len(drawn):
-                low[place], high[place] = _ends(drawn, level)
+                low[block], high[block] = _ends(drawn, level)
     return Cross(value, low, high, count, a.shape[1] - count, level, samples)
 
 
 def _patterns(values: Array) -> list[tuple[NDArray[np.bool_], IntArray]]:
     """The rows, grouped by where they are not NaN: (mask, rows)."""
-    known = ~np.isnan(values)
+    present = ~np.isnan(values)
     groups: dict[bytes, list[int]] = {}
-    for i, row in enumerate(known):
+    for i, row in enumerate(present):
         groups.setdefault(np.packbits(row).tobytes(), []).append(i)
-    return [(known[rows[0]], np.array(rows)) for rows in groups.values()]
+    return [(present[rows[0]], np.array(rows)) for rows in groups.values()]
 
 
 def _ends(drawn: Array, level: float) -> tuple[Array, Array]:
@@ -118,11 +118,11 @@ def _ends(drawn: Array, level: float) -> tuple[Array, Array]:
     defined = (~np.isnan(drawn)).sum(axis=0)
     ends = []
     for share in (tail, 1 - tail):
-        place = share * np.maximum(defined - 1, 0)
-        below = np.floor(place).astype(np.int64)
+        position = share * np.maximum(defined - 1, 0)
+        below = np.floor(position).astype(np.int64)
         above = np.minimum(below + 1, np.maximum(defined - 1, 0))
         first, second = (np.take_along_axis(ordered, k[None], axis=0)[0] for k in (below, above))
-        ends.append(first + (second - first) * (place - below))
+        ends.append(first + (second - first) * (position - below))
     return ends[0], ends[1]
 
 
@@ -160,7 +160,7 @@ def _moments(x: Array, y: Array, weights: Array) -> Array:
         a, b = (v - (v @ weights / total)[:, None] for v in (x, y))
         aw = a * weights
         spread_a, spread_b = (aw * a).sum(axis=1), (b * b) @ weights
-        # what is left of a constant is rounding, and has no coefficient
+        # a constant row leaves only rounding errors: its coefficient is undefined
         flat_a, flat_b = (s <= 1e-24 * (v * v) @ weights for s, v in ((spread_a, x), (spread_b, y)))
         value = aw @ b.T / np.sqrt(np.outer(spread_a, spread_b))
     value[flat_a] = np.nan
@@ -208,7 +208,7 @@ def _kendall(x: Array, y: Array, samples: int, rng: Generator | None) -> tuple[A
             value = np.clip(agree.mean(axis=0) / bottom, -1.0, 1.0)
     if rng is None:
         return value, none
-    # every pair has two members, hence the 2; fewer rows vary more, hence the root
+    # every pair has two members, hence the 2; a subset of rows varies more, hence the root
     m = len(chosen)
     shrink = 2 * np.sqrt(m / n)
     weights = np.stack(
@@ -247,7 +247,7 @@ def _agreement(x: Array, y: Array, chosen: IntArray) -> Array:
 
 
 def _codes(values: Array) -> IntArray:
-    """Place of each value among the distinct ones of its row: the same order in few bits."""
+    """Index of each value among the distinct ones of its row: the same order in few bits."""
     return np.stack([np.unique(row, return_inverse=True)[1] for row in values])
 
 

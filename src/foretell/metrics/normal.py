@@ -1,4 +1,4 @@
-"""Values of any scale as quantiles of the standard normal."""
+"""Rank-based inverse normal transformation."""
 
 import numpy as np
 
@@ -9,15 +9,16 @@ __all__ = ["normal_scores"]
 
 
 def normal_scores(values: Array) -> Array:
-    """Quantiles of the standard normal at each value's average rank, (n,); NaN becomes 0.
+    """Standard normal quantiles of the average ranks, (n,); NaN becomes 0.
 
-    Synflow spans fifty orders of magnitude and accuracy ten per cent: ranks forget both, and the
-    normal quantiles, other than plain ranks, keep the best architectures apart from the good ones.
+    The result does not depend on the scale of the values, which spans fifty orders of magnitude for
+    synflow and ten per cent for accuracy. Unlike plain ranks, normal quantiles keep the best
+    architectures apart from the good ones.
     """
     from scipy.special import ndtri
 
-    known = ~np.isnan(values)
+    present = ~np.isnan(values)
     out = np.zeros(len(values))
-    if known.any():
-        out[known] = ndtri((ranks(values[known]) + 0.5) / known.sum())
+    if present.any():
+        out[present] = ndtri((ranks(values[present]) + 0.5) / present.sum())
     return out

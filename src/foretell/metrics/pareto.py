@@ -36,8 +36,8 @@ def non_dominated(values: ArrayLike, directions: Sequence[Direction]) -> NDArray
     rows, back = np.unique(gains[complete], axis=0, return_inverse=True)
     # Best first in lexicographic order: a row can then only be dominated by one before it.
     rows = rows[::-1]
-    kept = _front_of_two(rows) if rows.shape[1] == 2 else _front_of_many(rows)
-    front[complete] = kept[::-1][back.reshape(-1)]
+    on_front = _front_of_two(rows) if rows.shape[1] == 2 else _front_of_many(rows)
+    front[complete] = on_front[::-1][back.reshape(-1)]
     return front
 
 
@@ -74,7 +74,7 @@ def hypervolume(values: ArrayLike, reference: ArrayLike, directions: Sequence[Di
 
 
 def _gains(values: ArrayLike, directions: Sequence[Direction]) -> Array:
-    """The values as float64, turned so that higher is better."""
+    """The values as float64, signs flipped where lower is better."""
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0:
         array = array.reshape(0, len(directions))
@@ -97,8 +97,8 @@ def _front_of_two(rows: Array) -> NDArray[np.bool_]:
 
 def _front_of_many(rows: Array) -> NDArray[np.bool_]:
     """Front of distinct rows, best first in lexicographic order."""
-    kept = np.ones(len(rows), dtype=bool)
+    on_front = np.ones(len(rows), dtype=bool)
     for i in range(len(rows)):
-        if kept[i]:
-            kept[i + 1 :] &= (rows[i + 1 :] > rows[i]).any(axis=1)
-    return kept
+        if on_front[i]:
+            on_front[i + 1 :] &= (rows[i + 1 :] > rows[i]).any(axis=1)
+    return on_front

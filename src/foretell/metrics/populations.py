@@ -1,7 +1,7 @@
 """The sets of architectures that a correlation can be computed on.
 
-The same predictor scores differently on all networks and on the good ones, so every number is
-printed with its population. A population is a boolean mask over the architectures at hand.
+A correlation depends on its population: it differs between all networks and the good ones, so every
+number is printed with its population. A population is a boolean mask over the given architectures.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -29,8 +29,8 @@ def deduplicated(keys: Sequence[Hashable]) -> NDArray[np.bool_]:
     array([ True,  True, False])
     """
     first: dict[Hashable, int] = {}
-    places = [first.setdefault(key, i) for i, key in enumerate(keys)]
-    return np.asarray(np.array(places, dtype=np.int64) == np.arange(len(places)))
+    first_index = [first.setdefault(key, i) for i, key in enumerate(keys)]
+    return np.asarray(np.array(first_index, dtype=np.int64) == np.arange(len(first_index)))
 
 
 def top_k(truth: ArrayLike, k: int) -> NDArray[np.bool_]:
@@ -49,18 +49,18 @@ def top_k(truth: ArrayLike, k: int) -> NDArray[np.bool_]:
     values = np.asarray(truth, dtype=np.float64)
     if values.ndim != 1 or k < 1:
         raise UsageError(f"Expected values of shape (n,) and k >= 1, got {values.shape} and {k}.")
-    known = np.sort(values[~np.isnan(values)])
-    if not len(known):
+    ordered = np.sort(values[~np.isnan(values)])
+    if not len(ordered):
         return np.zeros(len(values), dtype=bool)
-    return np.asarray(values >= known[-min(k, len(known))])
+    return np.asarray(values >= ordered[-min(k, len(ordered))])
 
 
 def unreachable(graph: Graph) -> bool:
     """Whether some operation other than "zero" lies on no live path from input to output.
 
     Published tables often leave such networks out, as the operation has parameters and no effect.
-    The inner sums of a cell are no operations and do not count. Of the 15,625 cells of
-    NAS-Bench-201 this leaves the 9,445 that published proxy scores exist for.
+    Sums inside a cell are not operations and do not count. Of the 15,625 cells of NAS-Bench-201
+    this leaves the 9,445 for which proxy scores are published.
     """
     return any(
         node.op not in _PLUMBING and not live

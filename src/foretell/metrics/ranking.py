@@ -1,6 +1,6 @@
-"""How well a prediction finds the best architectures.
+"""Ranking metrics: precision at k, top-k regret, nDCG.
 
-Ties are never broken by position: each figure is its expectation over all orders of tied
+Ties are never broken by position: each metric is its expectation over all orders of tied
 predictions, so a constant prediction scores like chance.
 """
 
@@ -40,7 +40,7 @@ def precision_at_k(scores: ArrayLike, truth: ArrayLike, k: int) -> float:
 
 
 def top_k_regret(scores: ArrayLike, truth: ArrayLike, k: int) -> float:
-    """What is lost by training only the k best-scored: best truth - expected best truth of those.
+    """Regret of training only the k best-scored: best truth - expected best truth among those.
 
     Args:
         scores: (n,) predictions, higher is better; pairs with a NaN are left out.
@@ -67,8 +67,8 @@ def top_k_regret(scores: ArrayLike, truth: ArrayLike, k: int) -> float:
     take, total = k - len(sure), comb(len(tied), k - len(sure))
     # The j-th smallest of the tied is the best of those taken in C(j, take - 1) of the subsets.
     shares = np.array([comb(j, take - 1) / total for j in range(len(tied))])
-    found = float((shares * np.maximum(tied, floor)).sum() / shares.sum())
-    return max(0.0, float(t.max()) - found)
+    expected_best = float((shares * np.maximum(tied, floor)).sum() / shares.sum())
+    return max(0.0, float(t.max()) - expected_best)
 
 
 def ndcg(scores: ArrayLike, truth: ArrayLike, k: int | None = None) -> float:
@@ -105,7 +105,7 @@ def _gain(scores: Array, truth: Array, k: int | None) -> float:
 
 
 def _chance_of_top(values: Array, k: int) -> Array:
-    """Chance of each value to be among the k highest when ties are broken at random."""
+    """Probability of each value to be among the k highest when ties are broken at random."""
     bound = np.sort(values)[-k]
     above, tied = values > bound, values == bound
     return np.where(above, 1.0, np.where(tied, (k - above.sum()) / tied.sum(), 0.0))

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of any figure: rows are redrawn with replacement, all columns together."""
+"""Bootstrap intervals of any statistic: rows are resampled, all columns together."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,24 +22,24 @@ def bootstrap_of(
     samples: int = 1000,
     level: float = 0.95,
 ) -> Interval:
-    """Percentile bootstrap interval of a figure, such as RMSE, nDCG or a difference of two.
+    """Percentile bootstrap interval of a statistic, such as RMSE, nDCG or a difference of two.
 
     Args:
-        statistic: of as many (n,) arrays as there are columns.
+        statistic: function of as many (n,) arrays as there are columns.
         columns: (n,) each; rows with a NaN are left out.
         rng: source of the resamples.
         samples: number of resamples.
         level: the share between the ends, in (0, 1).
 
     Returns:
-        The interval; NaN ends where no resample has a defined figure.
+        The interval; NaN ends where the statistic is undefined on every resample.
 
     Raises:
         UsageError: a shape, the number of samples or the level does not fit.
 
     >>> from foretell.metrics import rmse
-    >>> found = bootstrap_of(rmse, ([1, 2, 4], [1, 2, 3]), np.random.default_rng(0), samples=99)
-    >>> found.low <= found.value <= found.high
+    >>> interval = bootstrap_of(rmse, ([1, 2, 4], [1, 2, 3]), np.random.default_rng(0), samples=99)
+    >>> interval.low <= interval.value <= interval.high
     True
     """
     if samples < 1 or not 0 < level < 1 or not columns:
@@ -50,15 +50,15 @@ def bootstrap_of(
     arrays, _ = complete(*columns)
     n = len(arrays[0])
 
-    def figure(rows: Sequence[Array]) -> float:
+    def value_of(rows: Sequence[Array]) -> float:
         return float(statistic(*rows))
 
     drawn = np.full(samples, np.nan)
     for i in range(samples if n else 0):
         rows = rng.integers(n, size=n)
-        drawn[i] = figure([a[rows] for a in arrays])
+        drawn[i] = value_of([a[rows] for a in arrays])
     drawn = drawn[~np.isnan(drawn)]
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail]) if len(drawn) else (np.nan, np.nan)
-    value = figure(arrays) if n else float("nan")
+    value = value_of(arrays) if n else float("nan")
     return Interval(value, float(low), float(high), level, n, len(drawn))

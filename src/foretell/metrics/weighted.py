@@ -1,7 +1,7 @@
-"""Kendall's tau for those who care most about the top, or not about the last digits.
+"""Variants of Kendall's tau: weighted towards the top, or after rounding.
 
 ``weighted_kendall`` is Vigna's weighted tau (A weighted correlation index for rankings with ties,
-WWW 2015), in O(n log n): pairs are weighted by how high their members rank, so that an exchange at
+WWW 2015), in O(n log n): pairs are weighted by the ranks of their members, so that an exchange at
 the top costs more than one at the bottom. ``sparse_kendall`` rounds first, so that differences
 below the noise of training count as ties.
 """
@@ -45,7 +45,7 @@ def weighted_kendall(
         y: (n,) values, such as accuracies.
         rank: where 0 is the most important. "mean": the mean of the two coefficients by falling
             (x, y) and by falling (y, x); "first": by falling (x, y) alone, ties of x broken by y;
-            "index": the place of each pair among the complete ones; or (n,) own ranks >= 0.
+            "index": the position of each pair among the complete ones; or (n,) ranks >= 0.
         weigher: (n,) ranks -> (n,) weights >= 0.
         additive: whether a pair weighs the sum of its members' weights, else their product.
 
@@ -93,7 +93,7 @@ def sparse_kendall(
         predicted: (n,) predictions. The published studies predict per cent and round to 2 and 1
             decimals, which for accuracies in [0, 1] is 4 and 3.
         truth: (n,) true values.
-        decimals: digits kept after the point; negative ones round to tens and more.
+        decimals: digits after the point; negative ones round to tens and more.
         round_truth: whether to round the truth as well.
 
     Returns:
@@ -160,8 +160,8 @@ def _within(codes: IntArray, weights: Array, additive: bool) -> float:
 def _inverted(codes: IntArray, weights: Array, additive: bool) -> float:
     """Summed weight of the pairs i < j with codes[i] > codes[j], in log2(codes) passes.
 
-    Values stay grouped by their higher bits, in their first order inside a group; a pair is met at
-    the highest bit in which it differs.
+    Values are grouped by their higher bits, in their original order within a group; a pair is
+    counted at the highest bit in which it differs.
     """
     total = 0.0
     for bit in range(int(codes.max()).bit_length() - 1, -1, -1):
@@ -181,6 +181,6 @@ def _inverted(codes: IntArray, weights: Array, additive: bool) -> float:
 
 
 def _before(values: Array, heads: IntArray, which: IntArray) -> Array:
-    """Sum of the earlier values of the same group, for each place."""
+    """Sum of the earlier values of the same group, for each position."""
     sums = np.cumsum(values) - values
     return np.asarray(sums - sums[heads][which])

@@ -65,23 +65,23 @@ def build_module(text: str, *, input_shape: Shape3, classes: int, seed: int) -> 
         NetworkError: it gives no module.
     """
     with _seeded(seed):
-        found = resolve(text)
-        if isinstance(found, nn.Module):
-            return found
-        if not callable(found):
+        target = resolve(text)
+        if isinstance(target, nn.Module):
+            return target
+        if not callable(target):
             raise NetworkError(
-                f"{text!r} is a {type(found).__name__}, but a torch.nn.Module is expected, or a "
+                f"{text!r} is a {type(target).__name__}, but a torch.nn.Module is expected, or a "
                 f"function that returns one."
             )
-        known = {
+        arguments = {
             "input_shape": tuple(input_shape),
             "classes": classes,
             "in_channels": input_shape[0],
             "num_classes": classes,
         }
         try:
-            accepted = _accepted(found)
-            module = found(**{k: v for k, v in known.items() if k in accepted})
+            accepted = _accepted(target)
+            module = target(**{k: v for k, v in arguments.items() if k in accepted})
         except ForetellError:
             raise
         except Exception as error:

@@ -59,10 +59,10 @@ def standalone(
     name = getattr(builder, "__qualname__", "")
     module = sys.modules.get(getattr(builder, "__module__", ""))
     file = getattr(module, "__file__", None)
-    found: object = module
+    target: object = module
     for part in name.split("."):
-        found = getattr(found, part, None)
-    if module is None or file is None or found is not builder:
+        target = getattr(target, part, None)
+    if module is None or file is None or target is not builder:
         return None
     arguments: dict[str, object] = {
         "input_shape": skeleton.input_shape,

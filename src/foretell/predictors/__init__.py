@@ -1,4 +1,4 @@
-"""Predictors: from what is known of an architecture to what training it would give."""
+"""Predictors: from encodings of architectures to the values that training would give."""
 
 from foretell.predictors._base import Prediction, Predictor, predictors, seeded
 from foretell.predictors.auto import Auto, Candidate

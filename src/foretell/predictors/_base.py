@@ -1,4 +1,4 @@
-"""The contract of a predictor: fit on what was measured, predict what was not."""
+"""The contract of a predictor: fit on labelled architectures, predict others."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Prediction:
 
     Args:
         mean: (n,) in the unit of the values that were fitted.
-        std: (n,) how uncertain each is, in the same unit; None where the method gives none.
+        std: (n,) predictive standard deviations in the same unit; None where the method gives none.
     """
 
     mean: Array
@@ -31,21 +31,21 @@ class Prediction:
 
 
 class Predictor(ABC):
-    """Learns from labelled architectures; the constructor only stores.
+    """Base class of predictors, with the conventions of scikit-learn.
 
-    ``fit`` and ``predict`` check; ``_fit`` and ``_predict`` are all a subclass has to give. What is
-    learned stands in attributes that end in an underscore.
+    The constructor only stores; ``fit`` and ``predict`` validate; a subclass implements ``_fit``
+    and ``_predict``. Fitted attributes end in an underscore.
     """
 
     least = 2
-    """Fewest labelled architectures that make sense."""
+    """Minimum number of labelled architectures."""
 
     def fit(self, encodings: Encodings, y: Array) -> Self:
-        """Learn.
+        """Fit on labelled architectures.
 
         Args:
             encodings: of the labelled architectures.
-            y: (n,) their values; higher or lower may be better.
+            y: (n,) their values; either direction may be better.
 
         Raises:
             PredictorError: the lengths differ, there are too few values, or one is not finite.
@@ -72,49 +72,49 @@ class Predictor(ABC):
         return self
 
     def unfitted(self) -> Self:
-        """A new one with the same options, and with what fitting chose among models."""
+        """An unfitted copy with the same options; it keeps what was chosen by cross-validation."""
         new = copy(self)
         for name in [name for name in vars(new) if name.endswith("_")]:
             delattr(new, name)
         return new
 
     def held_out(self) -> Prediction | None:
-        """Predictions for the fitted architectures by models that had not seen them.
+        """Cross-validated predictions for the training architectures, if fitting made them.
 
-        None where fitting makes none; ``foretell.predictors.held_out`` then makes them.
+        None otherwise; ``foretell.predictors.held_out`` then makes them.
         """
         return None
 
     def predict(self, encodings: Encodings) -> Prediction:
-        """Predict.
+        """Predict the values of architectures.
 
         Args:
-            encodings: with the columns of those that were fitted.
+            encodings: with the same columns as in ``fit``.
 
         Raises:
-            PredictorError: nothing was fitted, or the columns are others.
+            PredictorError: not fitted, or the columns differ from those in ``fit``.
         """
         self._ready(encodings)
         return self._predict(encodings)
 
     def contributions(self, encodings: Encodings) -> Array | None:
-        """What each column adds to each prediction, (n, columns + 1); the last is the base.
+        """Contribution of each column to each prediction, (n, columns + 1); the last is the base.
 
-        Rows sum to the predicted means. None where the method says nothing of the kind;
-        ``foretell.predictors.explain.contributions`` then explains a copy.
+        Rows sum to the predicted means. None where the method gives none;
+        ``foretell.predictors.explain.contributions`` then explains a surrogate.
 
         Args:
-            encodings: with the columns of those that were fitted.
+            encodings: with the same columns as in ``fit``.
 
         Raises:
-            PredictorError: nothing was fitted, or the columns are others.
+            PredictorError: not fitted, or the columns differ from those in ``fit``.
         """
         self._ready(encodings)
         return self._contributions(encodings)
 
     def _ready(self, encodings: Encodings) -> None:
         if not hasattr(self, "columns_"):
-            raise PredictorError(f"{type(self).__name__} has learned nothing yet: call fit first.")
+            raise PredictorError(f"{type(self).__name__} is not fitted yet: call fit first.")
         if encodings.names != self.columns_:
             raise PredictorError(
                 f"{type(self).__name__} was fitted on {len(self.columns_)} columns, but now gets "
@@ -131,14 +131,14 @@ class Predictor(ABC):
 
     @abstractmethod
     def _fit(self, encodings: Encodings, y: Array) -> None:
-        """Learn from checked values."""
+        """Fit on validated encodings and values."""
 
     @abstractmethod
     def _predict(self, encodings: Encodings) -> Prediction:
-        """Predict from checked columns."""
+        """Predict from validated encodings."""
 
     def _contributions(self, encodings: Encodings) -> Array | None:
-        """Contributions of checked columns, where the method gives any."""
+        """Contributions from validated encodings; None where the method gives none."""
         return None
 
 
@@ -147,7 +147,7 @@ predictors: Registry[type[Predictor]] = Registry("predictor")
 
 
 def seeded(name: str, seed: int) -> Callable[[], Predictor]:
-    """What makes new predictors of a registered name, with the seed, if they take one.
+    """A factory of the predictor of a registered name, with the seed, if it takes one.
 
     Raises:
         UnknownNameError: no such predictor.

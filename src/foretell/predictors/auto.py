@@ -1,4 +1,4 @@
-"""The default predictor: several models, weighed by how well they do on what they have not seen."""
+"""The default predictor: a stack of several models, weighted by cross-validation."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ __all__ = ["Auto", "Candidate"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model that was tried.
+    """A model of the stack and its cross-validated score.
 
     Args:
         name: such as "gp, descriptions".
-        kendall: with what was measured, on held-out architectures.
-        weight: its share in the prediction.
+        kendall: tau of held-out predictions and measured values.
+        weight: in the stack.
         seconds: CPU time of its cross-validation.
     """
 
@@ -40,17 +40,17 @@ class Candidate:
 class Auto(Predictor):
     """Gaussian processes, trees and a linear model, stacked by cross-validation.
 
-    Each candidate predicts the labelled architectures in folds, ten of them up to 200 architectures
-    and five beyond. Starting from the best one, whichever candidate raises Kendall's tau of the sum
-    most is added, again and again; a Gaussian process on everything takes part from the start,
-    which keeps few labels from choosing by chance. Predictions are put together as normal
-    quantiles, so that no model's scale outweighs another's. Candidates are tried in order until the
-    time is spent.
+    Each candidate is cross-validated on the labelled architectures, with ten folds up to 200
+    architectures and five beyond. Weights follow from greedy forward selection with replacement by
+    Kendall's tau of the summed predictions, starting from the best candidate and a Gaussian process
+    on all encodings; the latter keeps the choice stable with few labels. Predictions are averaged
+    as normal quantiles, so that no model's scale dominates. Candidates are tried in order until the
+    time budget is spent.
 
     Args:
         seconds: CPU time for the cross-validation.
         seed: of folds and models.
-        weights: name of a candidate -> its share; by default cross-validation chooses them.
+        weights: name of a candidate -> its weight; by default chosen by cross-validation.
     """
 
     least = 5
@@ -107,15 +107,15 @@ class Auto(Predictor):
         self.held_out_ = self._together(held, len(y))
 
     def unfitted(self) -> "Auto":
-        """A new one that takes the weights that this one chose, and so fits in no time."""
+        """A new one with the weights of this one, so that fitting skips the cross-validation."""
         self._fitted()
         return Auto(self.seconds, self.seed, self.weights_)
 
     def held_out(self) -> Prediction | None:
-        """The stack's predictions for the fitted architectures, each by models without its fold.
+        """Cross-validated predictions of the stack for the training architectures.
 
-        The weights were chosen on these, so that they are a little too good. None where the
-        weights were given.
+        Slightly optimistic, since the weights were chosen on them. None where the weights were
+        given.
 
         Raises:
             PredictorError: nothing was fitted.
@@ -131,25 +131,25 @@ class Auto(Predictor):
         return self._together(each, len(encodings))
 
     def _together(self, each: Mapping[str, Prediction], n: int) -> Prediction:
-        """Weighted mean of predictions as normal quantiles; of variances where there are any."""
+        """Weighted mean of predictions as normal quantiles; of their variances where given."""
         mean, square = np.zeros(n), np.zeros(n)
-        known = 0.0
+        weight_with_std = 0.0
         for name, weight in self.weights_.items():
-            found = each[name]
-            z = self.target_.forward(found.mean)
+            prediction = each[name]
+            z = self.target_.forward(prediction.mean)
             mean += weight * z
-            if found.std is not None:
-                high = self.target_.forward(found.mean + found.std)
-                low = self.target_.forward(found.mean - found.std)
+            if prediction.std is not None:
+                high = self.target_.forward(prediction.mean + prediction.std)
+                low = self.target_.forward(prediction.mean - prediction.std)
                 square += weight * ((high - low) / 2) ** 2
-                known += weight
+                weight_with_std += weight
         std = None
-        if known > 0:
-            std = self.target_.spread(mean, np.sqrt(square / known))
+        if weight_with_std > 0:
+            std = self.target_.spread(mean, np.sqrt(square / weight_with_std))
         return Prediction(self.target_.back(mean), std)
 
     def why(self) -> str:
-        """A sentence that says what was chosen, and how well each candidate did.
+        """A sentence with the chosen weights and the cross-validated score of each candidate.
 
         Raises:
             PredictorError: nothing was fitted.
@@ -164,18 +164,18 @@ class Auto(Predictor):
 
     def _fitted(self) -> None:
         if not hasattr(self, "models_"):
-            raise PredictorError("Auto has learned nothing yet: call fit first.")
+            raise PredictorError("Auto is not fitted yet: call fit first.")
 
 
 _ROUNDS = 12
 _LEAST_GAIN = 0.002
-"""A candidate that raises tau by less is not added."""
+"""Minimum gain in tau for another step of the forward selection."""
 
 
 class _Continued:
-    """Makes Gaussian processes, each of which starts from the parameters of the one before.
+    """Makes Gaussian processes, each warm-started from the hyperparameters of the one before.
 
-    What a fold leaves out changes them little, so that all but the first fit take few steps.
+    These differ little between folds, so that all fits but the first take few steps.
     """
 
     def __init__(self) -> None:
@@ -191,24 +191,24 @@ _Makers = dict[str, tuple[frozenset[str], Callable[[], Predictor]]]
 
 
 def _candidates(encodings: Encodings, seed: int) -> _Makers:
-    """Name -> the tables it sees, and how to make it; the most promising first."""
+    """Name -> the encodings it sees, and a factory; the most promising first."""
     from foretell.predictors.linear import BayesianLinear
 
     everything = frozenset(encodings.tables)
     descriptions = everything - encodings.identity
-    found: _Makers = {"gp": (everything, _Continued())}
+    makers: _Makers = {"gp": (everything, _Continued())}
     if find_spec("sklearn") is not None:
         from foretell.predictors.trees import ExtraTrees
 
-        found["extra_trees"] = (everything, lambda: ExtraTrees(seed=seed))
+        makers["extra_trees"] = (everything, lambda: ExtraTrees(seed=seed))
     if descriptions and descriptions != everything:
-        found["gp, descriptions"] = (descriptions, _Continued())
+        makers["gp, descriptions"] = (descriptions, _Continued())
     if find_spec("lightgbm") is not None:
         from foretell.predictors.trees import LightGBM
 
-        found["lightgbm"] = (everything, lambda: LightGBM(normal_target=False, seed=seed))
-    found["bayes_linear"] = (everything, BayesianLinear)
-    return found
+        makers["lightgbm"] = (everything, lambda: LightGBM(normal_target=False, seed=seed))
+    makers["bayes_linear"] = (everything, BayesianLinear)
+    return makers
 
 
 def _tau(z: Array, y: Array) -> float:

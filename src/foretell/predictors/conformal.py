@@ -1,4 +1,4 @@
-"""Intervals that hold whatever the predictor: conformal prediction by cross-validation."""
+"""Conformal prediction intervals by cross-validation."""
 
 import math
 from collections.abc import Callable
@@ -19,13 +19,13 @@ _FOLDS = 10
 
 @dataclass(frozen=True)
 class Intervals:
-    """Predictions with what surely lies around them.
+    """Predictions with intervals.
 
     Args:
         mean: (n,) predicted values.
         low: (n,) lower ends.
         high: (n,) upper ends.
-        level: share of values that should lie between.
+        level: nominal coverage.
     """
 
     mean: Array
@@ -35,20 +35,19 @@ class Intervals:
 
 
 class Conformal:
-    """Intervals around any predictor, from how far off it is on what it has not seen.
+    """Conformal prediction intervals around any predictor.
 
-    The labelled architectures are predicted in ten folds, or as the predictor did while it was
-    fitted; the quantile of their errors is the half width of every interval. Where the predictor
-    says how uncertain it is, errors are divided by that first, so that intervals are wide where it
-    knows little. If the labelled architectures are a random sample, about ``level`` of all values
-    lie inside, whatever the predictor is worth.
+    The half width of every interval is a quantile of the absolute cross-validation errors, from ten
+    folds or from the predictor's own cross-validation. If the predictor gives standard deviations,
+    errors are divided by these first, so that intervals are wider where it is uncertain. If the
+    labelled architectures are a random sample, the coverage is about ``level`` for any predictor.
 
     Reference: Vovk, Cross-conformal predictors, 2015; Lei et al., JASA 2018, section 5.2 (scaling).
-    Differs: one width from all folds around the predictor that was fitted on everything.
+    Differs: one width from all folds, around the predictor that was fitted on all architectures.
 
     Args:
-        make: a new predictor.
-        level: share of values that should lie inside.
+        make: factory of the predictor.
+        level: nominal coverage.
         seed: of the folds.
     """
 
@@ -65,19 +64,19 @@ class Conformal:
     def fit(
         self, encodings: Encodings, y: Array, *, fitted: Predictor | None = None
     ) -> "Conformal":
-        """Fit the predictor, and learn how wide intervals have to be.
+        """Fit the predictor and calibrate the width of the intervals.
 
         Args:
             encodings: of the labelled architectures.
             y: (n,) their values.
-            fitted: the predictor, if it was fitted on the same before.
+            fitted: the predictor, if it is already fitted on these.
 
         Raises:
             PredictorError: there are too few values for the level, or the predictor refuses them.
         """
         n = len(y)
-        place = math.ceil((n + 1) * self.level)
-        if place > n:
+        rank = math.ceil((n + 1) * self.level)
+        if rank > n:
             need = math.ceil(round(self.level / (1 - self.level), 6))
             raise PredictorError(
                 f"{self.level:.0%} intervals need {need} measured architectures or more, but "
@@ -93,43 +92,45 @@ class Conformal:
             self.floor_ = max(float(np.median(out.std)) / 10, 1e-12)
             errors = errors / np.maximum(out.std, self.floor_)
         self.errors_ = errors
-        self.width_ = float(np.sort(errors)[place - 1])
+        self.width_ = float(np.sort(errors)[rank - 1])
         self.held_out_ = out
         return self
 
     def held_out(self) -> Intervals:
-        """Intervals for the fitted architectures, each as wide as the others' errors ask for.
+        """Leave-one-out intervals for the training architectures, from the errors of the others.
 
-        Of all of them together they hold the level by construction; of a part, such as the best
-        third, they may not, which is what they are good to look at for.
+        Their overall coverage is the nominal one by construction; look at them to see the coverage
+        of a part, such as the best third.
 
         Raises:
             PredictorError: nothing was fitted.
         """
         self._fitted()
         n, order = len(self.errors_), np.argsort(self.errors_, kind="stable")
-        place = math.ceil(n * self.level) - 1  # among the n - 1 others
+        rank = math.ceil(n * self.level) - 1  # among the n - 1 others
         widths = np.append(self.errors_[order], np.inf)
         half = np.empty(n)
-        half[order] = np.where(np.arange(n) <= place, widths[place + 1], widths[place])
+        half[order] = np.where(np.arange(n) <= rank, widths[rank + 1], widths[rank])
         out = self.held_out_
         if out.std is not None:
             half = half * np.maximum(out.std, self.floor_)
         return Intervals(out.mean, out.mean - half, out.mean + half, self.level)
 
     def predict(self, encodings: Encodings) -> Intervals:
-        """Predictions and intervals.
+        """Predictions with intervals.
 
         Raises:
             PredictorError: nothing was fitted, or the columns are others.
         """
         self._fitted()
-        found: Prediction = self.predictor_.predict(encodings)
-        half = np.full(len(found.mean), self.width_)
-        if self.scaled_ and found.std is not None:
-            half = self.width_ * np.maximum(found.std, self.floor_)
-        return Intervals(found.mean, found.mean - half, found.mean + half, self.level)
+        prediction: Prediction = self.predictor_.predict(encodings)
+        half = np.full(len(prediction.mean), self.width_)
+        if self.scaled_ and prediction.std is not None:
+            half = self.width_ * np.maximum(prediction.std, self.floor_)
+        return Intervals(
+            prediction.mean, prediction.mean - half, prediction.mean + half, self.level
+        )
 
     def _fitted(self) -> None:
         if not hasattr(self, "width_"):
-            raise PredictorError("Conformal has learned nothing yet: call fit first.")
+            raise PredictorError("Conformal is not fitted yet: call fit first.")

@@ -1,4 +1,4 @@
-"""Bayesian linear regression on what a network has learned to see."""
+"""Bayesian linear regression on the last hidden layer of a trained network."""
 
 import numpy as np
 
@@ -21,17 +21,17 @@ __all__ = ["DNGO", "LinearHead"]
 class DNGO(Neural):
     """The last hidden layer of a trained network as features of a Bayesian linear model.
 
-    The precisions of weights and noise are those of highest evidence. On features that have seen
-    the values there would be no noise left: two more networks therefore see one half of the
-    architectures each, and the evidence is that of the half they have not seen.
+    The precisions of weights and noise maximise the evidence. Features that were fitted to the same
+    values would leave no noise: two more networks are therefore trained on one half of the
+    architectures each, and the evidence is that of the other half.
 
     Args:
         hidden: widths of the hidden layers; the last is the number of features.
         steps: of AdamW.
-        normal_target: whether to turn values into normal quantiles.
-        seed: of halves, first weights and batches.
+        normal_target: whether to transform values to normal quantiles.
+        seed: of halves, initial weights and batches.
 
-    Differs: the precisions, there sampled and from the network's own architectures.
+    Differs: in the paper the precisions are sampled, on the network's own training data.
     """
 
     least = 4
@@ -67,7 +67,7 @@ class DNGO(Neural):
 
 
 class LinearHead:
-    """Weights N(0, 1/alpha) on standardised features, noise N(0, 1/beta); the mean is free.
+    """Weights N(0, 1/alpha) on standardised features, noise N(0, 1/beta); flat prior of the mean.
 
     Args:
         values: (n, d) features.
@@ -77,7 +77,7 @@ class LinearHead:
     """
 
     def __init__(self, values: Array, t: Array, alpha: float, beta: float) -> None:
-        """Find the posterior."""
+        """Compute the posterior."""
         units = _units(values)
         self.shift, self.factor = units.scales["unit"]
         x = units.scaled()

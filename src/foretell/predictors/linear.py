@@ -1,4 +1,4 @@
-"""Linear models whose regularisation follows from the data."""
+"""Linear models that choose their regularisation from the data."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ __all__ = ["BayesianLinear", "Linear"]
 
 _ROUNDS = 200
 _PENALTIES = np.logspace(-6, 2, 49)
-"""Tried, in units of the largest squared singular value of the scaled columns."""
+"""Candidate penalties, in units of the largest squared singular value."""
 
 
 @predictors.add(
@@ -23,13 +23,13 @@ _PENALTIES = np.logspace(-6, 2, 49)
 class Linear(Predictor):
     """Least squares on scaled columns, by default with a ridge penalty.
 
-    The squared weights are penalised as much as generalised cross-validation asks for: the penalty
-    of the least squared error, divided by the squared share of free directions.
+    The ridge penalty minimises the generalised cross-validation score: the squared residual over
+    the squared residual degrees of freedom.
 
     Args:
-        penalty: of the squared weights; 0 for least squares (of the smallest weights, where several
-            do), None for generalised cross-validation.
-        normal_target: whether to turn values into normal quantiles.
+        penalty: of the squared weights; 0 for least squares (the solution of minimum norm), None
+            for generalised cross-validation.
+        normal_target: whether to transform values to normal quantiles.
     """
 
     def __init__(self, penalty: float | None = None, normal_target: bool = True) -> None:
@@ -45,14 +45,14 @@ class Linear(Predictor):
         x = encodings.scaled()
         self.shift_, self.mean_ = x.mean(axis=0), float(z.mean())
         t = z - self.mean_
-        left, sizes, right = np.linalg.svd(x - self.shift_, full_matrices=False)
-        kept = sizes > max(x.shape) * np.finfo(np.float64).eps * sizes.max(initial=0.0)
-        sizes, along = sizes[kept], left.T[kept] @ t
+        left, singular, right = np.linalg.svd(x - self.shift_, full_matrices=False)
+        nonzero = singular > max(x.shape) * np.finfo(np.float64).eps * singular.max(initial=0.0)
+        singular, along = singular[nonzero], left.T[nonzero] @ t
         rest = float(t @ t - along @ along)
         self.penalty_ = self.penalty
         if self.penalty_ is None:
-            self.penalty_ = _cross_validated(sizes**2, along, rest, len(t))
-        self.weights_ = right[kept].T @ (sizes / (sizes**2 + self.penalty_) * along)
+            self.penalty_ = _cross_validated(singular**2, along, rest, len(t))
+        self.weights_ = right[nonzero].T @ (singular / (singular**2 + self.penalty_) * along)
 
     def _predict(self, encodings: Encodings) -> Prediction:
         z = self.mean_ + (encodings.scaled(self.scales_) - self.shift_) @ self.weights_
@@ -60,21 +60,21 @@ class Linear(Predictor):
 
 
 def _cross_validated(square: Array, along: Array, rest: float, n: int) -> float:
-    """The penalty of least generalised cross-validation error.
+    """The penalty that minimises the generalised cross-validation score.
 
     Args:
         square: (k,) squared singular values.
-        along: (k,) the values along their directions.
-        rest: squared length of what lies along none.
+        along: (k,) projections of the values on the left singular vectors.
+        rest: squared norm of the values outside their span.
         n: labelled architectures.
     """
     if not len(square):
         return 0.0
     penalties = _PENALTIES * square.max()
     left_out = penalties[:, None] / (penalties[:, None] + square)
-    missed = ((left_out * along) ** 2).sum(axis=1) + max(rest, 0.0)
+    residual = ((left_out * along) ** 2).sum(axis=1) + max(rest, 0.0)
     free = n - 1 - len(square) + left_out.sum(axis=1)
-    return float(penalties[np.argmin(missed / free**2)])
+    return float(penalties[np.argmin(residual / free**2)])
 
 
 @predictors.add(
@@ -83,10 +83,10 @@ def _cross_validated(square: Array, along: Array, rest: float, n: int) -> float:
     reference="MacKay, Bayesian Interpolation, Neural Computation 1992",
 )
 class BayesianLinear(Predictor):
-    """Weights N(0, 1/alpha), noise N(0, 1/beta), both of highest evidence; scaled columns.
+    """Bayesian linear regression: weights N(0, 1/alpha), noise N(0, 1/beta), maximum evidence.
 
     Args:
-        normal_target: whether to turn values into normal quantiles.
+        normal_target: whether to transform values to normal quantiles.
     """
 
     def __init__(self, normal_target: bool = True) -> None:
@@ -100,14 +100,16 @@ class BayesianLinear(Predictor):
         x = encodings.scaled()
         self.shift_, self.mean_ = x.mean(axis=0), float(z.mean())
         t = z - self.mean_
-        left, sizes, right = np.linalg.svd(x - self.shift_, full_matrices=False)
-        square, along = sizes**2, left.T @ t
+        left, singular, right = np.linalg.svd(x - self.shift_, full_matrices=False)
+        square, along = singular**2, left.T @ t
         rest = float(t @ t - along @ along)
         variance = float(t.var()) or 1.0
         alpha, beta = 1.0, 2.0 / variance
         for _ in range(_ROUNDS):
             shrunk = beta * square / (alpha + beta * square)
-            weights = np.divide(shrunk * along, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+            weights = np.divide(
+                shrunk * along, singular, out=np.zeros_like(singular), where=singular > 0
+            )
             used = float(shrunk.sum())
             missed = float((((1 - shrunk) * along) ** 2).sum()) + rest
             new = (

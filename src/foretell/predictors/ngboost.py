@@ -16,7 +16,7 @@ from foretell.types import Array
 __all__ = ["NGBoost", "natural_gradient"]
 
 _LONGEST, _SHORTEST = 256.0, 1 / 1024
-"""Steps that the line search tries, at most and at least."""
+"""Bounds of the line search."""
 _LEAST_LOG_STD = -7.0
 """For values of variance 1."""
 _WITHIN_ONE = 0.6827
@@ -53,24 +53,23 @@ def natural_gradient(y: Array, normal: Array) -> Array:
 class NGBoost(Predictor):
     """Boosted trees for the mean and the log standard deviation of a normal distribution.
 
-    Each round fits a tree to the natural gradient by either parameter on a random part of the
-    architectures, doubles the step while the likelihood of that part rises or halves it until it
-    does, and goes a share of it.
+    Each round fits a tree to the natural gradient of each parameter on a random subset of the
+    architectures, finds the step by a line search on the likelihood of the subset, and takes the
+    share ``lr`` of it.
 
     Differs from the paper: values are scaled, by default as normal quantiles; the log standard
-    deviation stays above -7, and is raised at the end by what architectures that were held out ask
-    for, since trees that fit the labelled ones believe themselves far too much.
+    deviation stays above -7, and is calibrated at the end on held-out architectures, since trees
+    that fit the training data are far too confident.
 
     Args:
-        trees: rounds; each grows two.
-        lr: share of the step.
-        depth: of each tree, at most.
-        leaf: labelled architectures in a leaf, at least.
-        columns: share of the columns that a split chooses from.
-        rows: share of the architectures that a round sees.
-        folds: in so many parts architectures are held out, 0 to leave the standard deviation as it
-            was learned.
-        normal_target: whether to turn values into normal quantiles.
+        trees: boosting rounds of two trees each.
+        lr: learning rate, the share of the step of the line search.
+        depth: maximum depth of a tree.
+        leaf: minimum number of labelled architectures in a leaf.
+        columns: share of the columns considered at each split.
+        rows: share of the architectures used in each round.
+        folds: of the calibration of the standard deviation; 0 for none.
+        normal_target: whether to transform values to normal quantiles.
         seed: of rows, columns and folds.
     """
 
@@ -104,15 +103,15 @@ class NGBoost(Predictor):
         self.widening_, self.held_out_ = 1.0, None
         if self.folds:
             normal = np.empty((len(t), 2))
-            for fit, out in folds(len(t), self.folds, rng):
-                normal[out] = _after(self._boost(x[fit], t[fit], rng), x[out])
+            for train_idx, val_idx in folds(len(t), self.folds, rng):
+                normal[val_idx] = _after(self._boost(x[train_idx], t[train_idx], rng), x[val_idx])
             std = np.exp(normal[:, 1])
-            away = float(np.quantile(np.abs(t - normal[:, 0]) / std, _WITHIN_ONE))
-            self.widening_ = away or 1.0
+            z_quantile = float(np.quantile(np.abs(t - normal[:, 0]) / std, _WITHIN_ONE))
+            self.widening_ = z_quantile or 1.0
             self.held_out_ = self.target_.prediction(normal[:, 0], self.widening_ * std)
 
     def held_out(self) -> Prediction | None:
-        """Predictions for the fitted architectures, made while the folds were held out."""
+        """Cross-validated predictions for the training architectures; None without folds."""
         return self.held_out_
 
     def _predict(self, encodings: Encodings) -> Prediction:
@@ -120,7 +119,7 @@ class NGBoost(Predictor):
         return self.target_.prediction(normal[:, 0], self.widening_ * np.exp(normal[:, 1]))
 
     def _boost(self, x: Columns, t: Array, rng: Generator) -> list[Step]:
-        """The trees of every round, and how far each goes."""
+        """The trees and the step of every round."""
         normal = np.zeros((len(t), 2))
         part = min(max(2, round(self.rows * len(t))), len(t))
         steps = []
@@ -139,7 +138,7 @@ class NGBoost(Predictor):
             from sklearn.tree import DecisionTreeRegressor
         except ImportError as error:
             raise MissingExtraError("scikit-learn", "trees", "The predictor ngboost") from error
-        grown = []
+        trees = []
         for target in gradient.T:
             tree = DecisionTreeRegressor(
                 max_depth=self.depth,
@@ -147,8 +146,8 @@ class NGBoost(Predictor):
                 max_features=self.columns,
                 random_state=int(rng.integers(2**31)),
             )
-            grown.append(tree.fit(x, target, check_input=False).tree_)
-        return grown
+            trees.append(tree.fit(x, target, check_input=False).tree_)
+        return trees
 
 
 def _after(steps: list[Step], x: Columns) -> Array:
@@ -171,7 +170,7 @@ def _moved(normal: Array, direction: Array, length: float) -> Array:
 
 
 def _line_search(y: Array, normal: Array, direction: Array) -> float:
-    """How far to go: doubled while the negative log density falls, or halved until it does."""
+    """Step size: doubled while the negative log density falls, or halved until it does."""
 
     def loss(length: float) -> float:
         mean, log_std = (normal - length * direction).T

@@ -27,18 +27,18 @@ _TOLERANCE = 1e-4
     "Schoelkopf et al., New Support Vector Algorithms, Neural Computation 2000",
 )
 class SVR(Predictor):
-    """Support vector regression with a Gaussian kernel, its tube as wide as a share asks for.
+    """Support vector regression (nu-SVR) with a Gaussian kernel.
 
     The kernel is exp(-gamma d^2 / m), d the distance of two architectures in scaled columns and m
     the median of d^2 between labelled ones.
 
     Args:
-        cost: of what lies outside the tube (C).
-        gamma: how fast the kernel falls.
-        nu: share of the labelled architectures outside the tube, at most.
-        trials: so many random choices of the three are tried as well, and the one of the least
-            squared error in three folds is kept.
-        normal_target: whether to turn values into normal quantiles.
+        cost: C, the penalty of errors outside the tube.
+        gamma: inverse width of the kernel.
+        nu: upper bound of the share of labelled architectures outside the tube.
+        trials: random configurations of the three that are tried as well; the one with the lowest
+            squared error in three-fold cross-validation is used.
+        normal_target: whether to transform values to normal quantiles.
         seed: of trials and folds.
     """
 
@@ -79,25 +79,25 @@ class SVR(Predictor):
 
     def _search(self, square: Array, t: Array, rng: Generator) -> tuple[float, float, float]:
         """The best of the given cost, gamma and nu and random ones, by cross-validation."""
-        tried = [(self.cost, self.gamma, self.nu)]
+        candidates = [(self.cost, self.gamma, self.nu)]
         for _ in range(self.trials):
             cost, gamma = 10 ** rng.uniform(-1, 2), 10 ** rng.uniform(-2, 0)
-            tried.append((float(cost), float(gamma), float(rng.uniform(0.1, 0.9))))
+            candidates.append((float(cost), float(gamma), float(rng.uniform(0.1, 0.9))))
         parts = list(folds(len(t), _FOLDS, rng))
 
         def error(choice: tuple[float, float, float]) -> float:
-            missed = 0.0
-            for fit, out in parts:
-                machine = _machine(square[np.ix_(fit, fit)], t[fit], choice)
-                found = machine.predict(np.exp(-choice[1] * square[np.ix_(out, fit)]))
-                missed += float(((found - t[out]) ** 2).sum())
-            return missed
+            squared_error = 0.0
+            for train_idx, val_idx in parts:
+                machine = _machine(square[np.ix_(train_idx, train_idx)], t[train_idx], choice)
+                predicted = machine.predict(np.exp(-choice[1] * square[np.ix_(val_idx, train_idx)]))
+                squared_error += float(((predicted - t[val_idx]) ** 2).sum())
+            return squared_error
 
-        return min(tried, key=error)
+        return min(candidates, key=error)
 
 
 def _machine(square: Array, t: Array, choice: tuple[float, float, float]) -> Any:
-    """A fitted machine on squared distances (n, n)."""
+    """A fitted nu-SVR on squared distances (n, n)."""
     try:
         from sklearn.svm import NuSVR
     except ImportError as error:

@@ -15,7 +15,7 @@ __all__ = ["ExtraTrees", "LightGBM", "RandomForest", "XGBoost"]
 
 
 _NEAR = 1e-6
-"""Quantiles that lie nearer are taken as so far apart, for a slope between them."""
+"""Minimum difference of quantiles in the slope between two of them."""
 
 
 def _sklearn_ensemble(name: str) -> Any:
@@ -27,11 +27,11 @@ def _sklearn_ensemble(name: str) -> Any:
 
 
 class _Trees(Predictor):
-    """Trees on values or on their normal quantiles.
+    """Trees fitted to values or to their normal quantiles.
 
-    Where accuracies trail off to chance, squared errors make boosted trees of few leaves spend
-    their splits on that tail; in quantiles all networks weigh the same. Forests and deep trees
-    isolate the tail by themselves, and predict better from the values.
+    With squared errors, shallow boosted trees spend their splits on the tail of bad networks; in
+    quantiles all networks have equal weight. Forests and deep trees isolate the tail by themselves,
+    and predict better from the values.
     """
 
     normal_target: bool
@@ -56,34 +56,34 @@ class _Trees(Predictor):
 
     @abstractmethod
     def _grow(self, x: Array, z: Array) -> None:
-        """Learn values or quantiles, (n,), from columns, (n, d)."""
+        """Fit to values or quantiles (n,) of columns (n, d)."""
 
     @abstractmethod
     def _ask(self, x: Array) -> tuple[Array, Array | None]:
         """Predicted values or quantiles, and their standard deviations, if there are any."""
 
     def _shares(self, x: Array) -> Array | None:
-        """What each column adds to values or quantiles, the base last."""
+        """Contribution of each column to values or quantiles, the base last."""
         return None
 
 
 def _in_values(shares: Array, target: NormalTarget) -> Array:
-    """What columns add to quantiles, as what they add to values.
+    """Contributions to quantiles, rescaled to contributions to values.
 
-    Each row is stretched by the slope of the line from the base to the prediction, so that rows
-    sum to predicted values and what columns add keeps its proportions.
+    Each row is scaled by the slope of the line from the base to the prediction, so that rows sum to
+    predicted values and contributions keep their proportions.
     """
     base = shares[:, -1]
     z = shares.sum(axis=1)
     apart = np.where(np.abs(z - base) > _NEAR, z - base, _NEAR)
     slope = (target.back(base + apart) - target.back(base)) / apart
-    found = shares * slope[:, None]
-    found[:, -1] = target.back(base)
-    return np.asarray(found)
+    contributions = shares * slope[:, None]
+    contributions[:, -1] = target.back(base)
+    return np.asarray(contributions)
 
 
 class _Forest(_Trees):
-    """Averages of trees that were grown apart; their disagreement is the uncertainty."""
+    """Averages of independently grown trees; their standard deviation is the uncertainty."""
 
     estimator: ClassVar[str]
     """Its class in ``sklearn.ensemble``."""
@@ -123,18 +123,18 @@ class _Forest(_Trees):
     "random_forest", family="trees", extra="trees", reference="Breiman, Random Forests, 2001"
 )
 class RandomForest(_Forest):
-    """Trees on resamples that see a third of the columns at each split.
+    """Random forest of bootstrapped trees with a third of the columns at each split.
 
-    The resamples average the noise of measured values away. GRAF's study has scikit-learn's
+    Bootstrapping averages out the noise of measured values. The GRAF study uses scikit-learn's
     defaults: ``trees=100, max_features=1.0``.
 
     Args:
-        trees: how many.
-        max_features: share of the columns that a split chooses from.
-        least_in_leaf: labelled architectures in a leaf, at least.
-        bootstrap: whether each tree learns from a resample.
-        normal_target: whether to turn values into normal quantiles.
-        seed: of resamples and columns.
+        trees: number of trees.
+        max_features: share of the columns considered at each split.
+        least_in_leaf: minimum number of labelled architectures in a leaf.
+        bootstrap: whether each tree is fitted to a bootstrap sample.
+        normal_target: whether to transform values to normal quantiles.
+        seed: of bootstrap samples and columns.
     """
 
     estimator = "RandomForestRegressor"
@@ -159,12 +159,12 @@ class RandomForest(_Forest):
     reference="Geurts et al., Extremely Randomized Trees, Machine Learning 2006",
 )
 class ExtraTrees(_Forest):
-    """Trees with random thresholds on all labelled architectures.
+    """Extremely randomised trees: random thresholds, no bootstrap.
 
     Args:
-        trees: how many.
-        max_features: share of the columns that a split chooses from.
-        normal_target: whether to turn values into normal quantiles.
+        trees: number of trees.
+        max_features: share of the columns considered at each split.
+        normal_target: whether to transform values to normal quantiles.
         seed: of columns and thresholds.
     """
 
@@ -185,14 +185,14 @@ class ExtraTrees(_Forest):
     "lightgbm", family="trees", extra="trees", reference="Ke et al., LightGBM, NeurIPS 2017"
 )
 class LightGBM(_Trees):
-    """Boosted trees, grown leaf by leaf.
+    """Gradient-boosted trees, grown leaf by leaf.
 
     Args:
-        trees: how many.
-        lr: what each adds.
-        leaves: of each, at most.
-        least_in_leaf: labelled architectures in a leaf, at least.
-        normal_target: whether to turn values into normal quantiles.
+        trees: number of trees.
+        lr: learning rate.
+        leaves: maximum number of leaves of a tree.
+        least_in_leaf: minimum number of labelled architectures in a leaf.
+        normal_target: whether to transform values to normal quantiles.
         seed: of rows and columns.
     """
 
@@ -241,13 +241,13 @@ class LightGBM(_Trees):
     "xgboost", family="trees", extra="trees", reference="Chen and Guestrin, XGBoost, KDD 2016"
 )
 class XGBoost(_Trees):
-    """Boosted trees, grown level by level.
+    """Gradient-boosted trees, grown level by level.
 
     Args:
-        trees: how many.
-        lr: what each adds.
-        depth: of each.
-        normal_target: whether to turn values into normal quantiles.
+        trees: number of trees.
+        lr: learning rate.
+        depth: maximum depth of a tree.
+        normal_target: whether to transform values to normal quantiles.
         seed: of rows and columns.
     """
 
@@ -279,5 +279,5 @@ class XGBoost(_Trees):
     def _shares(self, x: Array) -> Array:
         import xgboost
 
-        found = self.booster_.predict(xgboost.DMatrix(x), pred_contribs=True)
-        return np.asarray(found, dtype=np.float64)
+        contributions = self.booster_.predict(xgboost.DMatrix(x), pred_contribs=True)
+        return np.asarray(contributions, dtype=np.float64)

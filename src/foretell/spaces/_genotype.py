@@ -52,8 +52,8 @@ def read(text: str) -> list[Edges] | None:
     Raises:
         ArchError: an operation is unknown.
     """
-    if found := _GENOTYPE.fullmatch(text):
-        named = [_EDGE.findall(group) for group in found.groups()]
+    if match := _GENOTYPE.fullmatch(text):
+        named = [_EDGE.findall(group) for group in match.groups()]
         if unknown := [op for edges in named for op, _ in edges if op not in OPS]:
             raise ArchError(f"Unknown operation {unknown[0]!r}: known are {', '.join(OPS)}.")
         return [[(int(source), OPS.index(op)) for op, source in edges] for edges in named]

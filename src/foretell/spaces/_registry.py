@@ -26,8 +26,8 @@ def get_space(name: str) -> Space:
     """
     if name in _IN_MEMORY:
         return _IN_MEMORY[name]
-    place = name.rpartition(":")[0]
-    return _load(name, str(Path(place).resolve()) if place.endswith(".py") else place)
+    location = name.rpartition(":")[0]
+    return _load(name, str(Path(location).resolve()) if location.endswith(".py") else location)
 
 
 def name_of(space: Space) -> str:
@@ -54,24 +54,24 @@ _IN_MEMORY: dict[str, Space] = {}
 
 
 @lru_cache(maxsize=256)
-def _load(name: str, place: str) -> Space:
-    """The space of a name; ``place`` tells files of the same relative path apart."""
-    found: object = spaces[name]
-    if not isinstance(found, Space) and callable(found):
+def _load(name: str, location: str) -> Space:
+    """The space of a name; ``location`` tells files of the same relative path apart."""
+    target: object = spaces[name]
+    if not isinstance(target, Space) and callable(target):
         try:
-            found = found()
+            target = target()
         except Exception as error:
             raise PluginError(
                 f"Calling {name!r} raised {type(error).__name__}: {error}. It should be a space, "
                 f"or a function without arguments that returns one."
             ) from error
-    if not isinstance(found, Space):
+    if not isinstance(target, Space):
         raise PluginError(
-            f"{name!r} is a {type(found).__name__}, but a foretell.Space is expected: write "
+            f"{name!r} is a {type(target).__name__}, but a foretell.Space is expected: write "
             f"space = CustomSpace(choices=..., build=...) there."
         )
-    if found.name == name:
-        return found
-    renamed = copy.copy(found)
+    if target.name == name:
+        return target
+    renamed = copy.copy(target)
     object.__setattr__(renamed, "name", name)
     return renamed

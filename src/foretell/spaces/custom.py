@@ -178,18 +178,18 @@ class CustomSpace(ProductSpace):
             nodes = (Node("input"), *(Node(op) for op in ops), Node("output"))
             return Graph(nodes, tuple((i, i + 1) for i in range(len(nodes) - 1)))
         try:
-            found: object = self._graph(**values)
+            graph: object = self._graph(**values)
         except Exception as error:
             raise ModuleRaisedError(
                 f"The graph function of {self.name!r} raised {type(error).__name__} for "
                 f"{self.format(arch)}: {error}"
             ) from error
-        if not isinstance(found, Graph):
+        if not isinstance(graph, Graph):
             raise SpaceError(
-                f"The graph function of {self.name!r} returned a {type(found).__name__}, but a "
+                f"The graph function of {self.name!r} returned a {type(graph).__name__}, but a "
                 f"foretell.Graph is expected."
             )
-        return found
+        return graph
 
     def format_values(self, arch: Arch) -> tuple[str, ...]:
         """The texts of the chosen values."""

@@ -145,17 +145,17 @@ class Darts(Space):
     def neighbors(self, arch: Arch) -> list[Arch]:
         """One edge with another operation, or from another source."""
         self.check(arch)
-        found: dict[tuple[int, ...], None] = {}
-        for place in range(0, len(arch.genes), _GENES):
-            s, a, t, b = arch.genes[place : place + _GENES]
+        distinct: dict[tuple[int, ...], None] = {}
+        for start in range(0, len(arch.genes), _GENES):
+            s, a, t, b = arch.genes[start : start + _GENES]
             nodes = [(s, c, t, b) for c in range(_NONE)] + [(s, a, t, c) for c in range(_NONE)]
-            for u in range(2 + place // _GENES % len(_NODES)):
+            for u in range(2 + start // _GENES % len(_NODES)):
                 nodes += [(u, a, t, b), (s, a, u, b)] if u not in (s, t) else []
             for node in nodes:
-                genes = (*arch.genes[:place], *_sorted(node), *arch.genes[place + _GENES :])
-                found[genes] = None
-        found.pop(arch.genes, None)
-        return [Arch(self.name, genes) for genes in found]
+                genes = (*arch.genes[:start], *_sorted(node), *arch.genes[start + _GENES :])
+                distinct[genes] = None
+        distinct.pop(arch.genes, None)
+        return [Arch(self.name, genes) for genes in distinct]
 
     def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
         """Each node with both of its edges from one parent or the other."""
@@ -184,12 +184,12 @@ class Darts(Space):
                 f"node source, operation, source, operation, with sources before the node and "
                 f"operations below {len(OPS)}, but got {list(genes)}."
             )
-        for place in range(0, len(genes), _GENES):
-            node = genes[place : place + _GENES]
+        for start in range(0, len(genes), _GENES):
+            node = genes[start : start + _GENES]
             if _sorted(node) != node:
                 raise ArchError(
                     f"Expected the edges of each node by rising source, but got {list(node)} from "
-                    f"gene {place} of {list(genes)}: write {list(_sorted(node))}."
+                    f"gene {start} of {list(genes)}: write {list(_sorted(node))}."
                 )
         return arch
 
@@ -224,9 +224,9 @@ class Darts(Space):
     def edit(self, before: Arch, after: Arch) -> str:
         """Which operations or sources changed, node by node."""
         words = []
-        for place in range(0, len(before.genes), _GENES):
-            cell, k = divmod(place // _GENES, len(_NODES))
-            old, new = (Counter(_edges(a.genes[place : place + _GENES])) for a in (before, after))
+        for start in range(0, len(before.genes), _GENES):
+            cell, k = divmod(start // _GENES, len(_NODES))
+            old, new = (Counter(_edges(a.genes[start : start + _GENES])) for a in (before, after))
             where = f"in node {k + 2} of the {CELLS[cell]} cell"
             pairs = zip((old - new).elements(), (new - old).elements(), strict=True)
             for (source, was), (now_source, now) in pairs:

@@ -104,14 +104,14 @@ class NB101(Space):
         Raises:
             ArchError: the edges of a cell make a circle, or it is not whole.
         """
-        found = keys(adjacency, ops)
-        if wrong := np.flatnonzero((found < 0) | ~is_whole(adjacency, ops)).tolist():
+        cell_keys = keys(adjacency, ops)
+        if wrong := np.flatnonzero((cell_keys < 0) | ~is_whole(adjacency, ops)).tolist():
             raise ArchError(
                 f"{len(wrong)} of {len(ops)} cells, first number {wrong[0]}, are not whole cells "
                 f"of {self.name!r}: give graphs without circles, with every vertex on a path from "
                 f"input to output, and at most {MOST_EDGES} edges."
             )
-        return np.concatenate(decode(found), axis=1)
+        return np.concatenate(decode(cell_keys), axis=1)
 
     def cell(self, adjacency: Sequence[Sequence[int]], ops: Sequence[str]) -> Arch:
         """The architecture of an adjacency matrix and its operations.
@@ -136,18 +136,22 @@ class NB101(Space):
                 f"Expected operations input, .., output with {', '.join(OPS)} between, but got "
                 f"{', '.join(map(str, ops))[:120]}."
             )
-        kept = _on_paths(linked.astype(bool))
-        if len(kept) < 2 or len(kept) > VERTICES or linked[np.ix_(kept, kept)].sum() > MOST_EDGES:
+        on_paths = _on_paths(linked.astype(bool))
+        if (
+            len(on_paths) < 2
+            or len(on_paths) > VERTICES
+            or linked[np.ix_(on_paths, on_paths)].sum() > MOST_EDGES
+        ):
             raise ArchError(
                 f"Expected a cell with a path from input to output, at most {VERTICES} vertices "
-                f"and {MOST_EDGES} edges on such paths, but got {len(kept)} vertices and "
-                f"{int(linked[np.ix_(kept, kept)].sum())} edges."
+                f"and {MOST_EDGES} edges on such paths, but got {len(on_paths)} vertices and "
+                f"{int(linked[np.ix_(on_paths, on_paths)].sum())} edges."
             )
-        places = [*range(len(kept) - 1), _OUTPUT]
+        vertices = [*range(len(on_paths) - 1), _OUTPUT]
         whole = np.zeros((1, VERTICES, VERTICES), dtype=bool)
-        whole[0][np.ix_(places, places)] = linked[np.ix_(kept, kept)]
+        whole[0][np.ix_(vertices, vertices)] = linked[np.ix_(on_paths, on_paths)]
         codes = np.zeros((1, MIDDLE), dtype=np.int64)
-        codes[0, : len(kept) - 2] = [OPS.index(ops[i]) + 1 for i in kept[1:-1]]
+        codes[0, : len(on_paths) - 2] = [OPS.index(ops[i]) + 1 for i in on_paths[1:-1]]
         return self._archs(keys(whole, codes))[0]
 
     def matrix(self, arch: Arch) -> tuple[IntArray, list[str]]:
@@ -173,8 +177,8 @@ class NB101(Space):
             linked = np.zeros((VERTICES, VERTICES), dtype=bool)
             linked[_ROWS, _COLUMNS] = rng.integers(2, size=len(EDGES))
             ops = rng.integers(1, len(OPS) + 1, size=MIDDLE)
-            if (found := self._pruned(linked, ops)) is not None:
-                return found
+            if (arch := self._pruned(linked, ops)) is not None:
+                return arch
 
     def example(self) -> str:
         """The text of a small cell."""
@@ -187,17 +191,17 @@ class NB101(Space):
         while True:
             edges = np.where(rng.random((VERTICES, VERTICES)) < 0.5, linked[0], linked[1])
             codes = np.where(rng.random(MIDDLE) < 0.5, there[0], there[1])
-            if (found := self._pruned(edges, codes)) is not None:
-                return found
+            if (child := self._pruned(edges, codes)) is not None:
+                return child
 
     def neighbors(self, arch: Arch) -> list[Arch]:
         """Every whole cell one edit away."""
         self.check(arch)
         linked, ops = self.matrices([arch])
         edges, codes = edits(linked[0], ops[0], len(OPS))
-        found = keys(edges, codes)
-        found = found[(found >= 0) & is_whole(edges, codes)]
-        return self._archs(np.array(list(dict.fromkeys(found.tolist())), dtype=np.int64))
+        neighbor_keys = keys(edges, codes)
+        neighbor_keys = neighbor_keys[(neighbor_keys >= 0) & is_whole(edges, codes)]
+        return self._archs(np.array(list(dict.fromkeys(neighbor_keys.tolist())), dtype=np.int64))
 
     def edit(self, before: Arch, after: Arch) -> str:
         """Which operations, edges and vertices differ; vertices by their places in ``before``."""
@@ -249,8 +253,8 @@ class NB101(Space):
         Raises:
             ArchError: the text is none of them, or no cell.
         """
-        found = read(text.strip().removeprefix(f"{self.name}:"))
-        return super().parse(text) if found is None else self.cell(*found)
+        cell = read(text.strip().removeprefix(f"{self.name}:"))
+        return super().parse(text) if cell is None else self.cell(*cell)
 
     def graph(self, arch: Arch) -> Graph:
         """The cell: vertices, and a concatenation of those that lead to the output.
@@ -297,12 +301,12 @@ class NB101(Space):
 
     def _pruned(self, linked: NDArray[np.bool_], ops: IntArray) -> Arch | None:
         """The cell of what is on paths from input to output; None if that is no cell."""
-        kept = np.zeros(VERTICES, dtype=bool)
-        kept[_on_paths(linked)] = True
-        inside = linked & kept & kept[:, None]
-        if not kept.any() or inside.sum() > MOST_EDGES:
+        on_paths = np.zeros(VERTICES, dtype=bool)
+        on_paths[_on_paths(linked)] = True
+        inside = linked & on_paths & on_paths[:, None]
+        if not on_paths.any() or inside.sum() > MOST_EDGES:
             return None
-        return self._archs(keys(inside[None], np.where(kept[1:-1], ops, 0)[None]))[0]
+        return self._archs(keys(inside[None], np.where(on_paths[1:-1], ops, 0)[None]))[0]
 
 
 def _on_paths(linked: NDArray[np.bool_]) -> list[int]:

@@ -78,15 +78,15 @@ class NB201(ProductSpace):
         """
         if "|" not in text:
             return super().parse(text)
-        found = _PATTERN.fullmatch(text.strip().removeprefix(f"{self.name}:"))
-        if found is None:
+        match = _PATTERN.fullmatch(text.strip().removeprefix(f"{self.name}:"))
+        if match is None:
             raise ArchError(
                 f"{text.strip()[:120]!r} is no cell of {self.name!r}: expected a string such as "
                 f"{self.example()!r}."
             )
-        if unknown := [op for op in found.groups() if op not in OPS]:
+        if unknown := [op for op in match.groups() if op not in OPS]:
             raise ArchError(f"Unknown operation {unknown[0]!r}: known are {', '.join(OPS)}.")
-        return Arch(self.name, tuple(OPS.index(op) for op in found.groups()))
+        return Arch(self.name, tuple(OPS.index(op) for op in match.groups()))
 
     def graph(self, arch: Arch) -> Graph:
         """The cell: one node per edge's operation, and a sum where edges meet."""

@@ -107,11 +107,13 @@ class TransNASMacro(Space):
     def neighbors(self, arch: Arch) -> list[Arch]:
         """One module changed, removed or added anywhere."""
         old = _code(self.check(arch))
-        places = range(len(old))
-        found = [(*old[:i], m, *old[i + 1 :]) for i in places for m in (1, 2, 3, 4) if m != old[i]]
-        found += [(*old[:i], *old[i + 1 :]) for i in places]
-        found += [(*old[:i], m, *old[i:]) for i in range(len(old) + 1) for m in (1, 2, 3, 4)]
-        return [self._arch(code) for code in dict.fromkeys(found) if _allowed(code)]
+        positions = range(len(old))
+        codes = [
+            (*old[:i], m, *old[i + 1 :]) for i in positions for m in (1, 2, 3, 4) if m != old[i]
+        ]
+        codes += [(*old[:i], *old[i + 1 :]) for i in positions]
+        codes += [(*old[:i], m, *old[i:]) for i in range(len(old) + 1) for m in (1, 2, 3, 4)]
+        return [self._arch(code) for code in dict.fromkeys(codes) if _allowed(code)]
 
     def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
         """As many modules as one parent has, each from one or the other; redrawn if not allowed."""
@@ -155,8 +157,8 @@ class TransNASMacro(Space):
             ArchError: the text is none of them, or breaks the space's bounds.
         """
         words = text.strip().removeprefix(f"{self.name}:")
-        if found := _OFFICIAL.fullmatch(words):
-            return self.check(self._arch(tuple(map(int, found[1]))))
+        if match := _OFFICIAL.fullmatch(words):
+            return self.check(self._arch(tuple(map(int, match[1]))))
         if _TUPLE.fullmatch(words):
             return self.check(self._arch(tuple(map(int, re.findall(r"[1-4]", words)))))
         return super().parse(text)

@@ -74,8 +74,8 @@ class TransNASMicro(ProductSpace):
             ArchError: the text is none of them.
         """
         words = text.strip().removeprefix(f"{self.name}:")
-        if found := _OFFICIAL.fullmatch(words):
-            return Arch(self.name, tuple(map(int, "".join(found.groups()))))
+        if match := _OFFICIAL.fullmatch(words):
+            return Arch(self.name, tuple(map(int, "".join(match.groups()))))
         if _TUPLE.fullmatch(words):
             return Arch(self.name, tuple(map(int, re.findall(r"\d", words))))
         return super().parse(text)

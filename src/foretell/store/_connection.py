@@ -156,10 +156,10 @@ class Database:
             if not exists:
                 raise StoreError(f"There is no store {path!r} to read.")
             return
-        for place in [self.path.parent, *([self.path] if exists else [])]:
-            if not os.access(place, os.W_OK):
+        for target in [self.path.parent, *([self.path] if exists else [])]:
+            if not os.access(target, os.W_OK):
                 raise StoreError(
-                    f"The store {path!r} cannot be written: {str(place)!r} is read-only; choose "
+                    f"The store {path!r} cannot be written: {str(target)!r} is read-only; choose "
                     f"another folder or make it writable."
                 )
 
@@ -183,15 +183,15 @@ class Database:
     def _prepare_read_only(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """The connection, or one that needs no help files where the folder allows none."""
         try:
-            known = _schema.check(connection, self.path)
+            has_store = _schema.check(connection, self.path)
         except sqlite3.OperationalError:
             connection.close()
             log = self.path.with_name(self.path.name + "-wal")
             if log.exists() and log.stat().st_size:
                 raise
             connection = self._connect_to(f"{_uri(self.path)}?immutable=1")
-            known = _schema.check(connection, self.path)
-        if not known:
+            has_store = _schema.check(connection, self.path)
+        if not has_store:
             connection.close()
             raise StoreError(f"The store {str(self.path)!r} is empty: there is nothing to read.")
         return connection
@@ -297,12 +297,12 @@ def network_file_system(path: Path) -> str | None:
 
     WAL needs memory that all processes share, which no network file system offers.
     """
-    place = path.parent.resolve()
+    folder = path.parent.resolve()
     best, kind = -1, ""
     for line in _mounts():
         before, _, after = line.partition(" - ")
         mount = before.split(" ")[4].encode().decode("unicode_escape")
-        if len(mount) >= best and place.is_relative_to(mount):
+        if len(mount) >= best and folder.is_relative_to(mount):
             best, kind = len(mount), after.split(" ")[0]
     return kind if kind.startswith(_NETWORK) else None
 

@@ -82,17 +82,17 @@ def check(connection: sqlite3.Connection, path: Path) -> bool:
         StoreVersionError: it holds a store of another format.
         StoreError: it is an SQLite database, but no store.
     """
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not tables and not found and not application:
+    if not tables and not version and not application:
         return False
     if application != APPLICATION:
         raise StoreError(
             f"{str(path)!r} is an SQLite database, but no store of foretell: choose another file."
         )
-    if found != FORMAT:
-        raise StoreVersionError(path, found, FORMAT)
+    if version != FORMAT:
+        raise StoreVersionError(path, version, FORMAT)
     return True
 
 

@@ -64,18 +64,18 @@ class Scores:
         rows = max(1, min(_ROWS, _VALUES // max(1, len(names))))
         with self._db.write() as db:
             select = "SELECT id, names FROM score_sets WHERE study = ? AND kind = ?"
-            found = db.execute(select, (owner, kind)).fetchone()
-            if found is None:
+            score_set = db.execute(select, (owner, kind)).fetchone()
+            if score_set is None:
                 db.execute(
                     "INSERT INTO score_sets (study, kind, names) VALUES (?, ?, ?)",
                     (owner, kind, text),
                 )
-                found = db.execute(select, (owner, kind)).fetchone()
-            if found[1] != text:
+                score_set = db.execute(select, (owner, kind)).fetchone()
+            if score_set[1] != text:
                 raise StudyConflictError(
                     f"The scores {kind!r} of the study {study!r} are stored under the names "
-                    f"{', '.join(load(found[1]))}, but got {', '.join(names)}: write them under "
-                    f"another kind."
+                    f"{', '.join(load(score_set[1]))}, but got {', '.join(names)}: write them "
+                    f"under another kind."
                 )
             for start in range(0, len(keys), rows):
                 part = keys[start : start + rows]
@@ -83,7 +83,7 @@ class Scores:
                 db.execute(
                     "INSERT INTO score_blocks (score_set, rows, keys, types, data) "
                     "VALUES (?, ?, ?, ?, ?)",
-                    (found[0], len(part), dump(list(part), "keys"), block.types, block.data),
+                    (score_set[0], len(part), dump(list(part), "keys"), block.types, block.data),
                 )
 
     def scores(self, study: str, kind: str) -> ScoreTable:
@@ -95,15 +95,15 @@ class Scores:
         Raises:
             UnknownNameError: there is no such study.
         """
-        found = self._db.read(
+        score_sets = self._db.read(
             "SELECT id, names FROM score_sets WHERE study = ? AND kind = ?", self._id(study), kind
         )
-        if not found:
+        if not score_sets:
             return ScoreTable((), (), np.empty((0, 0)))
-        names = tuple(load(found[0][1]))
+        names = tuple(load(score_sets[0][1]))
         blocks = self._db.read(
             "SELECT rows, keys, types, data FROM score_blocks WHERE score_set = ? ORDER BY id",
-            found[0][0],
+            score_sets[0][0],
         )
         keys: list[str] = []
         # Column after column, as the blocks are: twice as fast, and columns are what is looked at.

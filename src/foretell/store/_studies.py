@@ -109,8 +109,8 @@ class Studies:
         return self._ids[study]
 
     def _unknown(self, name: str) -> UnknownNameError:
-        known = [r[0] for r in self._db.read("SELECT name FROM studies ORDER BY id")]
-        return UnknownNameError("study", name, [], known)
+        names = [r[0] for r in self._db.read("SELECT name FROM studies ORDER BY id")]
+        return UnknownNameError("study", name, [], names)
 
 
 def _difference(stored: Mapping[str, Json], asked: Mapping[str, Json]) -> str:

@@ -312,8 +312,8 @@ class Trials:
         rows = self._db.read(
             "SELECT state, count(*) FROM trials WHERE study = ? GROUP BY state", self._id(study)
         )
-        found = {State(s): n for s, n in rows}
-        return {state: found[state] for state in State if state in found}
+        counts = {State(s): n for s, n in rows}
+        return {state: counts[state] for state in State if state in counts}
 
     def _refuse_other_payloads(
         self, db: sqlite3.Connection, study: int, rows: list[tuple[str, str]]

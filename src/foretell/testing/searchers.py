@@ -258,9 +258,11 @@ class SearcherContract:
             with pytest.raises(SearchError):
                 make(Problem(space), 0)
             return
-        found = [a for row in self.run(make(Problem(space, feasible=_even), 0), 12, 3) for a in row]
-        assert len(found) == len(set(found)) == 32
-        assert _even(found).all()
+        proposed = [
+            a for row in self.run(make(Problem(space, feasible=_even), 0), 12, 3) for a in row
+        ]
+        assert len(proposed) == len(set(proposed)) == 32
+        assert _even(proposed).all()
         with pytest.raises(NoFeasibleArchError, match="64"):
             make(Problem(space, feasible=_nothing), 0).ask(1)
 
@@ -300,7 +302,7 @@ class SearcherContract:
         space = ContractSpace()
         pool = tuple(space.enumerate())
         worth = _worth(pool)
-        found = np.zeros((5, 2))
+        best = np.zeros((5, 2))
         for seed in range(5):
             rng = np.random.default_rng(seed)
             scores = {
@@ -311,6 +313,6 @@ class SearcherContract:
             uniform = searchers["random"](problem, np.random.default_rng(seed))
             for column, searcher in enumerate((make(problem, seed), uniform)):
                 self.run(searcher, 60)
-                found[seed, column] = searcher.best[1] if searcher.best else 0.0
-        mine, chance = found.mean(axis=0)
+                best[seed, column] = searcher.best[1] if searcher.best else 0.0
+        mine, chance = best.mean(axis=0)
         assert mine > chance

@@ -55,10 +55,10 @@ class SpaceContract:
 
     def test_the_name_leads_to_the_space(self, space: Space) -> None:
         """Workers rebuild a space from the name that its architectures carry."""
-        found = get_space(space.name)
-        assert type(found) is type(space)
-        assert found.name == space.name
-        assert found.sample(np.random.default_rng(3)) == space.sample(np.random.default_rng(3))
+        rebuilt = get_space(space.name)
+        assert type(rebuilt) is type(space)
+        assert rebuilt.name == space.name
+        assert rebuilt.sample(np.random.default_rng(3)) == space.sample(np.random.default_rng(3))
 
     def test_samples_are_valid_and_repeatable(self, space: Space) -> None:
         """The generator alone decides."""
@@ -134,11 +134,11 @@ class SpaceContract:
             with pytest.raises(ArchError):
                 next(iter(space.enumerate()))
             return
-        found = list(islice(space.enumerate(), 50_000))
-        assert len(set(found)) == len(found) == min(space.size, 50_000)
-        assert all(space.check(a) is a for a in found[:100])
+        listed = list(islice(space.enumerate(), 50_000))
+        assert len(set(listed)) == len(listed) == min(space.size, 50_000)
+        assert all(space.check(a) is a for a in listed[:100])
         if space.size <= 50_000:
-            assert set(archs) <= set(found)
+            assert set(archs) <= set(listed)
 
     def test_graphs_are_sound(self, space: Space, archs: list[Arch]) -> None:
         """Input first, output last, edges forward; liveness is the space's own."""

@@ -88,16 +88,16 @@ def _scores(ops: Sequence[Op], users: Sequence[Sequence[int]], end: int) -> list
     """Softmax, added parameters and product, whose result only ``end`` multiplies; or none."""
     if ops[end].word not in _PAIRS or len(ops[end].inputs) != 2:
         return []
-    for place in ops[end].inputs:
+    for index in ops[end].inputs:
         chain, user = list[int](), end
         while (
-            users[place] == [user]
-            and ops[place].word == ("add" if chain else "softmax")
-            and len(ops[place].inputs) == 1
+            users[index] == [user]
+            and ops[index].word == ("add" if chain else "softmax")
+            and len(ops[index].inputs) == 1
         ):
-            chain.append(place)
-            place, user = ops[place].inputs[0], place
-        paired = ops[place].word in _PAIRS and len(ops[place].inputs) == 2
-        if chain and paired and users[place] == [user]:
-            return [*chain, place]
+            chain.append(index)
+            index, user = ops[index].inputs[0], index
+        paired = ops[index].word in _PAIRS and len(ops[index].inputs) == 2
+        if chain and paired and users[index] == [user]:
+            return [*chain, index]
     return []

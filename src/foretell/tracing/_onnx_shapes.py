@@ -67,9 +67,9 @@ def _close(graph: Any, input_shape: Sequence[int] | None) -> None:
     inputs = [i for i in graph.input if i.name not in constants]
     if not inputs:
         raise NetworkError("the network has no input.")
-    for place, value in enumerate(inputs):
+    for index, value in enumerate(inputs):
         dims = value.type.tensor_type.shape.dim
-        given = input_shape if place == 0 else None
+        given = input_shape if index == 0 else None
         if given is not None and len(given) + 1 != len(dims):
             raise NetworkError(
                 f"expected {len(dims) - 1} sizes for the input {value.name!r}, but got "
@@ -110,7 +110,7 @@ def _fold(model: Any) -> bool:
     from onnx.reference import ReferenceEvaluator
 
     graph = model.graph
-    known: dict[str, NDArray[Any]] = {
+    constants: dict[str, NDArray[Any]] = {
         t.name: to_array(t)
         for t in graph.initializer
         if math.prod(t.dims) <= _SMALL and not t.external_data
@@ -121,21 +121,21 @@ def _fold(model: Any) -> bool:
         if value.type.tensor_type.HasField("shape") and all(d > 0 for d in sizes):
             shapes[value.name] = np.array(sizes, dtype=np.int64)
     ends = {o.name for o in graph.output}
-    found = False
+    folded = False
     for node in list(graph.node):
         names = [name for name in node.input if name]
         made: Any = None
         if node.op_type == "Shape" and names[0] in shapes:
             cut = {a.name: a.i for a in node.attribute}
             made = [shapes[names[0]][cut.get("start", 0) : cut.get("end")]]
-        elif node.op_type in _FOLDED and all(name in known for name in names):
+        elif node.op_type in _FOLDED and all(name in constants for name in names):
             grows = node.op_type in ("ConstantOfShape", "Expand")
-            if not grows or np.prod(known[names[-1]]) <= _SMALL:
-                made = ReferenceEvaluator(node).run(None, {name: known[name] for name in names})
+            if not grows or np.prod(constants[names[-1]]) <= _SMALL:
+                made = ReferenceEvaluator(node).run(None, {name: constants[name] for name in names})
         if made is None or ends & set(node.output) or any(m.size > _SMALL for m in made):
             continue
-        found = True
-        known |= dict(zip(node.output, made, strict=True))
+        folded = True
+        constants |= dict(zip(node.output, made, strict=True))
         graph.initializer.extend(from_array(m, n) for m, n in zip(made, node.output, strict=True))
         graph.node.remove(node)
-    return found
+    return folded

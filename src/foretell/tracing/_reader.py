@@ -111,10 +111,10 @@ class Reader:
     def _attribute(self, node: fx.Node) -> object:
         if node.op != "get_attr":
             return None
-        found: object = self.traced
+        target: object = self.traced
         for part in str(node.target).split("."):
-            found = getattr(found, part, None)
-        return found
+            target = getattr(target, part, None)
+        return target
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -212,14 +212,14 @@ def _details(node: fx.Node, called: nn.Module | None) -> str:
 
 def _names(tree: Any) -> list[str]:
     """Names of the nodes in arguments, as often as they stand there."""
-    found: list[str] = []
+    names: list[str] = []
 
     def see(node: fx.Node) -> fx.Node:
-        found.append(node.name)
+        names.append(node.name)
         return node
 
     map_arg(tree, see)
-    return found
+    return names
 
 
 def _shape(value: object) -> tuple[int, ...]:

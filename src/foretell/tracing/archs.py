@@ -31,15 +31,15 @@ def graphs(
         ForetellError: a network cannot be built.
         NetworkError: a network cannot be traced.
     """
-    known: dict[Arch, Graph] = {}
-    found = []
-    for place, arch in enumerate(archs, 1):
-        if arch not in known:
-            known[arch] = _traced(arch, skeleton)
-        found.append(known[arch])
+    cache: dict[Arch, Graph] = {}
+    traced = []
+    for done, arch in enumerate(archs, 1):
+        if arch not in cache:
+            cache[arch] = _traced(arch, skeleton)
+        traced.append(cache[arch])
         if on_done is not None:
-            on_done(place)
-    return found
+            on_done(done)
+    return traced
 
 
 def _traced(arch: Arch, skeleton: Skeleton) -> Graph:

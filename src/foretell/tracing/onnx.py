@@ -88,19 +88,19 @@ class _File:
         self.batch = max(next((s[0] for s in self.inputs.values() if s), 1), 1)
 
     def graph(self) -> Graph:
-        known = {*self.inputs, *self.constants}
+        defined = {*self.inputs, *self.constants}
         steps: list[Step] = []
         for node in self.model.node:
             outputs = [name for name in node.output if name]
-            if missing := [name for name in node.input if name and name not in known]:
+            if missing := [name for name in node.input if name and name not in defined]:
                 raise NetworkError(f"the value {missing[0]!r} is used before it is made.")
-            known.update(outputs)
+            defined.update(outputs)
             if not outputs:
                 continue
             steps.append(self._step(node, outputs[0]))
             steps += [Step(name, "getitem", (outputs[0],)) for name in outputs[1:]]
         outputs = [o.name for o in self.model.output]
-        if missing := [name for name in outputs if name not in known]:
+        if missing := [name for name in outputs if name not in defined]:
             raise NetworkError(f"nothing makes the output {missing[0]!r}.")
         shapes = {name: self._one(shape) for name, shape in self.inputs.items()}
         weights = {n: t for n, t in self.constants.items() if t.data_type in _WEIGHTS}
@@ -134,9 +134,9 @@ class _File:
     def _read(self, word: str, given: Sequence[str]) -> Iterator[str]:
         """What a node reads; nothing in the place of constants that are no parameters."""
         weighs = word in PRODUCTS | NORMS | RECURRENT | {"prelu", "embedding"}
-        for place, name in enumerate(given):
+        for position, name in enumerate(given):
             constant = name in self.constants
-            running = word == "batchnorm" and place > 2
+            running = word == "batchnorm" and position > 2
             number = not weighs and math.prod(self.shapes.get(name, ())) == 1
             yield "" if constant and (running or number or word in _BY_NUMBER) else name
 
@@ -169,24 +169,24 @@ class _File:
         first, second = sides[0], sides[1]
         size = math.prod(shape)
         if word == "conv":
-            found = size * math.prod(second[1:])
+            flops = size * math.prod(second[1:])
         elif word == "convtranspose":
-            found = math.prod(first) * math.prod(second[1:])
+            flops = math.prod(first) * math.prod(second[1:])
         elif word == "linear":
             transposed = any(a.name == "transA" and a.i for a in node.attribute)
-            found = size * first[0 if transposed else -1]
+            flops = size * first[0 if transposed else -1]
         elif word == "matmul":
-            found = size * first[-1]
+            flops = size * first[-1]
         elif word == "attention":
-            found = (math.prod(first) + size) * second[-2]
+            flops = (math.prod(first) + size) * second[-2]
         elif word == "einsum":
             text = next(a.s.decode() for a in node.attribute if a.name == "equation")
             letters = zip(text.split("->")[0].replace(" ", "").split(","), sides, strict=True)
             lengths = {c: d for term, side in letters for c, d in zip(term, side, strict=True)}
-            found = math.prod(lengths.values())
+            flops = math.prod(lengths.values())
         else:
-            found = first[0] * first[1] * sum(math.prod(s) for s in sides[1:3])
-        return found // self.batch
+            flops = first[0] * first[1] * sum(math.prod(s) for s in sides[1:3])
+        return flops // self.batch
 
 
 def _largest(attributes: Mapping[str, Any], name: str) -> int:

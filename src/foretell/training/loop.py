@@ -604,11 +604,11 @@ def _load(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> N
         return
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        found = (state["format"], state["key"])
+        saved = (state["format"], state["key"])
     except Exception as error:
         raise OtherRunError(f"{path} is no checkpoint ({type(error).__name__})") from error
-    if found != (FORMAT, key):
-        changed = [k for k in key if found[1].get(k) != key[k]] or ["format"]
+    if saved != (FORMAT, key):
+        changed = [k for k in key if saved[1].get(k) != key[k]] or ["format"]
         raise OtherRunError(f"{path} is the checkpoint of another {' and '.join(changed)}")
     try:
         run.module.load_state_dict(state["module"])

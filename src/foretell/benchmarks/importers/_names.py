@@ -37,8 +37,8 @@ def proxy_name(text: str) -> str | None:
 
 def accuracy_scale(values: Array) -> float:
     """0.01 where accuracies are in per cent, 1 where they are fractions: no fraction exceeds 1."""
-    known = values[~np.isnan(values)]
-    return 0.01 if known.size and known.max() > 1.5 else 1.0
+    measured = values[~np.isnan(values)]
+    return 0.01 if measured.size and measured.max() > 1.5 else 1.0
 
 
 def column_metric(column: str, values: Array) -> Metric:
@@ -58,12 +58,12 @@ def column_metric(column: str, values: Array) -> Metric:
 
 
 def _accuracy(match: re.Match[str]) -> Metric:
-    found = match.groupdict()
-    part = {"valid": "val"}.get(found["part"], found["part"])
-    dataset, rest = found.get("dataset") or "", found.get("rest") or ""
+    groups = match.groupdict()
+    part = {"valid": "val"}.get(groups["part"], groups["part"])
+    dataset, rest = groups.get("dataset") or "", groups.get("rest") or ""
     if rest == "_trainsplit":
         dataset, rest = f"{dataset}-valid", ""
-    epochs = int(found.get("epochs") or 0)
+    epochs = int(groups.get("epochs") or 0)
     schedule = f"_hp{epochs}" if epochs else ""
     return Metric(
         f"{part}_accuracy{schedule}{rest}",
@@ -115,11 +115,11 @@ def _count(match: re.Match[str]) -> Metric:
 
 
 def _proxy(match: re.Match[str]) -> Metric:
-    found = match.groupdict()
-    name = _PROXIES[found["proxy"]]
+    groups = match.groupdict()
+    name = _PROXIES[groups["proxy"]]
     return Metric(
         name,
-        dataset_name(found.get("dataset") or ""),
+        dataset_name(groups.get("dataset") or ""),
         "",
         True,
         "proxy",

@@ -144,21 +144,21 @@ def _named(columns: Columns, names: Sequence[str], arch: str | None, texts: bool
 
 
 def _text_axis(columns: Columns, names: Sequence[str], arch: str | None) -> str | None:
-    found = _named(columns, names, arch, True)
-    return found if found and len(set(columns.texts[found])) <= _MOST_DATASETS else None
+    column = _named(columns, names, arch, True)
+    return column if column and len(set(columns.texts[column])) <= _MOST_DATASETS else None
 
 
 def _whole_axis(
     columns: Columns, names: Sequence[str], arch: str | None, *, texts: bool = False
 ) -> str | None:
-    if texts and (found := _text_axis(columns, names, arch)):
-        return found
-    found = _named(columns, names, arch, False)
-    if found is None:
+    if texts and (column := _text_axis(columns, names, arch)):
+        return column
+    column = _named(columns, names, arch, False)
+    if column is None:
         return None
-    numbers = columns.numbers[found]
+    numbers = columns.numbers[column]
     whole = np.isfinite(numbers).all() and (np.abs(numbers) < 1e9).all()
-    return found if whole and (numbers == np.floor(numbers)).all() else None
+    return column if whole and (numbers == np.floor(numbers)).all() else None
 
 
 def _codes(columns: Columns, column: str) -> IntArray:
@@ -185,12 +185,12 @@ def _key(
     columns: Columns, arch: str | None, inner: Sequence[str], codes: Sequence[IntArray]
 ) -> tuple[str, ...]:
     if arch is not None:
-        wanted = tuple(c.strip() for c in arch.split(","))
-        for column in wanted:
+        requested = tuple(c.strip() for c in arch.split(","))
+        for column in requested:
             if column not in columns.texts and column not in columns.numbers:
-                known = ", ".join((*columns.texts, *columns.numbers)[:20])
-                raise UsageError(f"{columns.what} has no column {column!r}: it has {known}.")
-        return wanted
+                names = ", ".join((*columns.texts, *columns.numbers)[:20])
+                raise UsageError(f"{columns.what} has no column {column!r}: it has {names}.")
+        return requested
     everything = {c.lower(): c for c in (*columns.numbers, *columns.texts)}
     named = next((everything[n] for n in _ARCH if n in everything), None)
     key = [named] if named else []
@@ -201,8 +201,8 @@ def _key(
     spare, count = spare[:_MOST_KEYS], 0
     while True:
         parts = [*[_codes(columns, c) for c in key], *codes]
-        found = len(np.unique(_join(parts))) if parts else 1
-        if key and found == len(columns):
+        distinct = len(np.unique(_join(parts))) if parts else 1
+        if key and distinct == len(columns):
             return tuple(key)
         if not spare:
             if not key:
@@ -210,9 +210,9 @@ def _key(
                     f"{columns.what} has no column that names the networks: call one 'arch'."
                 )
             return (named,) if named else tuple(key)
-        if count and found == count:
+        if count and distinct == count:
             key.pop()  # the last one told no rows apart
-        count = found
+        count = distinct
         key.append(spare.pop(0))
 
 
@@ -243,16 +243,16 @@ def _groups(
     columns: Columns, datasets: str | None, schedule: str | None
 ) -> list[tuple[str, str, NDArray[np.bool_]]]:
     """Dataset, suffix and rows of each group that has metrics of its own."""
-    found: dict[tuple[str, str], list[int]] = {}
+    rows_of: dict[tuple[str, str], list[int]] = {}
     for row in range(len(columns)):
         dataset = dataset_name(columns.texts[datasets][row]) if datasets else ""
         suffix = ""
         if schedule:
             text = columns.texts.get(schedule)
             suffix = f"_hp{text[row]}" if text else f"_hp{columns.numbers[schedule][row]:g}"
-        found.setdefault((dataset, suffix), []).append(row)
+        rows_of.setdefault((dataset, suffix), []).append(row)
     groups = []
-    for (dataset, suffix), rows in found.items():
+    for (dataset, suffix), rows in rows_of.items():
         mask = np.zeros(len(columns), dtype=bool)
         mask[rows] = True
         groups.append((dataset, suffix, mask))
@@ -287,8 +287,8 @@ def _add(
         if numbers.shape[1] > 1:
             made[axes.rows[mask], axes.seeds[mask]] = numbers[mask]
         else:
-            place = axes.epochs[mask] if epochs else 0
-            made[axes.rows[mask], axes.seeds[mask], place] = numbers[mask, 0]
+            columns = axes.epochs[mask] if epochs else 0
+            made[axes.rows[mask], axes.seeds[mask], columns] = numbers[mask, 0]
         metrics[metric.key], values[metric.key] = metric, made
 
 

@@ -71,9 +71,9 @@ def _put_trial(
         metric = _seconds(dataset, suffix)
         sheet.put(metric, row, np.cumsum(values), seed=seed, epochs=epochs)
     for name, field in (("accuracy", "eval_acc1es"), ("loss", "eval_losses")):
-        for part, (places, found) in _evaluations(trial.get(field), count, what, field).items():
+        for part, (steps, curve) in _evaluations(trial.get(field), count, what, field).items():
             metric = _quality(f"{_word(dataset, part)}_{name}", dataset, suffix, _split(part))
-            sheet.put(metric, row, found, seed=seed, epochs=places)
+            sheet.put(metric, row, curve, seed=seed, epochs=steps)
     if not suffix:
         _put_costs(sheet, row, dataset, seed, trial, what)
 
@@ -114,24 +114,24 @@ def _curve(found: Any, count: int, what: str) -> tuple[Sequence[int], Array]:
 
 
 def _evaluations(
-    found: Any, count: int, what: str, field: str
+    evaluations: Any, count: int, what: str, field: str
 ) -> dict[str, tuple[Sequence[int], Array]]:
     """Part of the data -> its curve, from keys such as ``x-valid@11``."""
     parts: dict[str, dict[int, Any]] = {}
-    if not isinstance(found, dict):
+    if not isinstance(evaluations, dict):
         raise TableFormatError(f"{what}: expected a dictionary {field!r}: use the official file.")
-    for key, value in found.items():
-        place = _place(key) if isinstance(key, str) else None
-        if place is None:
+    for key, value in evaluations.items():
+        parsed = _part_and_epoch(key) if isinstance(key, str) else None
+        if parsed is None:
             raise TableFormatError(
                 f"{what}: {field} has a key {shown(key)}, but expected such as 'x-valid@11'."
             )
-        parts.setdefault(place[0], {})[place[1]] = value
+        parts.setdefault(parsed[0], {})[parsed[1]] = value
     return {part: _curve(curve, count, f"{what}, {field}") for part, curve in parts.items()}
 
 
 @lru_cache(maxsize=8192)
-def _place(key: str) -> tuple[str, int] | None:
+def _part_and_epoch(key: str) -> tuple[str, int] | None:
     match = _PLACE.fullmatch(key)
     return (match[1], int(match[2])) if match else None
 

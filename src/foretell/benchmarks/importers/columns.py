@@ -52,13 +52,13 @@ def read_csv(
     progress(0, len(rows))
     texts: dict[str, list[str]] = {}
     numbers: dict[str, Array] = {}
-    for place, name in enumerate(names):
-        cells = [row[place] for row in rows]
-        found = _numbers(cells)
-        if found is None:
+    for column, name in enumerate(names):
+        cells = [row[column] for row in rows]
+        values = _numbers(cells)
+        if values is None:
             texts[name] = cells
         else:
-            numbers[name] = found
+            numbers[name] = values
     table = make_table(
         path.stem,
         Columns(path.name, texts, numbers, {}),
@@ -96,7 +96,7 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def _numbers(cells: Sequence[str]) -> Array | None:
     """A column as numbers; None if a cell is text, or all are empty."""
-    found = np.full(len(cells), np.nan)
+    values = np.full(len(cells), np.nan)
     empty = True
     for i, cell in enumerate(cells):
         text = cell.strip().lower()
@@ -105,8 +105,8 @@ def _numbers(cells: Sequence[str]) -> Array | None:
         value = _TRUTH.get(text, _number(text))
         if value is None:
             return None
-        found[i], empty = value, False
-    return None if empty else found
+        values[i], empty = value, False
+    return None if empty else values
 
 
 def _number(text: str) -> float | None:
@@ -179,8 +179,8 @@ def _fetch(db: Any, path: Path, progress: Progress) -> Columns:
         lists = kind.endswith("]")
         inner = re.sub(r"\(.*\)|\[[0-9]*\]", "", kind)
         if inner in _NUMBER_TYPES and not lists:
-            found = _column(db, path, f"CAST({quoted} AS DOUBLE)")
-            numbers[name] = np.array([np.nan if v is None else v for v in found], dtype=np.float64)
+            values = _column(db, path, f"CAST({quoted} AS DOUBLE)")
+            numbers[name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
         elif inner in _NUMBER_TYPES and kind.count("[") == 1:
             curves[name] = _curve(_column(db, path, f"CAST({quoted} AS DOUBLE[])"), path.name)
         else:
@@ -199,16 +199,16 @@ _NUMBER_TYPES = frozenset((
 
 
 def _column(db: Any, path: Path, form: str) -> list[Any]:
-    found = db.execute(f"SELECT {form} FROM read_parquet(?)", [str(path)]).fetchall()
-    return [row[0] for row in found]
+    rows = db.execute(f"SELECT {form} FROM read_parquet(?)", [str(path)]).fetchall()
+    return [row[0] for row in rows]
 
 
-def _curve(found: list[list[float | None] | None], what: str) -> Array:
-    longest = max((len(v) for v in found if v), default=0)
+def _curve(lists: list[list[float | None] | None], what: str) -> Array:
+    longest = max((len(v) for v in lists if v), default=0)
     if longest > _LONGEST_CURVE:
         raise TableFormatError(f"{what}: a list of {longest} numbers is no curve.")
-    made = np.full((len(found), max(longest, 2)), np.nan)
-    for row, values in enumerate(found):
-        for place, value in enumerate(values or ()):
-            made[row, place] = np.nan if value is None else value
+    made = np.full((len(lists), max(longest, 2)), np.nan)
+    for row, values in enumerate(lists):
+        for column, value in enumerate(values or ()):
+            made[row, column] = np.nan if value is None else value
     return made

@@ -39,8 +39,8 @@ def hw_nas(path: Path, progress: Progress) -> TableData:
         UnsafePickleError: it asks for code; nothing was run.
     """
     path = only_file(path, r"HW-NAS-Bench.*\.pickle", "HW-NAS-Bench-v1_0.pickle")
-    found = read_pickle(path)
-    datasets = found.get("nasbench201") if isinstance(found, dict) else None
+    loaded = read_pickle(path)
+    datasets = loaded.get("nasbench201") if isinstance(loaded, dict) else None
     if not isinstance(datasets, dict) or not datasets:
         raise TableFormatError(f"{path.name} holds no 'nasbench201': use the official file.")
     texts: list[str] = []

@@ -102,18 +102,18 @@ def _files(path: Path, kind: str) -> dict[int, Path]:
             f"folder."
         )
     pattern = re.compile(rf"(?:{kind}-)?([0-9]{{6}}|meta)\.pickle\.pbz2", re.ASCII)
-    found: dict[int, Path] = {}
+    files: dict[int, Path] = {}
     for file in path.iterdir():
         if (match := pattern.fullmatch(file.name)) and file.is_file():
             index = -1 if match[1] == "meta" else int(match[1])
-            if index in found:
-                raise TableFormatError(f"{file.name} and {found[index].name} are the same network.")
-            found[index] = file
-    if -1 not in found:
+            if index in files:
+                raise TableFormatError(f"{file.name} and {files[index].name} are the same network.")
+            files[index] = file
+    if -1 not in files:
         raise MissingDataError(
             f"{str(path)!r} holds no meta.pickle.pbz2: give the unpacked folder of NATS-{kind}."
         )
-    return found
+    return files
 
 
 def read_names(meta: Any, what: str) -> list[str]:

@@ -99,8 +99,8 @@ def _check_whole(cells: _Cells, what: str) -> None:
 
 def _put(sheet: Sheet, cells: _Cells, record: bytes, what: str) -> None:
     try:
-        found = json.loads(record)
-        name, budget, adjacency, operations, packed = found
+        entry = json.loads(record)
+        name, budget, adjacency, operations, packed = entry
         content = list(fields(base64.b64decode(packed, validate=False)))
         if not _HASH.fullmatch(name) or type(budget) is not int or budget not in _BUDGETS:
             raise ValueError(f"{shown(name)} trained for {shown(budget)} epochs")
@@ -145,16 +145,16 @@ def _genes(cells: _Cells, what: str) -> IntArray:
     linked, ops = np.zeros((n, 7, 7), dtype=bool), np.zeros((n, 5), dtype=np.int64)
     for row, (adjacency, operations) in enumerate(cells.specs):
         v = math.isqrt(len(adjacency))
-        places = [*range(v - 1), 6]
+        vertices = [*range(v - 1), 6]
         bits = np.frombuffer(adjacency.encode(), dtype=np.uint8) == ord("1")
-        linked[row][np.ix_(places, places)] = bits.reshape(v, v)
+        linked[row][np.ix_(vertices, vertices)] = bits.reshape(v, v)
         names = operations.split(",")[1:-1]
         ops[row, : len(names)] = [_OPERATIONS.index(name) + 1 for name in names]
     genes = NB101().genes_of(linked, ops)
-    _, first, place = np.unique(genes, axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(genes, axis=0, return_index=True, return_inverse=True)
     if len(first) < n:
         names = list(cells.rows)
-        earlier = first[place.ravel()]
+        earlier = first[inverse.ravel()]
         odd = int(np.flatnonzero(earlier != np.arange(n))[0])
         raise TableFormatError(
             f"{what}: {names[earlier[odd]]} and {names[odd]} are the same cell: use the official "
@@ -190,10 +190,10 @@ def _put_curves(
 ) -> None:
     epochs = []
     for point in points:
-        found = [v for n, v in point if n == 1 and isinstance(v, float)]
-        if len(found) != 1 or not 0 <= found[0] <= budget or found[0] != int(found[0]):
-            raise TableFormatError(f"{what}: an evaluation after {shown(tuple(found[:3]))} epochs.")
-        epochs.append(int(found[0]))
+        at = [v for n, v in point if n == 1 and isinstance(v, float)]
+        if len(at) != 1 or not 0 <= at[0] <= budget or at[0] != int(at[0]):
+            raise TableFormatError(f"{what}: an evaluation after {shown(tuple(at[:3]))} epochs.")
+        epochs.append(int(at[0]))
     if not epochs or len(set(epochs)) != len(epochs):
         raise TableFormatError(f"{what}: a training with {len(epochs)} evaluations, or one twice.")
     for number, metric in _CURVES.items():
@@ -203,11 +203,11 @@ def _put_curves(
             for n, value in point
             if n == number and isinstance(value, float)
         ]
-        places = [epoch for epoch, _ in pairs]
-        if len(set(places)) != len(places):
+        evaluated = [epoch for epoch, _ in pairs]
+        if len(set(evaluated)) != len(evaluated):
             raise TableFormatError(f"{what}: an evaluation with two values of {metric.name}.")
         named = replace(metric, name=metric.name + suffix)
-        sheet.put(named, row, [value for _, value in pairs], seed=seed, epochs=places)
+        sheet.put(named, row, [value for _, value in pairs], seed=seed, epochs=evaluated)
 
 
 def _put_cell(sheet: Sheet, row: int, spec: tuple[str, str]) -> None:

@@ -39,8 +39,8 @@ def nb201(path: Path, progress: Progress) -> TableData:
     """
     path = only_file(path, r"NAS-Bench-201-v1_[01]-\w+\.pth", "NAS-Bench-201-v1_1-096897.pth")
     reader = _Reader(path.name, progress)
-    found = read_torch(path, reader.see)
-    names = read_names(found, path.name)
+    loaded = read_torch(path, reader.see)
+    names = read_names(loaded, path.name)
     indices = sorted(reader.rows)
     if not indices:
         raise TableFormatError(f"{path.name} holds no network: use the official file.")

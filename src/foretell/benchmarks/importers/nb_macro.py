@@ -28,11 +28,11 @@ def nb_macro(path: Path, progress: Progress) -> TableData:
         TableFormatError: the file is damaged or holds something else.
     """
     path = only_file(path, r"nas-bench-macro.*\.json", "nas-bench-macro_cifar10.json")
-    found = read_json(path)
-    if not isinstance(found, dict) or not found:
+    records = read_json(path)
+    if not isinstance(records, dict) or not records:
         raise TableFormatError(f"{path.name} holds no networks by name: use the official file.")
-    sheet = Sheet(len(found), path.name)
-    for row, (name, record) in enumerate(found.items()):
+    sheet = Sheet(len(records), path.name)
+    for row, (name, record) in enumerate(records.items()):
         what = f"{path.name}, {name[:40]}"
         if not 1 <= len(name) <= 32 or set(name) - set("012") or not isinstance(record, dict):
             raise TableFormatError(f"{what}: expected a name of digits 0 to 2 and a record.")
@@ -48,11 +48,11 @@ def nb_macro(path: Path, progress: Progress) -> TableData:
         for field in ("params", "flops"):
             value = number(record.get(field), f"{what}, {field}")
             sheet.put(Metric(field, _DATASET, "count", None, "cost"), row, [value])
-        progress(row + 1, len(found))
-    metrics, values = sheet.finish(len(found))
+        progress(row + 1, len(records))
+    metrics, values = sheet.finish(len(records))
     return TableData(
         "nb-macro",
-        list(found),
+        list(records),
         metrics,
         values,
         facts={"source": path.name, "reference": _REFERENCE},

@@ -97,12 +97,14 @@ def _networks(meta: Json) -> tuple[list[str], dict[str, list[int]]]:
     return texts, places
 
 
-def _put(sheet: Sheet, found: Json, epsilons: Any, places: dict[str, list[int]], what: str) -> None:
+def _put(
+    sheet: Sheet, found: Json, epsilons: Any, rows_of: dict[str, list[int]], what: str
+) -> None:
     for dataset, attacks in _items(found, what):
         for attack, measures in _items(attacks, what):
             for measure, networks in _items(measures, what):
-                known = dataset in _DATASETS and attack in _ATTACKS and measure in _MEASURES
-                if not known:
+                expected = dataset in _DATASETS and attack in _ATTACKS and measure in _MEASURES
+                if not expected:
                     raise TableFormatError(
                         f"{what}: {dataset[:20]!r}, {attack[:20]!r}, {measure[:20]!r} are not in "
                         f"the dataset: use the official file."
@@ -111,7 +113,7 @@ def _put(sheet: Sheet, found: Json, epsilons: Any, places: dict[str, list[int]],
                     continue
                 steps = epsilons.get(attack) if isinstance(epsilons, dict) else None
                 for name, values in _items(networks, what):
-                    if name not in places:
+                    if name not in rows_of:
                         raise TableFormatError(f"{what}: {name[:20]!r} is not in meta.json.")
                     many = values if isinstance(values, list) else [values]
                     if len(many) > _MOST_STEPS:
@@ -119,7 +121,7 @@ def _put(sheet: Sheet, found: Json, epsilons: Any, places: dict[str, list[int]],
                     metrics = _metrics(attack, dataset_name(dataset), values, steps, what)
                     for metric, value in zip(metrics, many, strict=True):
                         one = [number(value, f"{what}, {name[:20]}")]
-                        for row in places[name]:
+                        for row in rows_of[name]:
                             sheet.put(metric, row, one)
 
 

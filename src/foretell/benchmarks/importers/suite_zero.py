@@ -49,11 +49,11 @@ def suite_zero(path: Path, progress: Progress) -> TableData:
         TableFormatError: the file is damaged, or holds something else.
     """
     path = only_file(path, r"zc_.*\.json", "one file such as zc_nasbench201.json")
-    found = read_json(path)
-    if not isinstance(found, dict) or not found:
+    datasets = read_json(path)
+    if not isinstance(datasets, dict) or not datasets:
         raise TableFormatError(f"{path.name} holds no scores by dataset: use the official file.")
     rows: dict[str, int] = {}
-    for nets in found.values():
+    for nets in datasets.values():
         if not isinstance(nets, dict):
             raise TableFormatError(f"{path.name}: a dataset holds no networks by name.")
         for name in nets:
@@ -61,9 +61,9 @@ def suite_zero(path: Path, progress: Progress) -> TableData:
     if not rows:
         raise TableFormatError(f"{path.name} holds no network: use the official file.")
     sheet = Sheet(len(rows), path.name)
-    total = sum(map(len, found.values()))
+    total = sum(map(len, datasets.values()))
     done = 0
-    for dataset, nets in found.items():
+    for dataset, nets in datasets.items():
         for name, record in nets.items():
             what = f"{path.name}, {dataset[:30]}, {name[:60]}"
             _put(sheet, rows[name], dataset_name(dataset), record, what)
@@ -74,25 +74,25 @@ def suite_zero(path: Path, progress: Progress) -> TableData:
         if metric.name == "val_accuracy":
             metrics[key] = replace(metric, scale=accuracy_scale(values[key]))
     facts = {"source": path.name, "licence": "Apache-2.0", "reference": _REFERENCE}
-    found = next((space for part, space in _SPACES.items() if part in path.name), "")
-    if not found:
+    home = next((name for part, name in _SPACES.items() if part in path.name), "")
+    if not home:
         return TableData(path.stem, list(rows), metrics, values, facts=facts)
-    space = get_space(found)
+    space = get_space(home)
     archs = [_arch(space, name, path.name) for name in rows]
     first = {arch: row for row, arch in reversed(list(enumerate(archs)))}
-    kept = sorted(first.values())
-    if len(kept) < len(archs):
-        if found not in _ANY_ORDER:
+    selected = sorted(first.values())
+    if len(selected) < len(archs):
+        if home not in _ANY_ORDER:
             raise TableFormatError(f"{path.name} holds a network under two names: damaged.")
-        facts["left out"] = f"{len(archs) - len(kept)} further names of networks that are here"
-        values = {key: block[kept] for key, block in values.items()}
+        facts["left out"] = f"{len(archs) - len(selected)} further names of networks that are here"
+        values = {key: block[selected] for key, block in values.items()}
     return TableData(
         path.stem,
-        [space.format(archs[row]) for row in kept],
+        [space.format(archs[row]) for row in selected],
         metrics,
         values,
-        found,
-        np.array([archs[row].genes for row in kept], dtype=np.int64),
+        home,
+        np.array([archs[row].genes for row in selected], dtype=np.int64),
         facts,
     )
 

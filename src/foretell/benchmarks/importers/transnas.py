@@ -60,12 +60,12 @@ def transnas(path: Path, progress: Progress, *, space: str | None = None) -> Tab
     if space not in (None, *_SPACES):
         raise UsageError(f"Expected one of {', '.join(_SPACES)} as space, but got {space!r}.")
     path = only_file(path, r"transnas-bench.*\.pth", "transnas-bench_v10141024.pth")
-    found = read_torch(path)
-    parts = found.get("data") if isinstance(found, dict) else None
+    loaded = read_torch(path)
+    parts = loaded.get("data") if isinstance(loaded, dict) else None
     if not isinstance(parts, dict) or not all(isinstance(p, dict) for p in parts.values()):
         raise TableFormatError(f"{path.name} holds no 'data' by space: use the official file.")
-    known = found.get("metrics_dict")
-    if not isinstance(known, dict) or not all(map(_are_texts, known.values())):
+    metric_names = loaded.get("metrics_dict")
+    if not isinstance(metric_names, dict) or not all(map(_are_texts, metric_names.values())):
         raise TableFormatError(f"{path.name} holds no 'metrics_dict': use the official file.")
     networks: dict[str, Any] = {}
     for part in parts.values():
@@ -81,7 +81,7 @@ def transnas(path: Path, progress: Progress, *, space: str | None = None) -> Tab
     for row, (name, tasks) in enumerate(networks.items()):
         for task, record in tasks.items():
             what = f"{path.name}, {name[:60]}, {shown(task)}"
-            _Place(sheet, row, task, known.get(task), what).put(record)
+            _Place(sheet, row, task, metric_names.get(task), what).put(record)
         progress(row + 1, len(networks))
     metrics, values = sheet.finish(len(networks))
     counts = ", ".join(f"{len(part)} {shown(name)}" for name, part in parts.items())

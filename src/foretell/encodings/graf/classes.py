@@ -19,26 +19,26 @@ _WORDS: Mapping[str, re.Pattern[str]] = MappingProxyType(
 )
 
 CLASSES = ("conv", "pointwise", "separable", "pool", "attention", "linear", "other")
-"""conv has a kernel above 1, pointwise one of 1; other is what has none of the names."""
+"""conv has a kernel above 1, pointwise one of 1; other matches no pattern."""
 
 PLUMBING = frozenset(
     {"input", "output", "sum", "concat", "skip", "skip_connect", "identity", "zero", "none"}
 )
 _CHANNELS = 16
-"""A convolution of each channel alone costs this much less than one of all, where none is told."""
+"""Assumed channels: a depthwise convolution costs this factor less than a full one."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What a node does, as far as its name and attributes say.
+    """Class, kernel, stride and cost of a node, from its name and attributes.
 
     Args:
         kind: its class; None for inputs, outputs, sums, concatenations and skips.
-        kernel: pixels a side that it looks at; 1 where nothing says more.
-        stride: pixels between its looks.
+        kernel: side in pixels; 1 by default.
+        stride: in pixels; 1 by default.
         weighted: whether it has weights.
-        flops: multiply-adds; in units of a pointwise convolution where the node does not say.
-        params: elements of its parameters, in such units where the node does not say.
+        flops: multiply-adds; by default in units of a pointwise convolution.
+        params: number of parameters; by default in the same units.
 
     >>> Operation.of("nor_conv_1x1").kind, Operation.of("sep_conv_5x5").kind
     ('pointwise', 'separable')
@@ -55,10 +55,9 @@ class Operation:
 
     @classmethod
     def of(cls, op: str, attrs: Mapping[str, Any] = MappingProxyType({})) -> "Operation":
-        """The attribute ``kind`` decides if it names a class; then the operation's name.
+        """From the attribute ``kind`` if it names a class, otherwise from the operation's name.
 
-        For convolutions the kernel decides, from the attribute ``kernel`` or from a name such as
-        "conv1x1".
+        The kernel is read from the attribute ``kernel`` or from a name such as "conv1x1".
         """
         kernel = _kernel(op, attrs)
         kind = _kind(op.lower(), attrs.get("kind"), kernel)
@@ -79,28 +78,28 @@ def _kind(name: str, told: object, kernel: int) -> str | None:
         return str(told)
     if name in PLUMBING:
         return None
-    found = next((c for c, pattern in _WORDS.items() if pattern.search(name)), "other")
-    return "pointwise" if found == "conv" and kernel == 1 else found
+    kind_name = next((c for c, pattern in _WORDS.items() if pattern.search(name)), "other")
+    return "pointwise" if kind_name == "conv" and kernel == 1 else kind_name
 
 
 def _kernel(op: str, attrs: Mapping[str, Any]) -> int:
     kernel = attrs.get("kernel")
     if kernel is not None:
         return int(max(kernel) if isinstance(kernel, tuple | list) else kernel)
-    found = re.search(r"(\d+)x\d+", op)
-    return int(found[1]) if found else 1
+    match = re.search(r"(\d+)x\d+", op)
+    return int(match[1]) if match else 1
 
 
 def _guess(kind: str | None, kernel: int) -> tuple[float, float]:
     """Multiply-adds and parameters in units of a pointwise convolution."""
-    alone = kernel**2 / _CHANNELS
+    depthwise = kernel**2 / _CHANNELS
     if kind == "pool":
-        return alone, 0.0
-    both = {
+        return depthwise, 0.0
+    cost = {
         "conv": float(kernel**2),
         "pointwise": 1.0,
-        "separable": 1.0 + alone,
+        "separable": 1.0 + depthwise,
         "attention": 4.0,
         "linear": 1.0,
     }.get(kind or "", 0.0)
-    return both, both
+    return cost, cost

@@ -1,9 +1,9 @@
 """GRAF as its authors compute it: the same columns, the same values, the same missing codes.
 
 Every family is taken over subsets of the operations, and zero and skip operations are operations
-like any other. What differs from the authors' code is the speed alone: a graph is not rebuilt for
-each network and subset; lengths of paths are looked up by the set of allowed edges, or found for
-all networks and subsets at once.
+like any other. It differs from the authors' code in speed alone: no graph is rebuilt for each
+network and subset; path lengths are looked up by the set of allowed edges, or computed for all
+networks and subsets at once.
 
 Reference: Kadlecova et al., Surprisingly Strong Performance Prediction with Neural Graph Features,
 ICML 2024; code zc_combine at 5a14948.
@@ -86,23 +86,23 @@ def _edge_tables(edges: tuple[tuple[int, int], ...]) -> tuple[NDArray[np.float32
     Shortest path (5 if there is none), longest path (-1), edges that leave the input, edges that
     enter the output, edges.
     """
-    found = np.empty((5, 1 << len(edges)), dtype=np.float32)
-    for mask in range(found.shape[1]):
-        kept = [e for i, e in enumerate(edges) if mask >> i & 1]
+    facts = np.empty((5, 1 << len(edges)), dtype=np.float32)
+    for mask in range(facts.shape[1]):
+        present = [e for i, e in enumerate(edges) if mask >> i & 1]
         lengths: list[set[int]] = [{0}, set(), set(), set()]
         for target in range(1, 4):  # every length of a path to each node
-            for source, to in kept:
+            for source, to in present:
                 if to == target:
                     lengths[target] |= {n + 1 for n in lengths[source]}
         ends = lengths[3]
-        found[:, mask] = (
+        facts[:, mask] = (
             min(ends, default=5),
             max(ends, default=-1),
-            sum(s == 0 for s, _ in kept),
-            sum(t == 3 for _, t in kept),
-            len(kept),
+            sum(s == 0 for s, _ in present),
+            sum(t == 3 for _, t in present),
+            len(present),
         )
-    return tuple(found)
+    return tuple(facts)
 
 
 def graf_nb101(adjacency: Ints, ops: Ints) -> EncodingTable:
@@ -131,14 +131,14 @@ def graf_nb101(adjacency: Ints, ops: Ints) -> EncodingTable:
     columns: list[NDArray[Any]] = [(ops == o).sum(axis=1) for o in range(5)]
     for banned in subsets((2, 3, 4), 0, 2):
         names.append(f"min_path_len_banned_{label(banned)}")
-        kept = ~np.isin(ops, banned)
-        columns.append(_node_paths(linked, kept, longest=False, missing=v))
+        allowed = ~np.isin(ops, banned)
+        columns.append(_node_paths(linked, allowed, longest=False, missing=v))
     chosen = subsets((2, 3, 4))
     for subset in chosen:
         names.append(f"max_op_on_path_allowed_{label(subset)}")
-        kept = np.isin(ops, (0, 1, *subset))
+        allowed = np.isin(ops, (0, 1, *subset))
         # edges + 1 nodes, from which the code takes 2 twice
-        columns.append(_node_paths(linked, kept, longest=True, missing=-1) - 3)
+        columns.append(_node_paths(linked, allowed, longest=True, missing=-1) - 3)
     for subset in chosen:
         inside = np.isin(ops, subset)
         before = (linked & inside[:, :, None]).sum(axis=1)
@@ -155,15 +155,15 @@ def graf_nb101(adjacency: Ints, ops: Ints) -> EncodingTable:
 
 
 def _node_paths(
-    linked: NDArray[np.bool_], kept: NDArray[np.bool_], *, longest: bool, missing: int
+    linked: NDArray[np.bool_], allowed: NDArray[np.bool_], *, longest: bool, missing: int
 ) -> Ints:
-    """Edges on the shortest or longest path from first to last node over kept nodes, (n,)."""
-    n, v = kept.shape
+    """Edges on the shortest or longest path from first to last node over allowed nodes, (n,)."""
+    n, v = allowed.shape
     far = -100 if longest else 100
     length = np.full((n, v), far, dtype=np.int64)
     length[:, 0] = 0
     for target in range(1, v):
-        usable = linked[:, :target, target] & kept[:, :target] & kept[:, target, None]
+        usable = linked[:, :target, target] & allowed[:, :target] & allowed[:, target, None]
         through = np.where(usable, length[:, :target] + 1, far)
         length[:, target] = through.max(axis=1) if longest else through.min(axis=1)
     ends = length[:, -1]
@@ -216,9 +216,9 @@ def graf_darts(sources: Ints, ops: Ints) -> EncodingTable:
         kinds_of_wiring, wiring = np.unique(sources[:, cell], axis=0, return_inverse=True)
         paths, leaving = _darts_tables(kinds_of_wiring)
         allowed = allowed_edges(masks, [tuple(o - 1 for o in s) for s in chosen]).T
-        place = wiring.reshape(-1, 1) * 256 + allowed
-        longest[:, :, cell] = paths.reshape(-1, 2)[place]
-        degrees[:, :, cell, :2] = leaving.reshape(-1, 2)[place]
+        index = wiring.reshape(-1, 1) * 256 + allowed
+        longest[:, :, cell] = paths.reshape(-1, 2)[index]
+        degrees[:, :, cell, :2] = leaving.reshape(-1, 2)[index]
         degrees[:, :, cell, 2] = degrees[:, :, cell, 3] = _BITS[allowed] / np.float32(7)
     blocks = [b.reshape(n, math.prod(b.shape[1:])) for b in (counts, longest, degrees)]
     return EncodingTable(tuple(names), np.concatenate(blocks, axis=1))
@@ -233,7 +233,7 @@ def _darts_tables(wirings: Ints) -> tuple[NDArray[np.float32], NDArray[np.float3
     Args:
         wirings: (wirings, 8) sources.
     """
-    kept = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(bool)
+    present = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(bool)
     paths = np.empty((len(wirings), 256, 2), dtype=np.float32)
     leaving = np.empty((len(wirings), 256, 2), dtype=np.float32)
     for w, wiring in enumerate(wirings):
@@ -242,11 +242,11 @@ def _darts_tables(wirings: Ints) -> tuple[NDArray[np.float32], NDArray[np.float3
             length[start] = 0
             for edge, source in enumerate(wiring):
                 node = 2 + edge // 2
-                through = np.where(kept[:, edge], length[source] + 1, -100)
+                through = np.where(present[:, edge], length[source] + 1, -100)
                 length[node] = np.maximum(length[node], through)
             best = length[2:].max(axis=0) + 1
             paths[w, :, start] = np.where(best > 0, best, -1)
-            leaving[w, :, start] = kept[:, wiring == start].sum(axis=1)
+            leaving[w, :, start] = present[:, wiring == start].sum(axis=1)
     return paths, leaving
 
 

@@ -63,14 +63,14 @@ def graf(graphs: Sequence[Graph]) -> EncodingTable:
     names += [f"{c}_depth" for c in CLASSES]
     values = np.zeros((len(graphs), len(names)))
     sizes = np.array([len(ops) for ops, _, _ in parts], dtype=np.int64)
-    known: dict[_Key, Array] = {}
+    cache: dict[_Key, Array] = {}
     for size in np.unique(sizes):
         rows = np.flatnonzero(sizes == size)
-        values[rows] = _same_size([parts[i] for i in rows], int(size), known)
+        values[rows] = _same_size([parts[i] for i in rows], int(size), cache)
     return EncodingTable(tuple(names), values)
 
 
-def _same_size(graphs: list[Parts], size: int, known: dict[_Key, Array]) -> Array:
+def _same_size(graphs: list[Parts], size: int, cache: dict[_Key, Array]) -> Array:
     """Features of contracted graphs with the same number of nodes, (n, columns)."""
     n = len(graphs)
     times = np.zeros((n, size, size))
@@ -81,9 +81,9 @@ def _same_size(graphs: list[Parts], size: int, known: dict[_Key, Array]) -> Arra
         image = attrs[0].get("resolution")
         for v, op in enumerate(ops):
             key = op, id(attrs[v]), image
-            if key not in known:
-                known[key] = _quantities(op, attrs[v], image)
-            weights[i, v] = known[key]
+            if key not in cache:
+                cache[key] = _quantities(op, attrs[v], image)
+            weights[i, v] = cache[key]
     paths, mean, high, low = _walk(times, weights, range(size))
     _, _, ahead, _ = _walk(times.swapaxes(1, 2), weights[..., :1], range(size)[::-1])
     shape = np.stack(
@@ -126,8 +126,8 @@ def _walk(times: Array, weights: Array, order: Sequence[int]) -> tuple[Array, Ar
     paths[:, order[0]] = 0
     mean, high, low = np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(weights)
     linked = np.asarray(times.any(axis=0))
-    for place, target in enumerate(order):
-        sources = [s for s in order[:place] if linked[s, target]]
+    for position, target in enumerate(order):
+        sources = [s for s in order[:position] if linked[s, target]]
         if not sources:
             continue
         through = often[:, sources, target] + paths[:, sources]
@@ -149,20 +149,20 @@ def _depth(behind: Array, ahead: Array, classes: Array) -> Array:
         ahead: the same from a node to the output.
         classes: (n, size, classes) 1 where a node is of a class.
     """
-    place = (behind - 0.5) / np.maximum(behind + ahead - 1, 1)
+    position = (behind - 0.5) / np.maximum(behind + ahead - 1, 1)
     number = classes.sum(axis=1)
-    return np.asarray((classes * place[:, :, None]).sum(axis=1) / np.maximum(number, 1))
+    return np.asarray((classes * position[:, :, None]).sum(axis=1) / np.maximum(number, 1))
 
 
 def _quantities(op: str, attrs: Mapping[str, Any], image: int | None) -> Array:
     """What passing through a node adds to each quantity, then to each cost."""
     row = np.zeros(len(QUANTITIES) + len(COSTS))
-    found = Operation.of(op, attrs)
+    operation = Operation.of(op, attrs)
     inner = attrs.get("resolution")
-    whole = found.kind == "pool" and inner == 1  # of the whole image: no step on the way down
-    row[-3:] = found.flops, found.params, 0.0 if whole else np.log2(found.stride)
-    if found.kind is not None:
-        apart = image / (inner * found.stride) if image and inner else 1.0
-        row[:3] = 1, found.weighted, (found.kernel - 1) * apart
-        row[_CLASS][CLASSES.index(found.kind)] = 1
+    whole = operation.kind == "pool" and inner == 1  # of the whole image: no step on the way down
+    row[-3:] = operation.flops, operation.params, 0.0 if whole else np.log2(operation.stride)
+    if operation.kind is not None:
+        apart = image / (inner * operation.stride) if image and inner else 1.0
+        row[:3] = 1, operation.weighted, (operation.kernel - 1) * apart
+        row[_CLASS][CLASSES.index(operation.kind)] = 1
     return row

@@ -47,11 +47,11 @@ def nb101(space: NB101, archs: Sequence[Arch]) -> EncodingTable:
     tables, order = [], []
     for count in range(codes.shape[1] + 1):
         rows = np.flatnonzero(counts == count)
-        kept = [*range(count + 1), linked.shape[1] - 1]
+        vertices = [*range(count + 1), linked.shape[1] - 1]
         ops = np.ones((len(rows), count + 2), dtype=np.int64)
         ops[:, 0] = 0
         ops[:, 1:-1] = operation[codes[rows, :count]]
-        tables.append(graf_nb101(linked[np.ix_(rows, kept, kept)], ops))
+        tables.append(graf_nb101(linked[np.ix_(rows, vertices, vertices)], ops))
         order.append(rows)
     values = np.concatenate([t.values for t in tables])[np.argsort(np.concatenate(order))]
     return EncodingTable(tables[0].names, values)

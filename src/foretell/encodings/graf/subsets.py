@@ -36,7 +36,7 @@ def edge_masks(ops: NDArray[Any], count: int) -> NDArray[np.uint8]:
 
     Args:
         ops: (n, edges <= 8) operations.
-        count: how many operations there are.
+        count: number of operations.
 
     Returns:
         (count, n), bit e set where edge e carries the operation.
@@ -50,12 +50,14 @@ def edge_masks(ops: NDArray[Any], count: int) -> NDArray[np.uint8]:
 
 def allowed_edges(masks: NDArray[np.uint8], chosen: Sequence[tuple[int, ...]]) -> NDArray[np.uint8]:
     """Which edges carry an operation of each subset, (subsets, n)."""
-    known: dict[tuple[int, ...], NDArray[np.uint8]] = {(): np.zeros(masks.shape[1], dtype=np.uint8)}
+    unions: dict[tuple[int, ...], NDArray[np.uint8]] = {
+        (): np.zeros(masks.shape[1], dtype=np.uint8)
+    }
 
     def union(subset: tuple[int, ...]) -> NDArray[np.uint8]:
-        """A subset is one that is shorter by an operation, and that operation."""
-        if subset not in known:
-            known[subset] = union(subset[:-1]) | masks[subset[-1]]
-        return known[subset]
+        """Edges of a subset: those of the subset without its last operation, and of that one."""
+        if subset not in unions:
+            unions[subset] = union(subset[:-1]) | masks[subset[-1]]
+        return unions[subset]
 
     return np.stack([union(s) for s in chosen])

@@ -1,4 +1,4 @@
-"""Why a fitted predictor says what it says."""
+"""Explanations of a fitted predictor: contributions and permutation importance."""
 
 from foretell.predictors.explain.contributions import Contributions, Fidelity, contributions
 from foretell.predictors.explain.families import families, tables

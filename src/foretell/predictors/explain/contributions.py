@@ -1,4 +1,4 @@
-"""What each family of columns adds to each prediction: TreeSHAP, summed by family."""
+"""Contributions of families of columns to predictions: TreeSHAP, summed by family."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,11 +21,11 @@ _FAITHFUL_R2, _FAITHFUL_KENDALL = 0.8, 0.7
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How well a copy of trees repeats the predictor that it stands for.
+    """How well a surrogate of boosted trees reproduces the predictor that it explains.
 
     Args:
-        r2: of the copy's predictions for the predictor's, on rows that it was not fitted on.
-        kendall: the same as Kendall's tau.
+        r2: of the surrogate's and the predictor's predictions, on held-out rows.
+        kendall: Kendall's tau of the same.
     """
 
     r2: Estimate
@@ -33,12 +33,12 @@ class Fidelity:
 
     @property
     def low(self) -> bool:
-        """Whether the copy differs so much that its explanation may be of something else."""
+        """Whether the surrogate is too inaccurate for its explanation to be trusted."""
         good = self.r2.value >= _FAITHFUL_R2 and self.kendall.value >= _FAITHFUL_KENDALL
         return not good  # also where they are not defined
 
     def sentence(self) -> str:
-        """What to know before believing the contributions."""
+        """A sentence on how far the contributions can be trusted."""
         text = (
             f"Contributions are those of boosted trees that were fitted to the predictor's own "
             f"predictions; on {self.kendall.n:,} rows held out they repeat them with R2 "
@@ -51,14 +51,14 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Contributions:
-    """Predictions as sums: the base and what each family adds.
+    """Additive explanations of predictions: a base value and the contribution of each family.
 
     Args:
         families: names.
-        base: what the trees predict on average over what they were fitted on.
+        base: mean prediction of the trees over their training rows.
         values: (n, families) in the unit of the predictions.
-        predicted: (n,) by the predictor that is explained.
-        fidelity: of the copy that was explained in its place; None where the predictor gives
+        predicted: (n,) predictions of the explained predictor.
+        fidelity: of the surrogate that was explained in its place; None where the predictor gives
             contributions itself, so that rows sum to its predictions.
     """
 
@@ -70,7 +70,7 @@ class Contributions:
 
     @property
     def rest(self) -> Array:
-        """What of each prediction the sum leaves open, (n,)."""
+        """Part of each prediction that is not explained, (n,)."""
         return np.asarray(self.predicted - self.base - self.values.sum(axis=1))
 
     @property
@@ -83,7 +83,7 @@ class Contributions:
         return replace(self, values=self.values[rows], predicted=self.predicted[rows])
 
     def order(self) -> IntArray:
-        """Places of the families, the largest mean contribution first."""
+        """Indices of the families, the largest mean contribution first."""
         return np.argsort(-self.size, kind="stable")
 
 
@@ -95,31 +95,31 @@ def contributions(
     seed: int = 0,
     copy: Callable[[], Predictor] | None = None,
 ) -> Contributions:
-    """What each family of columns adds to the predictions.
+    """Contribution of each family of columns to the predictions.
 
-    Boosted trees are explained directly; of any other predictor a copy is made: boosted trees,
-    fitted to what it predicts for all rows.
+    Boosted trees are explained directly, any other predictor through a surrogate: boosted trees
+    fitted to its predictions for all rows.
 
     Reference: Lundberg et al., Nature Machine Intelligence 2020 (TreeSHAP, path-dependent), as
-    LightGBM and XGBoost compute it; the sum over columns of a family is ours. Columns that say the
-    same share what they add at random; inside a family that does not matter.
+    LightGBM and XGBoost compute it; the sum over the columns of a family is ours. Correlated
+    columns share their contribution arbitrarily; within a family that does not matter.
 
     Args:
         predictor: fitted.
-        encodings: all architectures at hand, n of them.
-        groups: name of a family -> places of its columns; together all columns, once.
-        seed: of the copy and its folds.
-        copy: makes the trees that are fitted to the predictions; by default LightGBM.
+        encodings: of n architectures.
+        groups: name of a family -> indices of its columns; together every column once.
+        seed: of the surrogate and its folds.
+        copy: factory of the surrogate; by default LightGBM.
 
     Raises:
-        PredictorError: the groups are not all columns, once.
-        MissingExtraError: the copy needs lightgbm, which is not installed.
+        PredictorError: the groups do not hold every column once.
+        MissingExtraError: the surrogate needs lightgbm, which is not installed.
     """
-    places = np.concatenate(list(groups.values())) if groups else np.empty(0, dtype=np.int64)
-    if sorted(places.tolist()) != list(range(len(encodings.names))):
+    indices = np.concatenate(list(groups.values())) if groups else np.empty(0, dtype=np.int64)
+    if sorted(indices.tolist()) != list(range(len(encodings.names))):
         raise PredictorError(
             f"Expected every one of {len(encodings.names)} columns in one family, but got "
-            f"{len(places)} places: use foretell.predictors.explain.families."
+            f"{len(indices)} indices: use foretell.predictors.explain.families."
         )
     predicted = predictor.predict(encodings).mean
     each = predictor.contributions(encodings)
@@ -131,7 +131,7 @@ def contributions(
         fidelity = Fidelity(r2(out.mean, predicted), kendall(out.mean, predicted))
         each = make().fit(encodings, predicted).contributions(encodings)
         if each is None:
-            raise PredictorError("The copy gives no contributions: use LightGBM or XGBoost.")
+            raise PredictorError("The surrogate gives no contributions: use LightGBM or XGBoost.")
     values = np.stack([each[:, columns].sum(axis=1) for columns in groups.values()], axis=1)
     base = float(each[:, -1].mean())
     return Contributions(tuple(groups), base, values, predicted, fidelity)

@@ -1,4 +1,4 @@
-"""Columns that say the same kind of thing, so that their shares are told together."""
+"""Families of columns, whose contributions are summed."""
 
 import re
 from collections.abc import Callable
@@ -22,34 +22,33 @@ def _gene(index: int) -> str:
 def families(encodings: Encodings, gene: Callable[[int], str] = _gene) -> dict[str, IntArray]:
     """Families of columns.
 
-    Inside ``graf`` a quantity is one, inside ``onehot`` and ``categorical`` a gene, inside
-    ``scores`` a proxy, inside ``graf_compat`` one of its authors' families; every other
-    encoding is a family as a whole.
+    A family is a quantity of ``graf``, a gene of ``onehot`` and ``categorical``, a proxy of
+    ``scores``, one of the authors' families of ``graf_compat``; any other encoding is one family.
 
     Args:
-        encodings: the columns.
-        gene: the name of a gene.
+        encodings: whose columns are grouped.
+        gene: gives the name of a gene.
 
     Returns:
-        Name, such as "graf: conv" or "costs" -> places of its columns in ``encodings.matrix()``.
+        Name, such as "graf: conv" or "costs" -> indices of its columns in ``encodings.matrix()``.
     """
-    found: dict[str, list[int]] = {}
-    place = 0
+    columns_of: dict[str, list[int]] = {}
+    index = 0
     for table, values in encodings.tables.items():
         for column in values.names:
             part = _part(table, column, gene)
-            found.setdefault(f"{table}: {part}" if part else table, []).append(place)
-            place += 1
-    return {name: np.array(places, dtype=np.int64) for name, places in found.items()}
+            columns_of.setdefault(f"{table}: {part}" if part else table, []).append(index)
+            index += 1
+    return {name: np.array(indices, dtype=np.int64) for name, indices in columns_of.items()}
 
 
 def tables(encodings: Encodings) -> dict[str, IntArray]:
-    """Whole encodings: name -> places of its columns in ``encodings.matrix()``."""
-    found, place = {}, 0
+    """Name of an encoding -> indices of its columns in ``encodings.matrix()``."""
+    columns_of, start = {}, 0
     for name, table in encodings.tables.items():
-        found[name] = np.arange(place, place + len(table.names))
-        place += len(table.names)
-    return found
+        columns_of[name] = np.arange(start, start + len(table.names))
+        start += len(table.names)
+    return columns_of
 
 
 def _part(table: str, column: str, gene: Callable[[int], str]) -> str:

@@ -1,4 +1,4 @@
-"""How much worse predictions get when the columns of a family tell of other architectures."""
+"""Permutation importance of families of columns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,12 @@ __all__ = ["Importance", "permutation_importance"]
 
 @dataclass(frozen=True)
 class Importance:
-    """What is lost without a family.
+    """Permutation importance of each family.
 
     Args:
         families: names.
-        drops: (repeats, families) Kendall's tau with all columns as they are, minus that with the
-            family's columns permuted.
-        kendall: tau of held-out predictions and measured values, nothing permuted.
+        drops: (repeats, families) Kendall's tau minus that with the family's columns permuted.
+        kendall: tau of held-out predictions and measured values, without permutation.
     """
 
     families: tuple[str, ...]
@@ -42,12 +41,12 @@ class Importance:
         return np.asarray(self.drops.std(axis=0))
 
     def only(self, names: Sequence[str]) -> "Importance":
-        """That of some families."""
-        places = [self.families.index(name) for name in names]
-        return Importance(tuple(names), self.drops[:, places], self.kendall)
+        """The importance of some families."""
+        indices = [self.families.index(name) for name in names]
+        return Importance(tuple(names), self.drops[:, indices], self.kendall)
 
     def order(self) -> IntArray:
-        """Places of the families, the largest drop first."""
+        """Indices of the families, the largest drop first."""
         return np.argsort(-self.mean, kind="stable")
 
 
@@ -61,23 +60,23 @@ def permutation_importance(
     count: int = 5,
     repeats: int = 5,
 ) -> Importance:
-    """The drop of Kendall's tau on held-out architectures, by family.
+    """Drop of Kendall's tau on held-out architectures when a family of columns is permuted.
 
     Each labelled architecture is predicted by a model that was fitted without its fold, once with
     its own columns and then with those of a family taken from another labelled architecture; all
-    columns of a family come from the same one. A family that others can stand in for has a small
-    drop, however much the model uses it.
+    columns of a family come from the same one. A family that is redundant given the others has a
+    small drop, however much the model uses it.
 
     Reference: Breiman, Random Forests, Machine Learning 2001, section 10. Differs: families instead
     of columns, folds instead of out-of-bag rows, Kendall's tau instead of the error.
 
     Args:
-        make: a new predictor.
+        make: factory of the predictor.
         encodings: of the labelled architectures.
         y: (n,) their values.
-        groups: name of a family -> places of its columns in ``encodings.matrix()``.
+        groups: name of a family -> indices of its columns in ``encodings.matrix()``.
         rng: of folds and permutations.
-        count: folds.
+        count: number of folds.
         repeats: permutations of each family.
 
     Raises:
@@ -100,13 +99,13 @@ def permutation_importance(
             changed[:, g, out] = model.predict(mixed).mean.reshape(repeats, len(out))
     whole = kendall(plain, y)
     taus = np.array([[float(kendall(z, y)) for z in row] for row in changed])
-    taus = np.where(np.isnan(taus), 0.0, taus)  # all predictions equal: nothing is known
+    taus = np.where(np.isnan(taus), 0.0, taus)  # constant predictions have no rank correlation
     base = whole.value if np.isfinite(whole.value) else 0.0
     return Importance(tuple(groups), base - taus.reshape(repeats, len(groups)), whole)
 
 
 def _mix(encodings: Encodings, donors: Encodings, columns: IntArray) -> Encodings:
-    """The same rows with some columns of others."""
+    """The same rows with some columns taken from others."""
     mixed, start = {}, 0
     for name, table in encodings.tables.items():
         own = columns[(columns >= start) & (columns < start + len(table.names))] - start

@@ -1,4 +1,4 @@
-"""What predictors made of networks share: inputs and targets of unit variance, and the way back."""
+"""Base class of neural predictors: inputs and targets of unit variance."""
 
 import math
 from abc import abstractmethod
@@ -18,12 +18,12 @@ __all__ = ["Neural", "check_at_least", "to_targets"]
 
 
 class Neural(Predictor):
-    """Hands a subclass standardised inputs and targets.
+    """Passes standardised inputs and targets to a subclass.
 
-    Every table weighs the same, and columns have a variance of 1 on average.
+    All encodings have equal weight, and columns have a variance of 1 on average.
 
     Args:
-        normal_target: whether to turn values into normal quantiles first.
+        normal_target: whether to transform values to normal quantiles first.
     """
 
     def __init__(self, normal_target: bool) -> None:
@@ -53,24 +53,24 @@ class Neural(Predictor):
 
     @abstractmethod
     def _learn(self, x: Array, t: Array) -> None:
-        """Learn from inputs (n, d) and targets (n,)."""
+        """Train on inputs (n, d) and targets (n,)."""
 
     @abstractmethod
     def _guess(self, x: Array) -> tuple[Array, Array | None]:
-        """Mean (n,) and uncertainty (n,), if there is one, in the unit of the targets."""
+        """Mean (n,) and standard deviation (n,), if any, on the scale of the targets."""
 
 
 def to_targets(networks: Networks, x: Array, t: Array, loss: str) -> tuple[Array, Array]:
-    """The rising line that turns each network's outputs into targets.
+    """The increasing linear map from each network's outputs to targets.
 
-    A rank loss leaves scores without unit or zero: the line of least squares through the labelled
-    architectures gives them both. Other losses keep what the network says.
+    With a rank loss the outputs have no scale: the map is the least-squares fit to the labelled
+    architectures. With other losses it is the identity.
 
     Args:
         networks: trained ones.
         x: (members, n, d) inputs each was trained on.
         t: (members, n) targets.
-        loss: what they were trained with.
+        loss: they were trained with.
 
     Returns:
         Slope and offset, (members, 1) each; no slope is negative.

@@ -1,4 +1,4 @@
-"""An ensemble of networks, each of which has not seen some of the labelled architectures."""
+"""An ensemble of networks, each trained without a part of the labelled architectures."""
 
 import numpy as np
 
@@ -16,17 +16,17 @@ __all__ = ["BANANAS"]
 class BANANAS(Neural):
     """The mean of several networks, each trained without its own part of the architectures.
 
-    The variance is that among the networks plus the mean squared error of each on the part it has
-    not seen. Networks that all see everything agree far better with one another than with the
-    truth. Meant for the path encoding (``path``), but takes any.
+    The variance is that over the networks plus the mean squared error of each on its held-out part:
+    networks that are trained on everything agree far better with one another than with the truth.
+    Meant for the path encoding (``path``), but takes any.
 
     Args:
         members: how many networks.
         loss: "mse", "mae", "pairwise" (RankNet) or "listmle"; see ``MLP``.
         hidden: widths of the hidden layers.
         steps: of AdamW.
-        normal_target: whether to turn values into normal quantiles.
-        seed: of parts, first weights and batches.
+        normal_target: whether to transform values to normal quantiles.
+        seed: of parts, initial weights and batches.
 
     Differs: parts left out, and their error; two layers of 64 instead of ten of 20; normal
     quantiles as targets.
@@ -50,12 +50,14 @@ class BANANAS(Neural):
         check_loss(self.loss)
         check_at_least(1, hidden=self.hidden, steps=self.steps)
         check_at_least(2, members=self.members)
-        seen, unseen = _parts(stream(self.seed, "parts").permutation(len(t)), self.members)
+        train_idx, val_idx = _parts(stream(self.seed, "parts").permutation(len(t)), self.members)
         streams = [stream(self.seed, "network", i) for i in range(self.members)]
         recipe = Recipe(self.hidden, self.steps, loss=self.loss)
-        self.networks_ = train(x[seen], t[seen], recipe, streams)
-        self.slope_, self.offset_ = to_targets(self.networks_, x[seen], t[seen], self.loss)
-        self.error_ = float(((self._each(x[unseen]) - t[unseen]) ** 2).mean())
+        self.networks_ = train(x[train_idx], t[train_idx], recipe, streams)
+        self.slope_, self.offset_ = to_targets(
+            self.networks_, x[train_idx], t[train_idx], self.loss
+        )
+        self.error_ = float(((self._each(x[val_idx]) - t[val_idx]) ** 2).mean())
 
     def _each(self, x: Array) -> Array:
         return self.offset_ + self.slope_ * self.networks_(x)
@@ -66,11 +68,11 @@ class BANANAS(Neural):
 
 
 def _parts(order: IntArray, count: int) -> tuple[IntArray, IntArray]:
-    """Rows that each of ``count`` networks sees, and those it does not, in the given order.
+    """Training and held-out rows of each of ``count`` networks, in the given order.
 
-    All see the same number, so that some rows are left out twice where n is no multiple.
+    All have the same number, so that some rows are held out twice where n is no multiple.
     """
     n = len(order)
     size = -(-n // count)
-    places = (np.arange(count)[:, None] * size + np.arange(n)) % n
-    return order[places[:, size:]], order[places[:, :size]]
+    positions = (np.arange(count)[:, None] * size + np.arange(n)) % n
+    return order[positions[:, size:]], order[positions[:, :size]]

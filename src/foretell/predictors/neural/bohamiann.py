@@ -1,4 +1,4 @@
-"""A Bayesian network: samples of its weights instead of one choice of them."""
+"""A Bayesian neural network: posterior samples of its weights."""
 
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ __all__ = ["BOHAMIANN"]
 _BATCH = 64
 _FRICTION = 0.05
 _SHAPE, _NOISE = 5.0, 0.2
-"""The noise's precision is Gamma(shape) / (shape * noise) before anything was seen."""
+"""Prior of the noise precision: Gamma(shape) / (shape * noise)."""
 
 
 @predictors.add(
@@ -35,22 +35,22 @@ class BOHAMIANN(Neural):
 
     Weights are N(0, prior / inputs of the layer), biases N(0, prior). The precision of the noise is
     drawn from its gamma distribution given the errors, at every step. The variance of a prediction
-    is that among the samples plus the noise.
+    is the variance over the samples plus the noise.
 
     Args:
         hidden: widths of the hidden layers.
         chains: run side by side.
-        burn_in: steps before samples are kept.
+        burn_in: steps before the first sample.
         steps: after the burn-in.
-        keep: every so many steps a sample is kept.
+        keep: thinning: a sample is taken every this many steps.
         step_size: of the sampler.
         prior: variance of the weights.
-        normal_target: whether to turn values into normal quantiles.
-        seed: of first weights, batches and noise.
+        normal_target: whether to transform values to normal quantiles.
+        seed: of initial weights, batches and noise.
 
     Differs: several chains; two layers of 32 with silu instead of three of 50 with tanh; a prior
-    variance that falls with the inputs of a layer; the noise is drawn by itself, as its gradients
-    are too uneven for the sampler.
+    variance that falls with the inputs of a layer; the noise is sampled separately, as its
+    gradients are too uneven for the sampler.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class BOHAMIANN(Neural):
         variance = torch.empty(self.chains)
 
         def energy(weights: "Tensor") -> "Tensor":
-            inputs, wanted = batches.draw()
-            square = n * (shape.outputs(weights, inputs) - wanted).square().mean(dim=1)
+            inputs, targets = batches.draw()
+            square = n * (shape.outputs(weights, inputs) - targets).square().mean(dim=1)
             drawn = torch.tensor(gammas.gamma(_SHAPE + n / 2, size=self.chains))
             variance.copy_((_SHAPE * _NOISE + square.detach() / 2) / drawn)
             return (square / variance + (precision * weights.square()).sum(dim=1)) / 2
 
-        kept, noise = [], []
+        samples, noise = [], []
         for weights in sample(
             energy,
             torch.tensor(shape.first(streams), dtype=torch.float32),
@@ -113,9 +113,9 @@ class BOHAMIANN(Neural):
             friction=_FRICTION,
             noise=torch.Generator().manual_seed(stream_seed(self.seed, "noise")),
         ):
-            kept.append(weights)
+            samples.append(weights)
             noise.append(float(variance.mean()))
-        self.networks_ = Networks(shape, np.concatenate(kept))
+        self.networks_ = Networks(shape, np.concatenate(samples))
         self.noise_ = float(np.mean(noise))
 
     def _guess(self, x: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What a network that predicts is trained to make small; each loss is of one member of a stack."""
+"""Losses of neural predictors, for each member of a stack of networks."""
 
 from collections.abc import Callable
 from types import MappingProxyType
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 __all__ = ["LOSSES", "RANK_LOSSES", "check_loss"]
 
 
-def mse(found: "Tensor", wanted: "Tensor") -> "Tensor":
+def mse(predicted: "Tensor", target: "Tensor") -> "Tensor":
     """Mean squared error, (members, n) each -> (members,)."""
-    return (found - wanted).square().mean(dim=1)
+    return (predicted - target).square().mean(dim=1)
 
 
-def mae(found: "Tensor", wanted: "Tensor") -> "Tensor":
+def mae(predicted: "Tensor", target: "Tensor") -> "Tensor":
     """Mean absolute error, (members, n) each -> (members,)."""
-    return (found - wanted).abs().mean(dim=1)
+    return (predicted - target).abs().mean(dim=1)
 
 
-def pairwise(found: "Tensor", wanted: "Tensor") -> "Tensor":
+def pairwise(predicted: "Tensor", target: "Tensor") -> "Tensor":
     """Mean of log(1 + exp(s_j - s_i)) over all pairs whose values are y_i > y_j.
 
     Args:
-        found: (members, n) scores without a unit.
-        wanted: (members, n) values; pairs of equal ones do not count.
+        predicted: (members, n) scores on any scale.
+        target: (members, n) values; pairs of equal ones do not count.
 
     Returns:
         (members,); 0 where all values are equal.
@@ -36,20 +36,20 @@ def pairwise(found: "Tensor", wanted: "Tensor") -> "Tensor":
     """
     from torch.nn.functional import softplus
 
-    above = wanted[:, :, None] > wanted[:, None, :]
-    lost = softplus(found[:, None, :] - found[:, :, None]) * above
+    above = target[:, :, None] > target[:, None, :]
+    lost = softplus(predicted[:, None, :] - predicted[:, :, None]) * above
     return lost.sum(dim=(1, 2)) / above.sum(dim=(1, 2)).clamp(min=1)
 
 
-def listmle(found: "Tensor", wanted: "Tensor") -> "Tensor":
+def listmle(predicted: "Tensor", target: "Tensor") -> "Tensor":
     """Negative log-likelihood of the true order, best first, when drawn without replacement.
 
-    At each place the next is drawn with probability exp(s) over the sum of all that are left; the
-    mean over the places is taken. Equal values stand in the order of their rows.
+    The item at each position is drawn with probability exp(s) over the sum of all that are left;
+    the loss is the mean over the positions. Ties are in the order of their rows.
 
     Args:
-        found: (members, n) scores without a unit.
-        wanted: (members, n) values.
+        predicted: (members, n) scores on any scale.
+        target: (members, n) values.
 
     Returns:
         (members,).
@@ -57,8 +57,8 @@ def listmle(found: "Tensor", wanted: "Tensor") -> "Tensor":
     Reference: Xia et al., Listwise Approach to Learning to Rank, ICML 2008, section 4. Differs:
     divided by n, so that one learning rate fits lists of any length.
     """
-    order = wanted.argsort(dim=1, descending=True, stable=True)
-    scores = found.gather(1, order)
+    order = target.argsort(dim=1, descending=True, stable=True)
+    scores = predicted.gather(1, order)
     left = scores.flip(1).logcumsumexp(dim=1).flip(1)
     return (left - scores).mean(dim=1)
 
@@ -67,11 +67,11 @@ LOSSES = MappingProxyType[str, Callable[["Tensor", "Tensor"], "Tensor"]](
     {"mse": mse, "mae": mae, "pairwise": pairwise, "listmle": listmle}
 )
 RANK_LOSSES = frozenset({"pairwise", "listmle"})
-"""Those whose scores have neither unit nor zero."""
+"""Losses that are invariant to an offset of the scores."""
 
 
 def check_loss(name: str) -> None:
-    """Refuse a name that is none.
+    """Refuse an unknown loss.
 
     Raises:
         PredictorError: no such loss.

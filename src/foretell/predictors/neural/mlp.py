@@ -18,15 +18,15 @@ __all__ = ["MLP"]
 class MLP(Neural):
     """One network of two hidden layers.
 
-    Scores of a rank loss become values by the line of least squares through the labelled
+    Scores of a rank loss are mapped to values by a least-squares line through the labelled
     architectures, in normal quantiles.
 
     Args:
         loss: "mse", "mae", "pairwise" (RankNet) or "listmle".
         hidden: widths of the hidden layers.
         steps: of AdamW.
-        normal_target: whether to turn values into normal quantiles.
-        seed: of first weights and batches.
+        normal_target: whether to transform values to normal quantiles.
+        seed: of initial weights and batches.
 
     Differs: two layers of 64 instead of twenty of 20, normal quantiles as targets, AdamW with
     decay instead of an L1 penalty.

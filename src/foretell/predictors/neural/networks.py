@@ -1,4 +1,4 @@
-"""Small networks of one shape, side by side: every step is one computation for all of them."""
+"""Stacks of small networks of one shape, trained together in batched operations."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 __all__ = ["Batches", "Networks", "Recipe", "Shape", "train"]
 
 _ROWS = 2048
-"""So many rows are predicted at once."""
+"""Rows predicted at once."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """Widths of the layers, from the inputs to the one output, with silu between them.
 
-    The parameters of one network are one row of numbers: weights and biases of each layer in turn.
+    The parameters of one network are a flat row: weights and biases of each layer in turn.
     """
 
     widths: tuple[int, ...]
 
     @property
     def parts(self) -> list[int]:
-        """How many numbers each weight and each bias takes."""
+        """Number of elements of each weight and each bias."""
         return [count for a, b in pairwise(self.widths) for count in (a * b, b)]
 
     def first(self, streams: Sequence[Generator]) -> Array:
-        """Parameters to start from, (members, parameters): weights N(0, 1 / inputs), biases 0."""
+        """Initial parameters, (members, parameters): weights N(0, 1 / inputs), biases 0."""
         rows = []
         for rng in streams:
             layers = [
@@ -78,12 +78,12 @@ class Networks:
     parameters: Array
 
     def __post_init__(self) -> None:
-        """Check what training left."""
+        """Check that the parameters are finite."""
         broken = (~np.isfinite(self.parameters).all(axis=1)).sum()
         if broken:
             raise PredictorError(
-                f"{broken} of {len(self.parameters)} networks left the finite numbers while they "
-                f"were trained: take smaller steps, or look for outliers among the inputs."
+                f"{broken} of {len(self.parameters)} networks have parameters that are not finite "
+                f"after training: take smaller steps, or look for outliers among the inputs."
             )
 
     def __call__(self, x: Array) -> Array:
@@ -93,7 +93,7 @@ class Networks:
         return np.concatenate([(h @ weight)[:, :, 0] + bias for h in self._hidden(x)], axis=1)
 
     def features(self, x: Array) -> Array:
-        """What the last hidden layer gives for such inputs, (members, n, width)."""
+        """Activations of the last hidden layer for inputs, (members, n, width)."""
         return np.concatenate(list(self._hidden(x)), axis=1)
 
     def _hidden(self, x: Array) -> Iterator[Array]:
@@ -113,7 +113,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How networks are trained.
+    """Hyperparameters of training.
 
     Args:
         hidden: widths of the hidden layers.
@@ -133,7 +133,7 @@ class Recipe:
 
 
 class Batches:
-    """Rows of each step, drawn without replacement until too few are left.
+    """Batches of each step, drawn without replacement; reshuffled when too few rows are left.
 
     Args:
         x: (members, n, d) inputs.
@@ -167,13 +167,13 @@ class Batches:
 
 
 def train(x: Array, t: Array, recipe: Recipe, streams: Sequence[Generator]) -> Networks:
-    """Train networks, each of which is what it would be if it were trained alone.
+    """Train a stack of networks; each is the same as if it were trained alone.
 
     Args:
         x: (members, n, d) inputs of about unit variance.
         t: (members, n) targets of about unit variance.
-        recipe: how.
-        streams: of first weights and the order of batches, one for each network.
+        recipe: hyperparameters.
+        streams: random generators of initial weights and batches, one for each network.
 
     Reference: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
     """
@@ -186,9 +186,9 @@ def train(x: Array, t: Array, recipe: Recipe, streams: Sequence[Generator]) -> N
     for step in range(recipe.steps):
         rate = recipe.lr * (1 + math.cos(math.pi * step / recipe.steps)) / 2
         optimizer.param_groups[0]["lr"] = rate
-        inputs, wanted = batches.draw()
+        inputs, targets = batches.draw()
         optimizer.zero_grad()
-        total = loss(shape.outputs(parameters, inputs), wanted).sum()
+        total = loss(shape.outputs(parameters, inputs), targets).sum()
         total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return Networks(shape, parameters.detach().numpy().astype(np.float64))

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo on gradients of batches, whose step sizes adapt while it burns in."""
+"""Stochastic-gradient Hamiltonian Monte Carlo with step sizes adapted during the burn-in."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -40,17 +40,17 @@ def sample(
         first: (chains, parameters) to start from; not changed.
         burn_in: steps before the first sample.
         steps: after the burn-in.
-        keep: every so many steps a sample is kept.
+        keep: thinning: a sample is taken every this many steps.
         step_size: e.
         friction: share of the momentum lost at each step.
         noise: of the injected noise.
 
     Yields:
-        (chains, parameters) float64 at each step that is kept.
+        (chains, parameters) float64 for each sample.
 
     Reference: Springenberg et al., Bayesian Optimization with Robust Bayesian Neural Networks,
-    NeurIPS 2016, section 4. Differs: nothing is subtracted for the noise of the gradient, which
-    there is taken to be as large as the gradient: too much where batches are all there is.
+    NeurIPS 2016, section 4. Differs: no correction for the noise of the gradient, which there is
+    estimated as the gradient itself: too much where a batch holds all the data.
     """
     import torch
 

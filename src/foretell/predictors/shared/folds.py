@@ -1,4 +1,4 @@
-"""Predictions for the labelled architectures themselves, each by a model that has not seen it."""
+"""K-fold cross-validation."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,38 +13,40 @@ __all__ = ["folds", "held_out"]
 
 
 def folds(n: int, count: int, rng: Generator) -> Iterator[tuple[IntArray, IntArray]]:
-    """Rows to fit on and rows held out, ``count`` times; every row is held out once.
+    """Training and validation rows of each fold; every row is in one validation part.
 
     Args:
         n: labelled architectures.
-        count: folds; at most n.
+        count: number of folds; at most n.
         rng: of the shuffle.
     """
     parts = np.array_split(rng.permutation(n), min(count, n))
     for part in parts:
-        out = np.sort(part)
-        yield np.setdiff1d(np.arange(n), out), out
+        val_idx = np.sort(part)
+        yield np.setdiff1d(np.arange(n), val_idx), val_idx
 
 
 def held_out(
     make: Callable[[], Predictor], encodings: Encodings, y: Array, count: int, rng: Generator
 ) -> Prediction:
-    """Each architecture as predicted by a model that was fitted without its fold.
+    """Cross-validated predictions: each architecture by a model that was fitted without its fold.
 
     Args:
-        make: a new predictor.
+        make: factory of the predictor.
         encodings: of the labelled architectures.
         y: (n,) their values.
-        count: folds.
+        count: number of folds.
         rng: of the shuffle.
 
     Returns:
         Mean (n,), and std if the predictor gives one.
     """
     mean, std = np.empty(len(y)), np.full(len(y), np.nan)
-    for fit, out in folds(len(y), count, rng):
-        found = make().fit(encodings.take(fit), y[fit]).predict(encodings.take(out))
-        mean[out] = found.mean
-        if found.std is not None:
-            std[out] = found.std
+    for train_idx, val_idx in folds(len(y), count, rng):
+        prediction = (
+            make().fit(encodings.take(train_idx), y[train_idx]).predict(encodings.take(val_idx))
+        )
+        mean[val_idx] = prediction.mean
+        if prediction.std is not None:
+            std[val_idx] = prediction.std
     return Prediction(mean, None if np.isnan(std).any() else std)

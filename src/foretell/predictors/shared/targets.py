@@ -1,4 +1,4 @@
-"""Targets as normal quantiles, and back."""
+"""Target transformations: to normal quantiles and to unit variance."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,20 +13,21 @@ __all__ = ["NormalTarget", "UnitTarget"]
 
 
 _BEYOND = 4.0
-"""So many quantiles beyond the measured values the map goes on."""
+"""Extrapolate this many standard-normal units beyond the observed range."""
 
 
 @dataclass(frozen=True)
 class NormalTarget:
-    """A rising, piecewise linear map between measured values and normal quantiles.
+    """An increasing, piecewise linear map between observed values and normal quantiles.
 
-    Accuracies crowd below the best and trail off to chance; in quantiles they are what a Gaussian
-    process or a least-squares fit assumes. Beyond the measured values it goes on as steeply as over
-    the last unit of quantiles, so that the long tail of bad networks does not blur the best ones.
+    The distribution of accuracies is skewed: many just below the best, and a tail down to chance.
+    As normal quantiles they meet the assumptions of a Gaussian process or a least-squares fit.
+    Beyond the observed range the map continues with the slope over the last unit of quantiles, so
+    that the long tail of bad networks does not affect the extrapolation at the top.
 
     Args:
-        values: (k,) rising.
-        quantiles: (k,) theirs, rising.
+        values: (k,) increasing.
+        quantiles: (k,) of the values, increasing.
     """
 
     values: Array
@@ -34,7 +35,7 @@ class NormalTarget:
 
     @classmethod
     def of(cls, y: Array) -> Self:
-        """The map of measured values, (n,)."""
+        """The map for observed values, (n,)."""
         values, first = np.unique(y, return_index=True)
         z = normal_scores(y)[first]
         if len(values) == 1:
@@ -55,18 +56,18 @@ class NormalTarget:
         return np.asarray(np.interp(z, self.quantiles, self.values))
 
     def spread(self, z: Array, std: Array) -> Array:
-        """Standard deviations of values from those of quantiles: half of what lies between."""
+        """Standard deviations of values from those of quantiles, by a central difference."""
         return (self.back(z + std) - self.back(z - std)) / 2
 
 
 @dataclass(frozen=True)
 class UnitTarget:
-    """Values of mean 0 and variance 1, if wanted after a turn into normal quantiles.
+    """Standardisation to mean 0 and variance 1, optionally after the map to normal quantiles.
 
     Args:
-        normal: the turn into normal quantiles, if it is wanted.
-        mean: of what is scaled.
-        std: of what is scaled; 1 where that does not vary.
+        normal: the map to normal quantiles, if any.
+        mean: before standardisation.
+        std: before standardisation; 1 for a constant.
     """
 
     normal: NormalTarget | None
@@ -75,19 +76,19 @@ class UnitTarget:
 
     @classmethod
     def of(cls, y: Array, normal: bool) -> Self:
-        """For measured values, (n,)."""
+        """For observed values, (n,)."""
         target = NormalTarget.of(y) if normal else None
         z = y if target is None else target.forward(y)
         spread = float(z.std())
         return cls(target, float(z.mean()), spread if spread > 1e-12 * np.abs(z).max() else 1.0)
 
     def forward(self, y: Array) -> Array:
-        """Values to what is learned."""
+        """Values to standardised targets."""
         z = y if self.normal is None else self.normal.forward(y)
         return (z - self.mean) / self.std
 
     def prediction(self, t: Array, std: Array | None = None) -> Prediction:
-        """What was learned, to predicted values.
+        """Standardised predictions to predicted values.
 
         Args:
             t: (n,) means.

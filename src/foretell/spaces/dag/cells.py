@@ -35,13 +35,13 @@ def keys(linked: NDArray[np.bool_], ops: IntArray) -> IntArray:
     Returns:
         (n,) int64; negative where the edges make a circle.
     """
-    found = np.empty(len(linked), dtype=np.int64)
+    largest = np.empty(len(linked), dtype=np.int64)
     for start in range(0, len(linked), _CHUNK):
         part = slice(start, start + _CHUNK)
         flat = linked[part].reshape(-1, VERTICES * VERTICES)
         cells = np.concatenate([flat, ops[part]], axis=1, dtype=np.float64)
-        found[part] = (cells @ _weights()).max(axis=1)
-    return found
+        largest[part] = (cells @ _weights()).max(axis=1)
+    return largest
 
 
 def decode(codes: IntArray) -> tuple[IntArray, IntArray]:
@@ -72,8 +72,8 @@ def all_keys() -> IntArray:
     few = [m for m in range(1 << len(EDGES)) if m.bit_count() <= MOST_EDGES]
     linked, there = _shapes(np.array(few))
     whole = is_whole(linked, there)
-    found = np.unique(keys(linked[whole], np.zeros_like(there[whole])) >> _OPERATION_BITS)
-    linked, there = _shapes(found)
+    shapes = np.unique(keys(linked[whole], np.zeros_like(there[whole])) >> _OPERATION_BITS)
+    linked, there = _shapes(shapes)
     counts, cells = there.sum(axis=1), []
     for count in range(MIDDLE + 1):
         ops = np.zeros((_OPERATIONS**count, MIDDLE), dtype=np.int64)
@@ -96,13 +96,13 @@ def _shapes(triangles: IntArray) -> tuple[NDArray[np.bool_], IntArray]:
 @cache
 def _weights() -> Array:
     """What each edge and operation adds to the key under each order, (54, 120)."""
-    place = {edge: i for i, edge in enumerate(EDGES)}
+    edge_index = {edge: i for i, edge in enumerate(EDGES)}
     orders = list(permutations(range(1, VERTICES - 1)))
     weights = np.zeros((VERTICES * VERTICES + MIDDLE, len(orders)))
     for column, order in enumerate(orders):
         moved = (0, *order, VERTICES - 1)
         for source, target in product(range(VERTICES), repeat=2):
-            bit = place.get((moved[source], moved[target]))
+            bit = edge_index.get((moved[source], moved[target]))
             weights[source * VERTICES + target, column] = (
                 -(2.0**_BITS) * len(EDGES) if bit is None else 2.0 ** (_BITS - 1 - bit)
             )

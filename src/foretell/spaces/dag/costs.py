@@ -19,13 +19,13 @@ def vertex_channels(linked: Sequence[Sequence[int]], out: int) -> list[int]:
     """
     last = len(linked) - 1
     leads = [u for u in range(1, last) if linked[u][last]]
-    found = [0] * last + [out]
-    for place, u in enumerate(leads):
-        found[u] = out // len(leads) + (place < out % len(leads))
+    channels = [0] * last + [out]
+    for i, u in enumerate(leads):
+        channels[u] = out // len(leads) + (i < out % len(leads))
     for u in range(last - 1, 0, -1):
         if not linked[u][last]:
-            found[u] = max(found[w] for w in range(u + 1, last) if linked[u][w])
-    return found
+            channels[u] = max(channels[w] for w in range(u + 1, last) if linked[u][w])
+    return channels
 
 
 def vertex_costs(
@@ -45,11 +45,11 @@ def vertex_costs(
 
     Reference: Ying et al., NAS-Bench-101, ICML 2019, and the parameters that the table holds.
     """
-    found = [(0, 0)]
+    costs = [(0, 0)]
     widths = vertex_channels(linked, out)
     for v in range(1, len(linked)):
         kernel, width = _KERNELS.get(names[v], 0), widths[v]
         own, projection = kernel**2 * width**2, linked[0][v] * channels * width
         normalised = 2 * width * ((kernel > 0) + linked[0][v])
-        found.append((own + projection + normalised, (own + projection) * pixels))
-    return found
+        costs.append((own + projection + normalised, (own + projection) * pixels))
+    return costs

@@ -32,8 +32,8 @@ def read(text: str) -> tuple[list[list[int]], list[str]] | None:
         text: what ``write`` gives, or a tuple of NAS-Bench-Suite-Zero: the adjacency matrix row by
             row, then 0 input, 1 output, 2 maxpool3x3, 3 conv1x1, 4 conv3x3 for each vertex.
     """
-    if found := _TEXT.fullmatch(text):
-        numbers, names = [int(c) for c in found[1]], found[2].split(",")
+    if match := _TEXT.fullmatch(text):
+        numbers, names = [int(c) for c in match[1]], match[2].split(",")
     elif _TUPLE.fullmatch(text):
         numbers = list(ast.literal_eval(text))
         v = next((n for n in range(2, 20) if n * (n + 1) == len(numbers)), 0)

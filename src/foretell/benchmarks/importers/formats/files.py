@@ -83,8 +83,8 @@ def only_file(path: Path, pattern: str, what: str) -> Path:
     """
     if not path.is_dir():
         return path
-    found = sorted(p for p in path.iterdir() if re.fullmatch(pattern, p.name) and p.is_file())
-    if len(found) != 1:
-        names = ", ".join(p.name for p in found[:5]) or "none"
+    matching = sorted(p for p in path.iterdir() if re.fullmatch(pattern, p.name) and p.is_file())
+    if len(matching) != 1:
+        names = ", ".join(p.name for p in matching[:5]) or "none"
         raise MissingDataError(f"{str(path)!r} should hold {what}, but there are: {names}.")
-    return found[0]
+    return matching[0]

@@ -43,10 +43,10 @@ def fields(data: bytes) -> Iterator[tuple[int, int | float | bytes]]:
 
 def _real(form: str, data: bytes, at: int) -> float:
     try:
-        found: tuple[float] = struct.unpack_from(form, data, at)
+        values: tuple[float] = struct.unpack_from(form, data, at)
     except struct.error as error:
         raise ValueError("a field is cut off") from error
-    return found[0]
+    return values[0]
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -81,30 +81,30 @@ class Sheet:
             self._extend(block, seed)
         if list(epochs) != block.epochs and not set(epochs) <= set(block.epochs):
             self._stretch(block, epochs)
-        place = block.seeds.index(seed)
+        seed_index = block.seeds.index(seed)
         if list(epochs) == block.epochs:
-            block.values[row, place] = values
+            block.values[row, seed_index] = values
         else:
             columns = [block.epochs.index(e) for e in epochs]
-            block.values[row, place, columns] = values
+            block.values[row, seed_index, columns] = values
 
     def finish(self, rows: int) -> tuple[dict[str, Metric], dict[str, NDArray[Any]]]:
         """Facts and numbers of every metric, by key; seeds and epochs rising."""
         metrics, values = {}, {}
         for key, block in self._blocks.items():
             order = np.argsort(block.seeds, kind="stable")
-            found = block.values[:rows]
-            if len(found) < rows:
-                missing = np.full((rows - len(found), *found.shape[1:]), np.nan)
-                found = np.concatenate([found, missing])
+            content = block.values[:rows]
+            if len(content) < rows:
+                missing = np.full((rows - len(content), *content.shape[1:]), np.nan)
+                content = np.concatenate([content, missing])
             if order.tolist() != list(range(len(order))):
-                found = found[:, order]
+                content = content[:, order]
             metrics[key] = replace(
                 block.metric,
                 seeds=tuple(block.seeds[i] for i in order),
                 epochs=tuple(block.epochs),
             )
-            values[key] = found
+            values[key] = content
         return metrics, values
 
     def _resize(self, block: _Block) -> None:

@@ -60,9 +60,9 @@ def _crc32c_of_all(records: list[bytes]) -> list[int]:
         part = state[: active[position]]
         index = (part ^ padded[position, : active[position]]) & 255
         state[: active[position]] = _TABLE[index] ^ (part >> 8)
-    found = np.empty(len(records), dtype=np.uint32)
-    found[order] = state ^ np.uint32(0xFFFFFFFF)
-    return [int(v) for v in found]
+    checksums = np.empty(len(records), dtype=np.uint32)
+    checksums[order] = state ^ np.uint32(0xFFFFFFFF)
+    return [int(v) for v in checksums]
 
 
 def read_records(path: Path, progress: Progress) -> Iterator[bytes]:
@@ -79,8 +79,8 @@ def read_records(path: Path, progress: Progress) -> Iterator[bytes]:
     done = 0
     with path.open("rb") as file:
         while batch := _batch(file, path.name, done):
-            found = _crc32c_of_all([record for record, _ in batch])
-            for (record, expected), crc in zip(batch, found, strict=True):
+            checksums = _crc32c_of_all([record for record, _ in batch])
+            for (record, expected), crc in zip(batch, checksums, strict=True):
                 if masked(crc) != expected:
                     raise _damaged(path.name, done)
                 done += len(record) + 16
@@ -90,25 +90,25 @@ def read_records(path: Path, progress: Progress) -> Iterator[bytes]:
 
 def _batch(file: IO[bytes], what: str, start: int) -> list[tuple[bytes, int]]:
     """Up to some thousand records and their stored checksums."""
-    found: list[tuple[bytes, int]] = []
+    records: list[tuple[bytes, int]] = []
     size = widest = 0
-    while len(found) < _BATCH and widest * len(found) < _WIDEST_BATCH:
+    while len(records) < _BATCH and widest * len(records) < _WIDEST_BATCH:
         head = file.read(12)
         if not head:
             break
-        place = start + size
+        offset = start + size
         if len(head) < 12 or masked(crc32c(head[:8])) != struct.unpack("<I", head[8:])[0]:
-            raise _damaged(what, place)
+            raise _damaged(what, offset)
         (length,) = struct.unpack("<Q", head[:8])
         if length > _LONGEST:
-            raise TableFormatError(f"{what}: a record of {length} bytes at {place} is too long.")
+            raise TableFormatError(f"{what}: a record of {length} bytes at {offset} is too long.")
         body = file.read(length + 4)
         if len(body) < length + 4:
-            raise TableFormatError(f"{what} is cut off in the record at byte {place}.")
-        found.append((body[:length], struct.unpack("<I", body[length:])[0]))
+            raise TableFormatError(f"{what} is cut off in the record at byte {offset}.")
+        records.append((body[:length], struct.unpack("<I", body[length:])[0]))
         size += length + 16
         widest = max(widest, length)
-    return found
+    return records
 
 
 def _damaged(what: str, place: int) -> TableFormatError:

@@ -77,8 +77,8 @@ def _plain(path: Path, watch: Watch | None) -> Any:
         if magic != _MAGIC or protocol != _PROTOCOL:
             raise TableFormatError(f"{path.name} was not written by torch: use the official file.")
         _, at = load_plain_bytes(data, path.name, at)
-        found, at = load_plain_bytes(data, path.name, at, watch)
+        content, at = load_plain_bytes(data, path.name, at, watch)
         storages, at = load_plain_bytes(data, path.name, at)
         if storages != [] or at != len(data):
             raise TableFormatError(f"{path.name} holds more than a table: use the official file.")
-        return found
+        return content
