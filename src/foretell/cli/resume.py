@@ -23,10 +23,5 @@ def resume_command(run: Path, quiet: bool) -> None:
     kind = kind_in(run)
     config = study_of(kind).CONFIG.from_json(stored_settings(run))
     with progress(quiet) as tell:
-        if kind == "search":  # its folder also holds the exported winner
-            from foretell.api import find
-
-            click.echo(str(find(config, run, on_progress=tell).folder))
-            return
         run_in_folder(config, run, tell)
     click.echo(str(run))

@@ -40,8 +40,9 @@ from foretell.studies.search.trial import Job, open_executor, skeleton_of, space
 from foretell.studies.search.winner import Final, attack, choose, retrain
 from foretell.types import Array
 
-__all__ = ["STUDY", "SearchOutcome", "read", "run", "serve", "stored_config"]
+__all__ = ["CONFIG", "STUDY", "SearchOutcome", "read", "run", "serve", "stored_config"]
 
+CONFIG = SearchConfig
 STUDY = SearchConfig.KIND
 """The name of the study in a run folder's store."""
 _NO_ONNX = "model.onnx needs the extra onnx: pip install 'foretell[onnx]'"
