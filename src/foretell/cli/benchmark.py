@@ -1,4 +1,4 @@
-"""`foretell benchmark`: tables of trained networks, and how to get them."""
+"""List, import, download and build tables of trained networks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`foretell predict`: learn from measured architectures, rank the others."""
+"""Rank architectures by what training would give, from some that were trained."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

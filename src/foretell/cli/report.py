@@ -1,4 +1,4 @@
-"""Write the page of a running, stopped or finished run again; nothing is computed."""
+"""Write the page of a running, stopped or finished run, from what it has found."""
 
 from pathlib import Path
 
