@@ -475,7 +475,7 @@ def predict(
     Raises:
         ForetellError: a file, a name or a value is at fault; see ``predict_values``.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from foretell.studies.predict.study import PredictConfig, predict_values
     from foretell.tables import read_archs, read_values

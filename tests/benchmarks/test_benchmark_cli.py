@@ -1,6 +1,5 @@
 """`foretell benchmark` as a user types it."""
 
-import inspect
 import json
 import subprocess
 import sys
@@ -202,25 +201,29 @@ def test_downloads(server, tmp_path, tables_home, capsys):
 
 def test_build_is_one_call(small_data, monkeypatch, tmp_path, capsys):
     from foretell.studies.digits_benchmark import study as build_benchmark
+    from foretell.studies.digits_benchmark.config import DigitsConfig
+    from foretell.studies.digits_benchmark.result import DigitsBuild
+    from foretell.studies.run.progress import Progress
 
     asked = {}
 
-    def build_digits(out, *, cells, workers, work, on_done):
-        asked.update(out=out, cells=cells, workers=workers, work=work)
-        on_done(1, 2)
-        return write_table(small_data, out)
+    def build(config, out, *, on_progress):
+        asked.update(config=config, work=Path(out))
+        on_progress(Progress("cells", 1, 2))
+        write_table(small_data, config.file)
+        return DigitsBuild(config, {}, {}, config.file, "")
 
-    default = inspect.signature(build_benchmark.build_digits).parameters["cells"].default
-    monkeypatch.setattr(build_benchmark, "build_digits", build_digits)
+    monkeypatch.setattr(build_benchmark, "run", build)
     monkeypatch.chdir(tmp_path)
+    Path("w").mkdir()
+    Path("digits-nb201.runs").mkdir()
     assert "30 architectures" in say(capsys, "build", "digits-nb201")
-    assert asked == {
-        "out": Path("digits-nb201.foretell"), "cells": default, "workers": 1,
-        "work": Path("digits-nb201.runs"),
-    }  # fmt: skip
+    assert asked == {"config": DigitsConfig(), "work": Path("digits-nb201.runs")}
     argv = ["--cells", 4, "--workers", 2, "--out", "x.foretell", "--work", "w", "--json"]
     told = json.loads(say(capsys, "build", "digits-nb201", *argv))
     assert (told["file"], told["architectures"]) == ("x.foretell", 30)
-    assert (asked["cells"], asked["workers"], asked["work"]) == (4, 2, Path("w"))
+    assert asked == {
+        "config": DigitsConfig(cells=4, workers=2, file="x.foretell"), "work": Path("w"),
+    }  # fmt: skip
     assert len(Table.open("x.foretell")) == 30
     assert "digits-nb201" in fails(capsys, "build", "nb201")

@@ -3,33 +3,35 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 from foretell import Arch, get_space
 from foretell.benchmarks import Table, from_data
 from foretell.data.digits import read_digits
-from foretell.errors import UsageError, WorkerError
-from foretell.networks import build
+from foretell.errors import RunFolderError, StoreError, UsageError, WorkerError
+from foretell.networks import build as build_network
 from foretell.proxies import make_batches, score
 from foretell.rng import stream_seed
 from foretell.robustness import evaluate
-from foretell.studies.digits_benchmark import run_cell as run
 from foretell.studies.digits_benchmark import study as build_benchmark
-from foretell.studies.digits_benchmark.run_cell import Settings, digits_task, run_cell
-from foretell.studies.digits_benchmark.study import build_digits, draw_cells
+from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.digits_benchmark.run_cell import digits_task, run_cell
+from foretell.studies.digits_benchmark.study import draw_cells, read
 from foretell.studies.digits_benchmark.table import table_data
-from foretell.studies.run.journal import Records
+from foretell.studies.run.progress import silent
+from foretell.studies.run.session import reading
 from foretell.training import Recipe, train
 
-TINY = Settings(epochs=2, eps=(8.0, 32.0), attacked=40)
+TINY = DigitsConfig(epochs=2, eps=(8.0, 32.0), attacked=40)
 CELL = Arch("nb201", (1, 4, 0, 1, 0, 0))
 
 
@@ -50,14 +52,22 @@ def whole(tmp_path_factory):
     """A build of three cells that nothing interrupted, and what it told of its progress."""
     folder = tmp_path_factory.mktemp("whole")
     told = []
-    path = build_digits(
-        folder / "digits.foretell",
-        cells=3,
-        work=folder / "work",
-        epochs=2,
-        on_done=lambda done, total: told.append((done, total)),
-    )
+    path = folder / "digits.foretell"
+    build(folder / "work", path, on_progress=lambda p: told.append((p.done, p.total)))
     return path, told
+
+
+def build(work, path, *, on_progress=silent, **more):
+    """A build of three cells and two epochs."""
+    config = DigitsConfig(**{"cells": 3, "epochs": 2, "file": str(path), **more})
+    return build_benchmark.run(config, work, on_progress=on_progress)
+
+
+def trials(work):
+    """Key of each finished run -> how often it was begun and what it gave."""
+    with reading(work, "digits_benchmark") as store:
+        done = store.trials("digits_benchmark", "done")
+    return {t.key: (t.attempts, t.value) for t in done}
 
 
 def test_the_draw_is_distinct_classes_in_an_order_that_grows():
@@ -92,13 +102,13 @@ def test_the_split_is_balanced_and_disjoint():
 
 
 def test_settings_survive_json():
-    assert Settings.from_json(json.loads(json.dumps(TINY.to_json()))) == TINY
+    assert DigitsConfig.from_json(json.loads(json.dumps(TINY.to_json()))) == TINY
 
 
 def test_a_run_is_what_the_public_functions_give():
     found = run_cell(payload())
     task, seed = digits_task(), stream_seed(0, CELL)
-    module = build(CELL, TINY.skeleton, seed=seed)
+    module = build_network(CELL, TINY.skeleton, seed=seed)
     recipe = Recipe(epochs=2, batch_size=TINY.batch_size, lr=TINY.lr, channels_last=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -167,122 +177,95 @@ def test_an_interrupted_build_gives_the_same_table_with_any_number_of_workers(wh
     class StopError(Exception):
         pass
 
-    def stop(done, total):
+    def stop(progress):
         raise StopError
 
-    work = tmp_path / "work"
-    for _ in range(2):
+    work, path = tmp_path / "work", tmp_path / "a.foretell"
+    for count in (1, 2):
         with pytest.raises(StopError):
-            build_digits(tmp_path / "a.foretell", cells=3, work=work, epochs=2, on_done=stop)
-    file = work / "runs.jsonl"
-    assert file.read_bytes().count(b"\n") == 3
-    with file.open("ab") as half:
-        half.write(b'{"key":"nb201:3.3.3.')
+            build(work, path, on_progress=stop)
+        assert len(trials(work)) == count
+    first = trials(work)
     done = []
-    build_digits(
-        tmp_path / "a.foretell",
-        cells=3,
-        work=work,
-        workers=2,
-        epochs=2,
-        on_done=lambda n, total: done.append(n),
-    )
+    build(work, path, workers=2, on_progress=lambda p: done.append(p.done))
     assert done == [3, 4]
-    assert values(tmp_path / "a.foretell") == values(whole[0])
+    assert {k: v for k, v in trials(work).items() if k in first} == first
+    assert values(path) == values(whole[0])
 
 
 @pytest.mark.slow
 def test_a_killed_build_goes_on(whole, tmp_path):
+    work, path = tmp_path / "work", tmp_path / "k.foretell"
     code = (
-        "from pathlib import Path; "
-        "from foretell.studies.digits_benchmark.study import build_digits; "
-        f"build_digits(Path({str(tmp_path / 'k.foretell')!r}), cells=3, epochs=2, "
-        f"work=Path({str(tmp_path / 'work')!r}))"
+        "from foretell.studies.digits_benchmark.study import DigitsConfig, run; "
+        f"run(DigitsConfig(cells=3, epochs=2, file={str(path)!r}), {str(work)!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
-    file = tmp_path / "work" / "runs.jsonl"
-    while process.poll() is None and (not file.exists() or file.read_bytes().count(b"\n") < 2):
+
+    def finished():
+        try:
+            return len(trials(work))
+        except RunFolderError:
+            return 0
+
+    while process.poll() is None and not finished():
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = file.read_bytes().count(b"\n") - 1
+    kept = finished()
     assert 1 <= kept < 4
+    assert len(read(work).tables()["runs"]["arch"]) == kept
     done = []
-    build_digits(
-        tmp_path / "k.foretell",
-        cells=3,
-        work=tmp_path / "work",
-        epochs=2,
-        on_done=lambda n, total: done.append(n),
-    )
+    build(work, path, on_progress=lambda p: done.append(p.done))
     assert done == list(range(kept + 1, 5))
-    assert values(tmp_path / "k.foretell") == values(whole[0])
+    assert values(path) == values(whole[0])
 
 
 def test_a_larger_build_goes_on_from_a_smaller_one(whole, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(whole[0].parent / "work", work)
+    before = trials(work)
     done = []
-    work = whole[0].parent / "work"
-    before = (work / "runs.jsonl").read_bytes()
-    other = tmp_path / "work"
-    other.mkdir()
-    (other / "runs.jsonl").write_bytes(before)
-    build_digits(
-        tmp_path / "b.foretell",
-        cells=4,
-        work=other,
-        epochs=2,
-        on_done=lambda n, total: done.append((n, total)),
-    )
+    path = tmp_path / "b.foretell"
+    build(work, path, cells=4, on_progress=lambda p: done.append((p.done, p.total)))
     assert done == [(5, 6), (6, 6)]
-    assert (other / "runs.jsonl").read_bytes().startswith(before)
+    assert {k: v for k, v in trials(work).items() if k in before} == before
 
 
 def test_work_of_another_build_is_refused(whole, tmp_path):
     work = whole[0].parent / "work"
-    with pytest.raises(UsageError, match="other settings or versions"):
-        build_digits(tmp_path / "c.foretell", cells=3, work=work, epochs=3)
+    with pytest.raises(RunFolderError, match="with epochs 2, but 3"):
+        build(work, tmp_path / "c.foretell", epochs=3)
 
 
-@pytest.mark.parametrize("content", [b"no json\n", b'{"a":1}\n[1]\n', b'{"a":1}\n{"key":"x"}\n'])
-def test_a_damaged_record_is_refused(content, tmp_path):
-    (tmp_path / "runs.jsonl").write_bytes(content)
-    with pytest.raises(UsageError, match="not the record of a build"):
-        Records(tmp_path / "runs.jsonl", {"a": 1})
+def test_work_of_other_versions_is_refused(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(build_benchmark.platform, "machine", lambda: "abacus")
+    with pytest.raises(RunFolderError, match="but 'abacus' was asked for"):
+        build(whole[0].parent / "work", tmp_path / "c.foretell")
 
 
-def test_records_cut_off_at_any_byte_lose_one_at_most(tmp_path):
-    path = tmp_path / "runs.jsonl"
-    records = Records(path, {"a": 1})
-    for i in range(3):
-        records.add(f"k{i}", {"v": i})
-    whole = path.read_bytes()
-    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
-    for cut in range(len(whole) + 1):
-        path.write_bytes(whole[:cut])
-        found = Records(path, {"a": 1})
-        assert len(found.done) == max(0, sum(e <= cut for e in ends) - 1)
-        found.add("new", {})
-        assert Records(path, {"a": 1}).done == found.done
-
-
-def test_a_record_without_a_number_is_not_written(tmp_path):
-    records = Records(tmp_path / "runs.jsonl", {"a": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        records.add("x", {"v": math.nan})
-    assert Records(tmp_path / "runs.jsonl", {"a": 1}).done == {}
+def test_a_damaged_store_is_refused(tmp_path):
+    (tmp_path / "study.db").write_bytes(b"no store\n")
+    with pytest.raises(StoreError, match=r"study\.db"):
+        build(tmp_path, tmp_path / "c.foretell")
 
 
 def test_a_run_without_a_result_ends_the_build(tmp_path, monkeypatch):
     monkeypatch.setattr(build_benchmark, "draw_cells", lambda n, seed: [Arch("nb201", (9,) * 6)])
     with pytest.raises(WorkerError, match=r"ArchError.*what is finished is kept"):
-        build_digits(tmp_path / "d.foretell", cells=1, work=tmp_path / "w", epochs=1)
+        build(tmp_path / "w", tmp_path / "d.foretell", cells=1, epochs=1)
 
 
 def test_no_workers(tmp_path):
     with pytest.raises(UsageError, match="workers >= 1"):
-        build_digits(tmp_path / "d.foretell", work=tmp_path, workers=0)
+        build(tmp_path, tmp_path / "d.foretell", workers=0)
+    assert not (tmp_path / "study.db").exists()
 
 
 def test_the_defaults_are_those_of_the_page():
-    assert (Settings().epochs, len(Settings().eps), Settings().second_every) == (20, 5, 3)
-    assert run.Settings().skeleton.channels == 4
+    assert (DigitsConfig().epochs, len(DigitsConfig().eps), DigitsConfig().second_every) == (
+        20,
+        5,
+        3,
+    )
+    assert DigitsConfig().skeleton.channels == 4

@@ -140,7 +140,7 @@ def test_inputs_that_depend_on_the_others_are_fitted_again(archs):
     config = PredictConfig("gp", proxies=("params", "grad_norm"), encodings="scores+onehot")
     told = []
     ranking = rank(archs, config, n=12, pool=archs[12:16], task=load_task("digits"),
-                   on_progress=lambda *a: told.append(a))  # fmt: skip
+                   on_progress=lambda p: told.append((p.stage, p.done, p.total)))  # fmt: skip
     found = explain_ranking(ranking, repeats=1)
     assert found.refitted
     new = set(SPACE.neighbors(ranking.archs[0])) - set(archs[:16])

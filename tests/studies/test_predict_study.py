@@ -72,7 +72,7 @@ def test_proxies_are_inputs(cells):
         archs[20:26],
         config,
         task=load_task("digits"),
-        on_progress=lambda *a: told.append(a),
+        on_progress=lambda p: told.append((p.stage, p.done, p.total)),
     )
     assert found.encodings == "graf+costs+scores+onehot"
     assert told[-1] == ("score", 26, 26)

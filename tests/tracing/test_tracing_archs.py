@@ -103,7 +103,7 @@ def test_prediction_learns_from_traced_graphs():
         *(SPACE, archs[:20], y[:20], archs[20:]),
         PredictConfig("bayes_linear", encodings="graf"),
         skeleton=skeleton,
-        on_progress=lambda *args: told.append(args),
+        on_progress=lambda p: told.append((p.stage, p.done, p.total)),
     )
     assert told[-1] == ("trace", 24, 24)
     table = found.fitted.encodings.tables["graf"]
@@ -121,7 +121,7 @@ def test_prediction_without_graf_traces_nothing():
         *(SPACE, archs[:8], np.arange(8.0), archs[8:]),
         PredictConfig("gp", encodings="costs+onehot", level=0),
         skeleton=SPACE.skeleton((1, 8, 8), 10),
-        on_progress=lambda *args: told.append(args),
+        on_progress=lambda p: told.append((p.stage, p.done, p.total)),
     )
     assert not told
     assert found.fitted.context.graphs is None

@@ -15,20 +15,20 @@ from foretell.errors import ForetellError
 
 __all__ = ["app", "main"]
 
-COMMANDS = {
-    "search": "Find, train, attack and export the best network under a budget.",
-    "score": "Score architectures or any nn.Module by zero-cost proxies, untrained.",
-    "predict": "Rank architectures by what training would give, from some that were trained.",
-    "benchmark": "List, import, download and build tables of trained networks.",
-    "evaluate": "Judge proxies and predictors by a table of trained networks.",
-    "encode": "Encode architectures, any nn.Module or ONNX files as numbers to learn from.",
-    "cost": "Count parameters, multiply-adds and peak memory, without running anything.",
-    "list": "List spaces, proxies, searchers and whatever else has names.",
-    "report": "Write a finished or running search's report again.",
-    "worker": "Take trials of a running search, on this or another host.",
-    "doctor": "Print versions, devices and extras, for bug reports.",
-    "completion": "Print the script that completes foretell in your shell.",
-}
+
+def _commands() -> dict[str, str]:
+    """Name -> one line: the first of the file NAME.py beside this one, which is not imported."""
+    folder = os.path.dirname(__file__)  # pathlib would cost the help a tenth of its time
+    found = {}
+    for file in sorted(os.listdir(folder)):
+        name, ending = os.path.splitext(file)
+        if ending == ".py" and not name.startswith("_"):
+            with open(os.path.join(folder, file), encoding="utf-8") as text:
+                found[name] = text.readline().strip().strip('"')
+    return found
+
+
+COMMANDS = _commands()
 """Name -> one line. The command NAME is the click command `NAME_command` of cli/NAME.py."""
 
 

@@ -1,4 +1,4 @@
-"""`foretell benchmark`: tables of trained networks, and how to get them."""
+"""List, import, download and build tables of trained networks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,8 +130,10 @@ def import_table(
     """
     from foretell.benchmarks import import_benchmark
     from foretell.cli._progress import progress
+    from foretell.studies.run.progress import Tracker
 
     with progress(quiet or as_json) as tell:
+        track = Tracker(tell)
         path = import_benchmark(
             format_name,
             source,
@@ -139,7 +141,7 @@ def import_table(
             out=out,
             arch=arch,
             space=space,
-            progress=lambda done, total: tell("read", done, max(done, total)),
+            progress=lambda done, total: track("read", done, max(done, total)),
         )
     _wrote(path, as_json)
 
@@ -160,11 +162,13 @@ def download(name: str, folder: Path | None, file: str | None, as_json: bool, qu
 
     from foretell.benchmarks import download_benchmark
     from foretell.cli._progress import progress
+    from foretell.studies.run.progress import Tracker
 
     def megabytes(done: int, total: int) -> None:
-        tell("download (MB)", done // 10**6, max(done, total) // 10**6)
+        track("download (MB)", done // 10**6, max(done, total) // 10**6)
 
     with progress(quiet or as_json) as tell:
+        track = Tracker(tell)
         path = download_benchmark(name, folder, file=file, progress=megabytes)
     if as_json:
         click.echo(json.dumps({"file": str(path)}))
@@ -175,19 +179,19 @@ def download(name: str, folder: Path | None, file: str | None, as_json: bool, qu
 @benchmark_command.command()
 @click.argument("name", metavar="digits-nb201")
 @click.option("--cells", default=1600, show_default=True, help="How many to train.")
+@click.option("--epochs", default=20, show_default=True, help="Length of each training.")
 @click.option("--workers", default=1, show_default=True, help="Processes.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="digits-nb201.foretell", show_default=True,
     help="File to write.",
 )  # fmt: skip
-@click.option(
-    "--work", type=click.Path(path_type=Path), help="Folder of finished runs [default: OUT.runs]."
-)
+@click.option("--work", type=click.Path(path_type=Path), help="Run folder [default: OUT.runs].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def build(
     name: str,
     cells: int,
+    epochs: int,
     workers: int,
     out: Path,
     work: Path | None,
@@ -199,20 +203,16 @@ def build(
     The same command goes on where it stopped, and makes the same numbers, seconds apart.
     """
     from foretell.cli._progress import progress
+    from foretell.cli._study import run_in_folder
     from foretell.errors import UsageError
-    from foretell.studies.digits_benchmark.study import build_digits
+    from foretell.studies.digits_benchmark.study import DigitsConfig
 
     if name != "digits-nb201":
         raise UsageError(f"{name!r} is not built here: the embedded benchmark is digits-nb201.")
+    config = DigitsConfig(cells=cells, epochs=epochs, workers=workers, file=str(out))
     with progress(quiet or as_json) as tell:
-        path = build_digits(
-            out,
-            cells=cells,
-            workers=workers,
-            work=work or out.with_suffix(".runs"),
-            on_done=lambda done, total: tell("train cells", done, total),
-        )
-    _wrote(path, as_json)
+        run_in_folder(config, work or out.with_suffix(".runs"), tell)
+    _wrote(out, as_json)
 
 
 def _wrote(path: Path, as_json: bool) -> None:

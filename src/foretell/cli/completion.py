@@ -1,4 +1,4 @@
-"""`foretell completion SHELL`: click's own completion script."""
+"""Print the script that completes foretell in your shell."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`foretell cost`: parameters, multiply-adds and peak memory."""
+"""Count parameters, multiply-adds and peak memory, without running anything."""
 
 from pathlib import Path
 

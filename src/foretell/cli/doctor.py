@@ -1,4 +1,4 @@
-"""`foretell doctor`: versions, devices and extras."""
+"""Print versions, devices and extras, for bug reports."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""`foretell encode`: what networks look like, as columns of numbers."""
+"""Encode architectures, any nn.Module or ONNX files as numbers to learn from."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

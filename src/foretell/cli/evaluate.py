@@ -1,4 +1,4 @@
-"""`foretell evaluate`: how good predictions are, judged by a table of trained networks."""
+"""Judge proxies and predictors by a table of trained networks."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`foretell list KIND`: what has names."""
+"""List spaces, proxies, searchers and whatever else has names."""
 
 from enum import Flag
 

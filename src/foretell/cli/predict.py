@@ -1,4 +1,4 @@
-"""`foretell predict`: learn from measured architectures, rank the others."""
+"""Rank architectures by what training would give, from some that were trained."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ __all__ = ["predict_command"]
 )  # fmt: skip
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FOLDER",
-    help="Write report.html, predictions.csv and what explains them.",
+    help="Run folder for report.html, predictions.csv and what explains them.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
@@ -74,6 +74,7 @@ def predict_command(
     """
     from foretell import api
     from foretell.cli._progress import progress
+    from foretell.cli._study import run_in_folder
     from foretell.errors import UsageError
     from foretell.spaces import get_space
     from foretell.studies.predict.study import PredictConfig
@@ -98,27 +99,38 @@ def predict_command(
         higher_is_better=not lower_is_better,
         seed=seed,
         bounds=_bounds(bounds),
+        measured=str(measured),
+        column=column or "",
+        space=space,
+        pool="" if pool is None else str(pool),
+        sample=sample or 1000,
+        data=data or "",
+        preset=preset,
+        explain=explain or 1,
     )
-    wanted = explain or (None if report is None else 1)
-    slow = config.proxies or wanted or not where.telling_graph
+    slow = config.proxies or explain or report or not where.telling_graph
+    why = None
     with progress(quiet or as_json or not slow) as tell:
-        found = api.predict(
-            measured,
-            space=where,
-            pool=(sample or 1000) if pool is None else pool,
-            config=config,
-            column=column,
-            data=data,
-            preset=preset,
-            on_progress=tell,
-        )
-        why = None if wanted is None else api.explain(found, wanted, on_progress=tell)
+        if report is not None:
+            predicted = run_in_folder(config, report, tell)
+            found, why = predicted.ranking, predicted.explanation
+        else:
+            found = api.predict(
+                measured,
+                space=where,
+                pool=config.sample if pool is None else pool,
+                config=config,
+                column=column,
+                data=data,
+                preset=preset,
+                on_progress=tell,
+            )
+            if explain is not None:
+                why = api.explain(found, explain, on_progress=tell)
     table = _columns(found, where)
     if out is not None:
         write_table(out, table)
         click.echo(f"Wrote {len(found.archs)} rows to {out}.", err=True)
-    if report is not None and why is not None:
-        _write(found, why, report)
     _show(found, why if explain else None, table, top, as_json)
 
 
@@ -134,16 +146,6 @@ def _bounds(text: str | None) -> tuple[float, float] | None:
             f"--bounds should be two numbers such as 0,1 or 0,inf, but is {text!r}."
         ) from error
     return low, high
-
-
-def _write(found: "Ranking", why: "Explanation", folder: Path) -> None:
-    from foretell.cli._given import given_command
-    from foretell.report.predict.page import write_prediction
-
-    files, left_out = write_prediction(found, why, folder, given_command())
-    click.echo(f"Wrote {', '.join(f.name for f in files)} to {folder}.", err=True)
-    for sentence in left_out:
-        click.echo(f"Without report.html: {sentence}", err=True)
 
 
 def _columns(found: "Ranking", space: "Space") -> "dict[str, Sequence[object]]":

@@ -1,4 +1,4 @@
-"""Write the page of a running, stopped or finished run again; nothing is computed."""
+"""Write the page of a running, stopped or finished run, from what it has found."""
 
 from pathlib import Path
 
@@ -20,4 +20,4 @@ def report_command(run: Path) -> None:
     from foretell.studies.run.session import kind_in
 
     kind = kind_in(run)
-    click.echo(str(page_of(kind).write(study_of(kind).read(run), run)))
+    click.echo(str(page_of(kind).write(study_of(kind).read(run), run / "report.html")))

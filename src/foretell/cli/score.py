@@ -1,4 +1,4 @@
-"""`foretell score`: zero-cost proxies of untrained networks."""
+"""Score architectures or any nn.Module by zero-cost proxies, untrained."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

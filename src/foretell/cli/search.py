@@ -1,4 +1,4 @@
-"""`foretell search`: the main job."""
+"""Find, train, attack and export the best network under a budget."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

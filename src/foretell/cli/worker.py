@@ -1,4 +1,4 @@
-"""`foretell worker`: take trials of a running search."""
+"""Take trials of a running search, on this or another host."""
 
 from pathlib import Path
 

@@ -61,6 +61,11 @@ class Conformal:
             raise UsageError(f"Expected a level between 0 and 1, but got {level}.")
         self.make, self.level, self.seed = make, level, seed
 
+    @staticmethod
+    def least(level: float) -> int:
+        """How many labelled architectures intervals of a level need."""
+        return math.ceil(round(level / (1 - level), 6))
+
     def fit(
         self, encodings: Encodings, y: Array, *, fitted: Predictor | None = None
     ) -> "Conformal":
@@ -77,10 +82,9 @@ class Conformal:
         n = len(y)
         rank = math.ceil((n + 1) * self.level)
         if rank > n:
-            need = math.ceil(round(self.level / (1 - self.level), 6))
             raise PredictorError(
-                f"{self.level:.0%} intervals need {need} measured architectures or more, but "
-                f"there are {n}: measure more, or ask for a lower level."
+                f"{self.level:.0%} intervals need {self.least(self.level)} measured "
+                f"architectures or more, but there are {n}: measure more, or ask for a lower level."
             )
         self.predictor_ = self.make().fit(encodings, y) if fitted is None else fitted
         out = self.predictor_.held_out()

@@ -10,15 +10,15 @@ __all__ = ["PageModule", "page_of"]
 class PageModule(Protocol):
     """The module ``foretell.report.KIND.page``."""
 
-    def write(self, result: Any, folder: Path | str) -> Path:
-        """Write ``report.html`` into a folder.
+    def write(self, result: Any, path: Path | str) -> Path:
+        """Write the page.
 
         Args:
             result: what the study returned, or what was read from its folder.
-            folder: the run folder.
+            path: of the file; its folder must exist.
 
         Returns:
-            The file.
+            The path.
 
         Raises:
             MissingExtraError: plotly is not installed.

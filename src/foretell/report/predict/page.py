@@ -1,8 +1,6 @@
 """The report of a prediction: one page, its tables as CSV, and its settings."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -11,16 +9,16 @@ from foretell.report._base import Page
 from foretell.report.html import document
 from foretell.report.html.folder import write_folder
 from foretell.report.predict import sections
-from foretell.report.predict.sections import Predicted
 from foretell.studies.predict.explain import Explanation
+from foretell.studies.predict.result import Predicted
 from foretell.studies.predict.study import Ranking
 from foretell.tables import plain
 from foretell.types import Json
 
-__all__ = ["page", "prediction_figures", "render_prediction", "write_prediction"]
+__all__ = ["page", "prediction_figures", "render_prediction", "write", "write_prediction"]
 
 
-def page(command: str = "") -> Page[Predicted]:
+def page(command: str = "") -> Page[sections.Predicted]:
     """What stands on the page, in its order.
 
     Args:
@@ -79,41 +77,20 @@ def write_prediction(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    tables = {
-        "predictions.csv": _ranked(ranking),
-        "held_out.csv": _held_out(ranking),
-        "families.csv": explanation.by_family(),
-        "reasons.csv": explanation.reasons(),
-        "edits.csv": explanation.edits(),
-    }
+    tables = Predicted(ranking, explanation, command).tables()
     return write_folder(
         folder,
-        tables,
+        {f"{name}.csv": columns for name, columns in tables.items()},
         lambda: render_prediction(ranking, explanation, command),
         texts={"config.json": _config(ranking, command)},
         option="--report",
     )
 
 
-def _ranked(ranking: Ranking) -> dict[str, Sequence[object]]:
-    return {
-        "place": range(1, len(ranking.archs) + 1),
-        "arch": [ranking.fitted.context.space.format(a) for a in ranking.archs],
-        "predicted": ranking.mean.tolist(),
-        "low": ranking.low.tolist(),
-        "high": ranking.high.tolist(),
-    }
-
-
-def _held_out(ranking: Ranking) -> dict[str, Sequence[object]]:
-    learned = ranking.learned
-    return {
-        "arch": [ranking.fitted.context.space.format(a) for a in learned.archs],
-        "measured": learned.values.tolist(),
-        "predicted": learned.mean.tolist(),
-        "low": learned.low.tolist(),
-        "high": learned.high.tolist(),
-    }
+def write(result: Predicted, path: Path | str) -> Path:
+    """Write the page alone; see ``foretell.report.pages``."""
+    text = render_prediction(result.ranking, result.explanation, result.command)
+    return document.save(text, path)
 
 
 def _config(ranking: Ranking, command: str) -> str:
@@ -122,7 +99,7 @@ def _config(ranking: Ranking, command: str) -> str:
         "foretell": __version__,
         "command": command,
         "space": ranking.fitted.context.space.name,
-        **asdict(ranking.config),
+        **ranking.config.to_json(),
         "encodings": ranking.encodings,
         "bounds": ranking.config.bounds and [plain(v) for v in ranking.config.bounds],
         "measured": ranking.measured,

@@ -2,10 +2,8 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Self
 
 import numpy as np
 
@@ -14,61 +12,11 @@ from foretell.data import Split, Task, make_task, stratified_sample
 from foretell.data.digits import read_digits
 from foretell.errors import NonFiniteLossError
 from foretell.rng import stream, stream_seed
-from foretell.spaces import Skeleton
+from foretell.studies.digits_benchmark.config import DigitsConfig
 from foretell.studies.run.threads import one_thread
 from foretell.types import Json
 
-__all__ = ["Settings", "digits_task", "run_cell"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that the numbers of the table follow from.
-
-    Args:
-        cells: how many are drawn.
-        second_every: each cell whose place in the draw is a multiple of this has a second seed.
-        seed: of the draw, of the split, of batches, weights, order and attacks.
-        channels: of the first stage.
-        stage_cells: cells in each stage.
-        epochs: of training.
-        batch_size: of training.
-        lr: highest learning rate.
-        attacks: names from the registry of attacks.
-        eps: in 1/255.
-        attacked: how many test images are attacked.
-        score_batch: images in each of the two batches that proxies look at.
-    """
-
-    cells: int = 1600
-    second_every: int = 3
-    seed: int = 0
-    channels: int = 4
-    stage_cells: int = 1
-    epochs: int = 20
-    batch_size: int = 128
-    lr: float = 0.1
-    attacks: tuple[str, ...] = ("fgsm", "pgd")
-    eps: tuple[float, ...] = (4.0, 8.0, 16.0, 24.0, 32.0)
-    attacked: int = 250
-    score_batch: int = 64
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """What surrounds the genes."""
-        return Skeleton((1, 8, 8), 10, self.channels, self.stage_cells)
-
-    def to_json(self) -> Json:
-        """The same as JSON types."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, value: Json) -> Self:
-        """The settings that ``to_json`` wrote."""
-        found: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in value.items()
-        }
-        return cls(**found)
+__all__ = ["digits_task", "run_cell"]
 
 
 @lru_cache(maxsize=2)
@@ -115,7 +63,7 @@ def run_cell(payload: Json) -> Json:
     from foretell.training import Recipe, tensor_task, train
     from foretell.training.loop import Epoch, evaluate
 
-    settings = Settings.from_json(payload["settings"])
+    settings = DigitsConfig.from_json(payload["settings"])
     arch = Arch("nb201", tuple(payload["genes"]))
     run_seed = settings.seed + payload["run"]
     task = digits_task(settings.seed)
@@ -176,7 +124,7 @@ def run_cell(payload: Json) -> Json:
     return record
 
 
-def _scores(arch: Arch, settings: Settings, task: Task) -> dict[str, float | None]:
+def _scores(arch: Arch, settings: DigitsConfig, task: Task) -> dict[str, float | None]:
     """Every registered proxy that can be computed; None where it has no value."""
     from foretell.proxies import make_batches, proxies, score
 

@@ -1,7 +1,7 @@
 """Building the embedded benchmark ``digits-nb201``: trained here, by this library's own code."""
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,69 +11,74 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.benchmarks.table import write_table
 from foretell.errors import UsageError, WorkerError
-from foretell.execution import Claim, Executor, InlineExecutor, PoolExecutor
 from foretell.rng import stream
 from foretell.spaces import get_space
-from foretell.studies.digits_benchmark.run_cell import Settings
+from foretell.store import State, Store
+from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
+from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.digits_benchmark.result import DigitsBuild
 from foretell.studies.digits_benchmark.table import table_data
-from foretell.studies.run.journal import Records
+from foretell.studies.run.progress import OnProgress, silent
+from foretell.studies.run.rounds import Rounds
+from foretell.studies.run.session import Session, open_session, reading, stored_settings
+from foretell.studies.run.workers import executor_for
 from foretell.types import Json
 
-__all__ = ["build_digits", "draw_cells"]
+__all__ = ["CONFIG", "DigitsBuild", "DigitsConfig", "draw_cells", "read", "run"]
 
-OnDone = Callable[[int, int], None]
+CONFIG = DigitsConfig
+_FUNCTION = "foretell.studies.digits_benchmark.run_cell:run_cell"
+_FILE, _CELLS = "file", "cells"
 
 
-def build_digits(
-    out: Path,
+def run(
+    config: DigitsConfig,
+    out: Path | str,
     *,
-    cells: int = 1600,
-    workers: int = 1,
-    work: Path,
-    on_done: OnDone | None = None,
-    epochs: int | None = None,
-) -> Path:
+    resources: Resources = NO_RESOURCES,
+    executor: MakeExecutor | None = None,
+    on_progress: OnProgress = silent,
+) -> DigitsBuild:
     """Train, attack and score the cells of ``digits-nb201``, and write the table.
 
-    Every finished run is on disk before the next begins, so that a build that is stopped, in
+    Every finished run is in the store before the next begins, so that a build that is stopped, in
     whatever way, goes on where it was. All values but the seconds are the same for any number of
     workers and any number of interruptions.
 
     Args:
-        out: the table, ending in ``.foretell``.
-        cells: how many to draw; a build with more begins with the same ones.
-        workers: processes, each with one thread.
-        work: folder of the finished runs.
-        on_done: told after each run how many are finished, and of how many.
-        epochs: of training; by default those of the shipped table.
-
-    Returns:
-        ``out``.
+        config: how many cells, and where the table is written.
+        out: the run folder.
+        resources: none are needed.
+        executor: what trains the cells; by default as many processes as ``config.workers`` says.
+        on_progress: told after each run how many are finished, and of how many.
 
     Raises:
-        UsageError: a number is out of range, or ``work`` is of another build.
+        UsageError: a number is out of range.
+        RunFolderError: the folder cannot be made or written, is in use, or holds another build.
         WorkerError: a run ended without a result; those before it are kept.
     """
-    settings = Settings(cells=cells)
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
-    if workers < 1:
-        raise UsageError(f"Expected workers >= 1, but got {workers}.")
-    archs = draw_cells(cells, settings.seed)
-    records = Records(work / "runs.jsonl", _identity(settings))
-    jobs = list(_jobs(archs, settings))
-    todo = [claim for claim in jobs if claim.id not in records.done]
-    with _executor(min(workers, max(1, len(todo)))) as executor:
-        for result in executor.map(todo, ordered=False):
-            if not result.ok:
-                raise WorkerError(
-                    f"The run {result.id} ended with {result.error}: {result.message} Mend that, "
-                    f"then run again: what is finished is kept."
-                )
-            records.add(str(result.id), result.value)
-            if on_done is not None:
-                on_done(len(records.done), len(jobs))
-    return write_table(table_data(archs, records.done, settings), out)
+    with open_session(config, out, on_progress) as session:
+        config.check()
+        archs = draw_cells(config.cells, config.seed)
+        session.claim(_versions())
+        session.put(_CELLS, [list(arch.genes) for arch in archs])
+        _train(session, config, archs, executor)
+        found = _stored(session.store, config, session.folder.path)
+        write_table(table_data(archs, found.records, config), Path(config.file).expanduser())
+        session.put(_FILE, config.file)
+        session.write_tables(found.tables())
+        return replace(found, file=config.file)
+
+
+def read(out: Path | str) -> DigitsBuild:
+    """The build in a folder, with the runs that were finished so far.
+
+    Raises:
+        RunFolderError: the folder holds none.
+    """
+    config = CONFIG.from_json(stored_settings(out))
+    with reading(out, CONFIG.KIND) as store:
+        return _stored(store, config, Path(out).expanduser().resolve())
 
 
 def draw_cells(count: int, seed: int = 0) -> list[Arch]:
@@ -102,27 +107,59 @@ def _classes() -> tuple[tuple[Arch, ...], ...]:
     return tuple(tuple(archs) for archs in found.values())
 
 
-def _jobs(archs: list[Arch], settings: Settings) -> Iterator[Claim]:
-    """The runs, in the order of the draw: a build that is stopped has drawn fewer cells."""
-    for i, arch in enumerate(archs):
-        for run in range(2 if i % settings.second_every == 0 else 1):
-            payload = {"genes": list(arch.genes), "run": run, "settings": settings.to_json()}
-            yield Claim(f"{arch}/{run}", payload)
+def _runs(archs: list[Arch], config: DigitsConfig) -> dict[str, tuple[Arch, int]]:
+    """Cell and number of the seed, in the order of the draw: what is stopped has drawn fewer."""
+    return {
+        f"{arch}/{run}": (arch, run)
+        for i, arch in enumerate(archs)
+        for run in range(2 if i % config.second_every == 0 else 1)
+    }
 
 
-def _executor(workers: int) -> Executor:
-    function = "foretell.studies.digits_benchmark.run_cell:run_cell"
-    return InlineExecutor(function) if workers == 1 else PoolExecutor(function, workers)
+def _train(
+    session: Session, config: DigitsConfig, archs: list[Arch], make: MakeExecutor | None
+) -> None:
+    """Make the runs that are not there.
+
+    Raises:
+        WorkerError: one ended without a result.
+    """
+    runs = _runs(archs, config)
+    there = {t.key for t in session.store.trials(session.kind, State.done)}
+    count = len(there & runs.keys())
+    settings = config.identity()
+    payloads = [
+        (key, {"genes": list(arch.genes), "run": run, "settings": settings})
+        for key, (arch, run) in runs.items()
+    ]
+    work = len(runs) - count
+    workers = config.workers if config.workers > 1 else 0
+    opened = make(_FUNCTION) if make and work else executor_for(_FUNCTION, workers, work)
+    with opened as executor:
+        for trial, result in Rounds(session.store, session.kind, executor).each(payloads):
+            if not result.ok:
+                raise WorkerError(
+                    f"The run {trial.key} ended with {result.error}: {result.message} Mend that, "
+                    f"then run again: what is finished is kept."
+                )
+            count += trial.key in runs
+            session.tell("cells", count, len(runs))
 
 
-def _identity(settings: Settings) -> Json:
-    """What the numbers follow from; more cells may be asked for later."""
+def _stored(store: Store, config: DigitsConfig, folder: Path) -> DigitsBuild:
+    cells = store.value(CONFIG.KIND, _CELLS) or ()
+    runs = _runs([Arch("nb201", tuple(genes)) for genes in cells], config)
+    done = {t.key: t.value for t in store.trials(CONFIG.KIND, State.done) if t.key in runs}
+    file = store.value(CONFIG.KIND, _FILE) if runs and len(done) == len(runs) else None
+    return DigitsBuild(config, runs, done, file or "", config.command(folder))
+
+
+def _versions() -> Mapping[str, Json]:
+    """What the numbers follow from beside the settings."""
     import torch
 
-    shown = {k: v for k, v in settings.to_json().items() if k != "cells"}
-    versions = {
+    return {
         "torch": torch.__version__,
         "numpy": np.__version__,
         "machine": platform.machine(),
     }
-    return {"benchmark": "digits-nb201", "settings": shown, "versions": versions}

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from foretell.arch import Arch
 from foretell.benchmarks import Metric, TableData
 from foretell.spaces import get_space
-from foretell.studies.digits_benchmark.run_cell import Settings, digits_task
+from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.digits_benchmark.run_cell import digits_task
 from foretell.types import Json
 
 __all__ = ["table_data"]
@@ -19,7 +20,9 @@ UNKNOWN = np.iinfo(np.uint16).max
 """Stands for a count that was not measured."""
 
 
-def table_data(archs: Sequence[Arch], records: Mapping[str, Json], settings: Settings) -> TableData:
+def table_data(
+    archs: Sequence[Arch], records: Mapping[str, Json], settings: DigitsConfig
+) -> TableData:
     """The table of a finished build.
 
     Accuracies are stored as numbers of images, losses and seconds as float32, proxies as float64,
@@ -148,7 +151,7 @@ def _nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _facts(archs: Sequence[Arch], runs: list[list[Json]], settings: Settings) -> dict[str, str]:
+def _facts(archs: Sequence[Arch], runs: list[list[Json]], settings: DigitsConfig) -> dict[str, str]:
     import torch
 
     space = get_space("nb201")

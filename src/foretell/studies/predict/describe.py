@@ -8,7 +8,7 @@ from foretell.encodings import EncodingContext, Encodings, encode
 from foretell.errors import UsageError
 from foretell.graph import Graph
 from foretell.spaces import Skeleton, Space
-from foretell.studies.run.progress import OnProgress, silent
+from foretell.studies.run.progress import OnProgress, Tracker, silent
 
 __all__ = ["describe"]
 
@@ -57,10 +57,11 @@ def describe(
     else:
         context = EncodingContext(space, archs)
     found = []
-    on_progress("trace", 0, len(items))
+    tell = Tracker(on_progress)
+    tell("trace", 0, len(items))
     for done, item in enumerate(items, 1):
         found.append(_traced(item, skeleton))
-        on_progress("trace", done, len(items))
+        tell("trace", done, len(items))
     return encode(encodings, EncodingContext(space, context.archs, context.costs, graphs=found))
 
 

@@ -1,7 +1,7 @@
 """Why a ranking is as it is: families of columns, and the edits that would change the best."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ from foretell.predictors.explain import (
 from foretell.rng import stream
 from foretell.spaces import Space
 from foretell.studies.predict.fitted import Fitted
-from foretell.studies.predict.study import Ranking
+from foretell.studies.predict.rank import Ranking
+from foretell.studies.run.progress import OnProgress, Tracker, silent
 from foretell.types import Array
 
 __all__ = ["Edit", "Explained", "Explanation", "explain_ranking"]
@@ -146,7 +147,7 @@ def explain_ranking(
     archs: int | Sequence[Arch] = 1,
     *,
     repeats: int = 5,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnProgress = silent,
 ) -> Explanation:
     """Explain predictions.
 
@@ -157,21 +158,28 @@ def explain_ranking(
         ranking: from ``predict_values``.
         archs: which ones to explain, or how many of the best; any of the space will do.
         repeats: permutations of each family.
-        on_progress: told stage, done and total.
+        on_progress: told how far it is.
 
     Raises:
-        UsageError: none is asked for, or one stands twice.
+        UsageError: none is asked for, one stands twice, or the ranking was read from a folder and
+            has no predictor.
         ArchError: one is not of the space.
     """
-    tell = on_progress or (lambda stage, done, total: None)
+    tell = Tracker(on_progress)
+    before = ranking.fitted
+    if not isinstance(before, Fitted):
+        raise UsageError(
+            "This ranking was read from a folder, without the predictor: ask foretell predict for "
+            "the explanations."
+        )
     chosen = ranking.archs[:archs] if isinstance(archs, int) else tuple(archs)
     if not chosen or len(set(chosen)) != len(chosen):
         raise UsageError("Expected one architecture to explain or more, each once.")
-    space = ranking.fitted.context.space
+    space = before.context.space
     near = {a: space.neighbors(space.check(a)) for a in chosen}
     asked = dict.fromkeys([*chosen, *(b for found in near.values() for b in found)])
-    there = set(ranking.fitted.context.archs)
-    fitted = ranking.fitted.extended([a for a in asked if a not in there])
+    there = set(before.context.archs)
+    fitted = before.extended([a for a in asked if a not in there])
     tell("explain", 1, 3)
     groups = families(fitted.encodings, space.gene_name)
     left_out: list[str] = []
@@ -211,7 +219,7 @@ def explain_ranking(
         contributions=None if shares is None else shares.take(rows),
         importance=importance,
         tables=whole,
-        refitted=fitted.predictor is not ranking.fitted.predictor,
+        refitted=fitted.predictor is not before.predictor,
         left_out=tuple(left_out),
     )
 

@@ -11,17 +11,31 @@ from foretell.predictors import Conformal, Intervals, Prediction, Predictor, hel
 from foretell.spaces import CostTable
 from foretell.types import Array
 
-__all__ = ["Fitted", "fit"]
+__all__ = ["Fitted", "Shown", "fit"]
 
 _FOLDS = 10
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Shown:
+    """What is known of the architectures of a ranking.
+
+    Args:
+        context: of the measured architectures, then of the pool.
+        held_out: predictions for the measured ones by models that had not seen them.
+    """
+
+    context: EncodingContext
+    held_out: Prediction
+
+
+@dataclass(frozen=True)
+class Fitted(Shown):
     """What was learned, and from what.
 
     Args:
         context: of the measured architectures, then of the pool.
+        held_out: predictions for the measured ones by models that had not seen them.
         text: names of the encodings, with "+" between.
         encodings: of all of them, in this order.
         y: (measured,) values.
@@ -29,12 +43,10 @@ class Fitted:
         conformal: the intervals around it; None without.
         level: share of values that the intervals should hold; 0 for none.
         seed: of folds.
-        held_out: predictions for the measured ones by models that had not seen them.
         describe: what is known of further architectures; proxies are computed here.
         bounds: between which all values lie.
     """
 
-    context: EncodingContext
     text: str
     encodings: Encodings
     y: Array
@@ -42,7 +54,6 @@ class Fitted:
     conformal: Conformal | None
     level: float
     seed: int
-    held_out: Prediction
     describe: Callable[[Sequence[Arch]], EncodingContext]
     bounds: tuple[float, float] = (-np.inf, np.inf)
 

@@ -1,309 +1,168 @@
-"""Learning from what was measured, and ranking what was not."""
+"""Learning from what was measured, ranking what was not, and saying why; in a run folder."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
+from msgspec.structs import replace
 
+from foretell import __version__
 from foretell.arch import Arch
-from foretell.encodings import EncodingContext, encode
-from foretell.errors import NetworkError, PredictorError, UsageError
-from foretell.graph import Graph
-from foretell.metrics import Correlation, kendall
-from foretell.predictors import Auto, Candidate, seeded
-from foretell.rng import stream
-from foretell.search import draw_pool
-from foretell.spaces import CostTable, Skeleton, Space
-from foretell.studies.predict.fitted import Fitted, fit
-from foretell.types import Array
+from foretell.errors import RunFolderError, UsageError
+from foretell.spaces import Space, get_space
+from foretell.store import State
+from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
+from foretell.studies.evaluation.scoring import Scored, Scorer, score_all
+from foretell.studies.predict.config import PredictConfig
+from foretell.studies.predict.explain import explain_ranking
+from foretell.studies.predict.rank import HeldOut, Ranking, Request, make_request, predict_values
+from foretell.studies.predict.result import (
+    Predicted,
+    packed_explanation,
+    packed_ranking,
+    unpacked_explanation,
+    unpacked_ranking,
+)
+from foretell.studies.run.progress import OnProgress, Tracker, silent
+from foretell.studies.run.session import Session, open_session, reading, stored_settings
+from foretell.tables import read_archs, read_values
 
-if TYPE_CHECKING:
-    from foretell.data import Task
+__all__ = [
+    "CONFIG",
+    "HeldOut",
+    "PredictConfig",
+    "Predicted",
+    "Ranking",
+    "predict_values",
+    "read",
+    "run",
+]
 
-__all__ = ["HeldOut", "PredictConfig", "Ranking", "predict_values"]
-
-
-@dataclass(frozen=True)
-class PredictConfig:
-    """How to predict.
-
-    Args:
-        predictor: a registered name.
-        encodings: names with "+" between; by default "graf", "costs" where they can be
-            counted, "scores" if there are proxies, and "onehot" where genes can be told apart.
-        proxies: names of proxies to compute; these need a task.
-        level: share of values that intervals should hold; 0 for none.
-        higher_is_better: whether the best has the highest value.
-        seed: of folds, models, weights and batches.
-        target: what was measured, such as "accuracy"; for reports.
-        bounds: between which all values lie, such as (0, 1) for an accuracy or (0, inf) for a
-            latency: no prediction and no interval goes beyond; None if nothing is known.
-    """
-
-    predictor: str = "auto"
-    encodings: str = ""
-    proxies: tuple[str, ...] = ()
-    level: float = 0.9
-    higher_is_better: bool = True
-    seed: int = 0
-    target: str = ""
-    bounds: tuple[float, float] | None = None
+CONFIG = PredictConfig
+_RANKING, _EXPLANATION = "ranking", "explanation"
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """The measured architectures, each predicted by models that had not seen it.
-
-    Args:
-        archs: (n,) that were measured.
-        values: (n,) what was measured.
-        mean: (n,) predicted values.
-        low: (n,) lower ends of intervals as wide as the errors of the others ask for; NaN without.
-        high: (n,) upper ends.
-        std: (n,) how uncertain the predictor says it is; None where it does not.
-    """
-
-    archs: tuple[Arch, ...]
-    values: Array
-    mean: Array
-    low: Array
-    high: Array
-    std: Array | None
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Predictions, the best first.
-
-    Args:
-        archs: (n,) that were not measured.
-        mean: (n,) predicted values.
-        low: (n,) lower ends of the intervals; NaN without intervals.
-        high: (n,) upper ends.
-        level: share of values that should lie between; 0 without intervals.
-        measured: how many architectures were learned from.
-        encodings: their names, with "+" between.
-        predictor: the predictor's name.
-        why: what ``auto`` chose and how well each candidate did; empty for other predictors.
-        held_out: Kendall's tau of predictions and values of measured architectures, each by a model
-            that had not seen it.
-        baseline: the same for the number of parameters, which needs no model; NaN if unknown.
-        learned: the measured architectures and their held-out predictions.
-        candidates: what ``auto`` tried; empty for other predictors.
-        config: what was asked for.
-        fitted: what further architectures can be shown to; see ``explain_ranking``.
-    """
-
-    archs: tuple[Arch, ...]
-    mean: Array
-    low: Array
-    high: Array
-    level: float
-    measured: int
-    encodings: str
-    predictor: str
-    why: str
-    held_out: Correlation
-    baseline: Correlation
-    learned: HeldOut
-    candidates: tuple[Candidate, ...]
-    config: PredictConfig
-    fitted: Fitted = field(repr=False)
-
-
-def predict_values(
-    space: Space,
-    archs: Sequence[Arch],
-    values: Sequence[float] | Array,
-    pool: Sequence[Arch] | int,
-    config: PredictConfig | None = None,
+def run(
+    config: PredictConfig,
+    out: Path | str,
     *,
-    skeleton: Skeleton | None = None,
-    task: "Task | None" = None,
-    on_progress: Callable[[str, int, int], None] | None = None,
-) -> Ranking:
-    """Fit on measured architectures, and rank others by what they would give.
+    resources: Resources = NO_RESOURCES,
+    executor: MakeExecutor | None = None,
+    on_progress: OnProgress = silent,
+) -> Predicted:
+    """Predict and explain in a folder; proxies of every finished network are kept.
 
     Args:
-        space: of the architectures.
-        archs: the measured ones.
-        values: (n,) theirs.
-        pool: those to rank, or how many to draw; measured ones are left out.
-        config: how.
-        skeleton: what surrounds the genes; by default that for the task's images, or the published.
-        task: images for proxies.
-        on_progress: told stage, done and total.
-
-    Returns:
-        The ranking, with intervals.
+        config: what to rank, and how.
+        out: the run folder.
+        resources: a space or images in memory.
+        executor: what computes proxies; by default this process.
+        on_progress: told how many networks are traced and scored, and how far explaining is.
 
     Raises:
-        PredictorError: there are too few values, one is not finite, or the same architecture has
-            two.
-        UsageError: proxies without a task, a pool of nothing new, or a value out of bounds.
-        UnknownNameError: no such predictor, encoding or proxy.
+        UsageError: an option has a value that cannot be used here.
+        DataError: a file cannot be read.
+        PredictorError: the values cannot be learned from.
+        RunFolderError: the folder cannot be made or written, is in use, or holds another
+            prediction.
+        ForetellError: a name is at fault.
     """
-    config = config or PredictConfig()
-    y = np.asarray(values, dtype=np.float64)
-    if y.shape != (len(archs),):
-        raise PredictorError(f"Expected {len(archs)} values, but got shape {y.shape}.")
-    if len(set(archs)) != len(archs):
-        raise PredictorError(
-            f"{len(archs) - len(set(archs))} architectures have two values: keep one, or the mean."
+    if resources.space is not None:
+        config = replace(config, space=resources.space.name)
+    with open_session(config, out, on_progress) as session:
+        config.check()
+        space = resources.space or get_space(config.space)
+        request = _request(config, space, resources)
+        identity = {
+            "measured values": fingerprint([[str(a) for a in request.archs], request.y.tolist()]),
+            "pool of architectures": fingerprint([str(a) for a in request.drawn]),
+        }
+        if resources.task is not None:
+            identity["data fingerprint"] = resources.task.fingerprint
+        session.claim(identity)
+        found = _in_session(session, config, request, executor)
+        session.write_tables(found.tables())
+        session.folder.write_text("config.json", _settings(found))
+        return found
+
+
+def read(out: Path | str) -> Predicted:
+    """The prediction in a folder; without explanations while these are computed.
+
+    Raises:
+        RunFolderError: the folder holds none, or nothing was predicted yet.
+    """
+    with reading(out, CONFIG.KIND) as store:
+        ranking, explanation = (store.value(CONFIG.KIND, k) for k in (_RANKING, _EXPLANATION))
+        scored = store.counts(CONFIG.KIND).get(State.done, 0)
+    if ranking is None:
+        raise RunFolderError(
+            f"{str(out)!r} holds a prediction that has ranked nothing yet; {scored:,} networks are "
+            f"scored: wait for it, or go on with foretell resume {out}."
         )
-    bounds = _bounds(config, y)
-    if config.proxies and task is None:
-        raise UsageError("Proxies need images: give data as well.")
-    make = seeded(config.predictor, config.seed)
-    if isinstance(pool, int):
-        drawn = draw_pool(space, pool, stream(config.seed, "pool"), seen=archs)
-    else:
-        measured = set(archs)
-        drawn = tuple(a for a in dict.fromkeys(pool) if a not in measured)
-    if not drawn:
-        raise UsageError("There is nothing to rank: every architecture of the pool was measured.")
-    if skeleton is None:
-        skeleton = (
-            space.skeleton() if task is None else space.skeleton(task.input_shape, task.classes)
+    config = CONFIG.from_json(stored_settings(out))
+    space = get_space(config.space)
+    why = explanation["found"] if explanation is not None else None
+    return Predicted(
+        unpacked_ranking(ranking, space),
+        unpacked_explanation(why, space),
+        config.command(Path(out).expanduser().resolve()),
+    )
+
+
+def _request(config: PredictConfig, space: Space, resources: Resources) -> Request:
+    """Read the files, and check everything that can be checked before work begins."""
+    if not config.measured:
+        raise UsageError("Expected a file of measured architectures, but none was named.")
+    archs, values, name = read_values(config.measured, space, config.column or None)
+    pool = read_archs(config.pool, space) if config.pool else config.sample
+    task = resources.task
+    if task is None and config.data:
+        from foretell.data import load_task
+
+        task = load_task(config.data, seed=config.seed)
+    skeleton = space.skeleton(preset=config.preset)
+    if task is not None:
+        skeleton = space.skeleton(task.input_shape, task.classes, config.preset)
+    named = replace(config, target=config.target or name)
+    request = make_request(space, archs, values, pool, named, skeleton=skeleton, task=task)
+    request.check()
+    return request
+
+
+def _in_session(
+    session: Session, config: PredictConfig, request: Request, executor: MakeExecutor | None
+) -> Predicted:
+    """The stored prediction, or a new one, stored."""
+    command = config.command(session.folder.path)
+    ranking, explanation = session.value(_RANKING), session.value(_EXPLANATION)
+    same = explanation is not None and explanation["explain"] == config.explain
+    if ranking is not None and same:
+        return Predicted(
+            unpacked_ranking(ranking, request.space),
+            unpacked_explanation(explanation["found"], request.space),
+            command,
         )
-    describe = partial(
-        _known, space, skeleton=skeleton, config=config, task=task, on_progress=on_progress
-    )
-    context = describe([*archs, *drawn])
-    text = config.encodings or _default_encodings(context)
-    encodings = encode(text, context)
-    learn = np.arange(len(archs))
-    model, conformal, out = fit(make, encodings.take(learn), y, config.level, config.seed)
-    fitted = Fitted(
-        context=context,
-        text=text,
-        encodings=encodings,
-        y=y,
-        predictor=model,
-        conformal=conformal,
-        level=config.level,
-        seed=config.seed,
-        held_out=out,
-        describe=describe,
-        bounds=bounds,
-    )
-    found = fitted.predict(encodings.take(np.arange(len(archs), len(encodings))))
-    order = np.argsort(-found.mean if config.higher_is_better else found.mean, kind="stable")
-    ends = None if conformal is None else conformal.held_out()
-    none = np.full(len(archs), np.nan)
-    size = np.zeros(len(encodings)) if context.costs is None else context.costs.params
-    return Ranking(
-        archs=tuple(drawn[i] for i in order.tolist()),
-        mean=fitted.clip(found.mean[order]),
-        low=fitted.clip(found.low[order]),
-        high=fitted.clip(found.high[order]),
-        level=config.level,
-        measured=len(archs),
-        encodings=text,
-        predictor=config.predictor,
-        why=model.why() if isinstance(model, Auto) else "",
-        held_out=kendall(out.mean, y),
-        baseline=kendall(size[learn].astype(np.float64), y),
-        learned=HeldOut(
-            archs=tuple(archs),
-            values=y,
-            mean=fitted.clip(out.mean),
-            low=fitted.clip(none if ends is None else ends.low),
-            high=fitted.clip(none if ends is None else ends.high),
-            std=out.std,
-        ),
-        candidates=model.candidates_ if isinstance(model, Auto) else (),
-        config=config,
-        fitted=fitted,
-    )
+
+    def score(scorer: Scorer, archs: Sequence[Arch], tell: Tracker) -> Scored:
+        return score_all(scorer, archs, tell, session=session, executor=executor)
+
+    found = request.rank(session.tell, score)
+    session.put(_RANKING, packed_ranking(found))
+    why = explain_ranking(found, config.explain, on_progress=session.on_progress)
+    session.put(_EXPLANATION, {"explain": config.explain, "found": packed_explanation(why)})
+    return Predicted(found, why, command)
 
 
-def _bounds(config: PredictConfig, y: Array) -> tuple[float, float]:
-    """The bounds that were asked for, if the values keep them."""
-    if config.bounds is None:
-        return -np.inf, np.inf
-    low, high = config.bounds
-    if not low < high:
-        raise UsageError(f"Expected bounds with the lower one first, but got {low:g} and {high:g}.")
-    outside = (y < low) | (y > high)
-    if outside.any():
-        raise UsageError(
-            f"{int(outside.sum())} of {len(y)} measured values lie outside the bounds {low:g} to "
-            f"{high:g}, first: {y[outside][0]:g}. Give the unit's own bounds, or none."
-        )
-    return low, high
-
-
-def _default_encodings(context: EncodingContext) -> str:
-    names = ["graf"]
-    if context.costs is not None:
-        names.append("costs")
-    if context.scores:
-        names.append("scores")
-    if context.space.cardinalities:
-        names.append("onehot")
-    return "+".join(names)
-
-
-def _known(
-    space: Space,
-    archs: Sequence[Arch],
-    skeleton: Skeleton,
-    config: PredictConfig,
-    task: "Task | None",
-    on_progress: Callable[[str, int, int], None] | None,
-) -> EncodingContext:
-    context = EncodingContext(
-        space,
-        archs,
-        _costs(space, archs, skeleton),
-        graphs=_graphs(space, archs, skeleton, config, on_progress),
-    )
-    if not config.proxies or task is None:
-        return context
-    from foretell.proxies import make_batches, score
-
-    def tell(index: int) -> None:
-        if on_progress is not None:
-            on_progress("score", index + 1, len(archs))
-
-    batches = make_batches(task, seed=config.seed)
-    done = score(archs, config.proxies, batches, skeleton=skeleton, seed=config.seed, on_done=tell)
-    return replace(context, scores={name: done.column(name) for name in done.names})
-
-
-def _costs(space: Space, archs: Sequence[Arch], skeleton: Skeleton) -> CostTable | None:
-    """By closed form, else of the networks; None where there are none."""
-    closed = space.costs(archs, skeleton)
-    if closed is not None or not space.network:
-        return closed
-    from foretell.cost import costs
-
-    return costs(archs, skeleton)
-
-
-def _graphs(
-    space: Space,
-    archs: Sequence[Arch],
-    skeleton: Skeleton,
-    config: PredictConfig,
-    on_progress: Callable[[str, int, int], None] | None,
-) -> list[Graph] | None:
-    """Of the networks, where ``graf`` is an input and the space's own graphs say too little."""
-    asked = not config.encodings or "graf" in [name.strip() for name in config.encodings.split("+")]
-    if space.telling_graph or not space.network or not asked:
-        return None
-    from foretell.tracing.archs import graphs
-
-    def tell(done: int) -> None:
-        if on_progress is not None:
-            on_progress("trace", done, len(archs))
-
-    try:
-        return graphs(archs, skeleton, on_done=tell)
-    except NetworkError as error:
-        raise NetworkError(
-            f"{error} Or leave graf out of the encodings (--encoding costs+onehot)."
-        ) from error
+def _settings(found: Predicted) -> str:
+    """Everything that repeats the prediction, as JSON."""
+    ranking = found.ranking
+    settings = {
+        "foretell": __version__,
+        "command": found.command,
+        **ranking.config.to_json(),
+        "encodings": ranking.encodings,
+        "trained_on": ranking.measured,
+        "ranked": len(ranking.archs),
+    }
+    return json.dumps(settings, indent=2) + "\n"

@@ -1,1 +1,1 @@
-"""What every study shares: run folder, journal, costs, progress, threads."""
+"""What every study shares: session, run folder, rounds of trials, log, progress, costs, threads."""

@@ -41,7 +41,8 @@ class Session:
         self.config, self.folder = config, folder
         self.kind = config.KIND
         self.log = Log(folder.path / "log.txt")
-        self.tell = Tracker(self._both(on_progress))
+        self.on_progress = self._both(on_progress)
+        self.tell = Tracker(self.on_progress)
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
         self._store: Store | None = None
