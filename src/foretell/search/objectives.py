@@ -116,7 +116,7 @@ def chebyshev(gains: Array, weights: Array) -> Array:
     n = int(rows.sum())
     if not n:
         return out
-    scaled = np.stack([(ranks(column) - 1) / max(n - 1, 1) for column in gains[rows].T], axis=1)
+    scaled = np.stack([ranks(column) / max(n - 1, 1) for column in gains[rows].T], axis=1)
     weighted = scaled * weights
     out[rows] = weighted.min(axis=1) + _RHO * weighted.sum(axis=1)
     return out

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from foretell.arch import Arch
 from foretell.errors import ArchError, ModuleRaisedError, SpaceError
@@ -78,6 +78,15 @@ class CustomSpace(ProductSpace):
             object.__setattr__(self, key, value)
         if build is None:
             object.__setattr__(self, "network", "")
+
+    def __getstate__(self) -> dict[str, object]:
+        """What pickle can send: the view of the choices as a dictionary."""
+        return {**self.__dict__, "choices": dict(self.choices)}
+
+    def __setstate__(self, state: Mapping[str, object]) -> None:
+        """The same space again."""
+        choices = cast(dict[str, tuple[Json, ...]], state["choices"])
+        self.__dict__.update(state, choices=MappingProxyType(choices))
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
