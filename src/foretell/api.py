@@ -190,11 +190,11 @@ def create_study(
         ForetellError: a setting is at fault, or the folder is in use or another study's.
     """
     from foretell.studies.optimize.ask_tell import AskTellStudy
-    from foretell.studies.optimize.config import OptimizeConfig
+    from foretell.studies.optimize.config import ASK_TELL, OptimizeConfig
 
     config = OptimizeConfig(
         space=space if isinstance(space, str) else space.name,
-        evaluate="ask and tell",
+        evaluate=ASK_TELL,
         version=version,
         objectives=(objectives,) if isinstance(objectives, str) else tuple(objectives),
         prefer=prefer,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from foretell.arch import Arch
-from foretell.errors import QuantityError, UnknownNameError, UsageError
+from foretell.errors import PluginError, QuantityError, UnknownNameError, UsageError
 from foretell.registry import Registry, resolve
 from foretell.spaces import Skeleton, Space
 from foretell.types import Direction
@@ -164,15 +164,18 @@ class Quantity:
         if isinstance(result, Mapping):
             if "value" not in result:
                 raise QuantityError(self.name, "the mapping it returned has no entry 'value'")
-            details = {str(k): float(v) for k, v in result.items() if k != "value"}
+            details = {str(k): self._number(v) for k, v in result.items() if k != "value"}
             result = result["value"]
-        try:
-            value = float(result)
-        except (TypeError, ValueError) as error:
-            raise QuantityError(self.name, f"it returned {result!r}, which is no number") from error
+        value = self._number(result)
         if not math.isfinite(value):
             raise QuantityError(self.name, f"its value is {value}")
         return value, details
+
+    def _number(self, value: Any) -> float:
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise QuantityError(self.name, f"it returned {value!r}, which is no number") from error
 
     def parse(self, text: str) -> float:
         """A number with a suffix of the unit, such as "300k", "4ms", "1.5MiB" or "60%".
@@ -238,7 +241,7 @@ def get_quantity(text: str) -> Quantity:
     name, at, given = text.strip().partition("@")
     quantity = quantities[name]
     if not isinstance(quantity, Quantity):
-        raise UsageError(
+        raise PluginError(
             f"{name!r} is a {type(quantity).__name__}, but a foretell.Quantity is expected: write "
             f"energy = Quantity('energy', 'J', 'min', measure=...) there."
         )

@@ -169,7 +169,7 @@ class Searcher(ABC):
             SearchError: the lengths differ, a value is infinite, or was told before.
         """
         array = np.asarray(values, dtype=np.float64)
-        if array.ndim not in (1, 2) or len(array) != len(archs):
+        if array.ndim not in (1, 2) or len(array) != len(archs) or array.shape[1:] == (0,):
             raise SearchError(f"Expected {len(archs)} values, but got the shape {array.shape}.")
         if np.isinf(array).any():
             raise SearchError("A value is infinite: tell NaN for a failed trial.")

@@ -116,7 +116,7 @@ def chebyshev(gains: Array, weights: Array) -> Array:
     n = int(rows.sum())
     if not n:
         return out
-    scaled = np.stack([(ranks(column) - 1) / max(n - 1, 1) for column in gains[rows].T], axis=1)
+    scaled = np.stack([ranks(column) / max(n - 1, 1) for column in gains[rows].T], axis=1)
     weighted = scaled * weights
     out[rows] = weighted.min(axis=1) + _RHO * weighted.sum(axis=1)
     return out
@@ -145,8 +145,9 @@ def preferred(gains: Array, names: Sequence[str], prefer: str) -> int:
         Das: On characterizing the "knee" of the Pareto curve, Structural Optimization 18, 1999.
     """
     if prefer != "knee" and prefer not in names:
-        near = difflib.get_close_matches(prefer, names, 2, 0.4)
-        raise UnknownNameError("choice of a winner", prefer, near, ["knee", *names])
+        known = ["knee", *names]
+        near = difflib.get_close_matches(prefer, known, 2, 0.4)
+        raise UnknownNameError("choice of a winner", prefer, near, known)
     rows = np.flatnonzero(non_dominated(gains, ["max"] * len(names)))
     if not len(rows):
         raise SearchError("No trial has a value of every objective, so there is nothing to choose.")

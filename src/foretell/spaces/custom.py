@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from foretell.arch import Arch
 from foretell.errors import ArchError, ModuleRaisedError, SpaceError
@@ -27,8 +27,8 @@ class CustomSpace(ProductSpace):
     Args:
         choices: name of a decision -> its possible values, each of which JSON can write.
         build: ``build(*, input_shape, classes, **choices) -> nn.Module``, or a
-            ``module:function`` string that leads to it; None for a space without networks, whose
-            architectures a user evaluates in another way.
+            ``module:function`` string that leads to it; left out for a space without networks,
+            whose architectures a user evaluates in another way.
         graph: ``graph(**choices) -> Graph``, the searched part as a labelled DAG; by default a
             chain with one node per decision.
         name: replaced by the text that a user asked for.
@@ -53,14 +53,14 @@ class CustomSpace(ProductSpace):
     def __init__(
         self,
         choices: Mapping[str, Sequence[Json]],
-        build: Callable[..., object] | str | None = None,
+        build: Callable[..., object] | str = "",
         *,
         graph: Callable[..., Graph] | None = None,
         name: str = "custom",
     ) -> None:
         """Check the declaration."""
         usable = callable(build) or (isinstance(build, str) and ":" in build)
-        if build is not None and not usable:
+        if build != "" and not usable:
             raise SpaceError(
                 f"Expected a builder function, or a string such as my_space.py:build, but got "
                 f"{build!r}."
@@ -71,13 +71,22 @@ class CustomSpace(ProductSpace):
         for key, value in (
             ("name", name),
             ("choices", MappingProxyType(values)),
-            ("build", build),
+            ("build", build if usable else None),
             ("_graph", graph),
             ("_words", {k: _words(v) for k, v in values.items()}),
         ):
             object.__setattr__(self, key, value)
-        if build is None:
+        if not usable:
             object.__setattr__(self, "network", "")
+
+    def __getstate__(self) -> dict[str, object]:
+        """What pickle can send: the view of the choices as a dictionary."""
+        return {**self.__dict__, "choices": dict(self.choices)}
+
+    def __setstate__(self, state: Mapping[str, object]) -> None:
+        """The same space again."""
+        choices = cast(dict[str, tuple[Json, ...]], state["choices"])
+        self.__dict__.update(state, choices=MappingProxyType(choices))
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

@@ -9,11 +9,11 @@ from typing import Self
 
 from foretell.arch import Arch
 from foretell.errors import SearchError, UsageError
-from foretell.store import Result, State, Trial, owner_name
+from foretell.store import Result, State, Store, Trial, owner_name
 from foretell.studies._base import NO_RESOURCES, Resources
 from foretell.studies.optimize.config import OptimizeConfig
 from foretell.studies.optimize.read import read
-from foretell.studies.optimize.study import finish, named, prepare
+from foretell.studies.optimize.study import finish, identity, named, prepare
 from foretell.studies.optimize.trial import values_from
 from foretell.studies.run.session import Session, open_session
 from foretell.studies.search.loop import tell
@@ -76,13 +76,14 @@ class AskTellStudy:
         self.config = config
         self._on_result = on_result
         self._open: list[AskedTrial] = []
+        self._closed = False
         self._exit = contextlib.ExitStack()
         try:
             self._session: Session = self._exit.enter_context(open_session(config, out))
             self.space, self._goals, self._searcher, self._book = prepare(config, resources)
             if any(c.relative for c in self._goals.constraints):
                 raise UsageError("Shares of a reference are for foretell.optimize: give a number.")
-            self._session.claim()
+            self._session.claim(identity(self.space))
             store_about(self._session, None, self.space, {})
             self._replay()
         except BaseException:
@@ -99,14 +100,18 @@ class AskTellStudy:
             NoFeasibleArchError: no draw from the space was ever feasible.
             SearchError: n < 1.
         """
-        again, self._open = self._open[:n], self._open[n:]
+        if n < 1:
+            raise SearchError(f"Expected to be asked for at least 1 architecture, but got {n}.")
+        again = self._open[:n]
         if len(again) == n:
+            self._open = self._open[n:]
             return again
         fresh = self._asked(n - len(again))
+        self._open = []
         self._event({"ask": n - len(again)})
         rows = [(str(a), self._payload(a)) for a in fresh]
-        self._session.store.add_trials(self._kind, rows)
-        numbers = {t.key: t.number for t in self._session.store.trials(self._kind)}
+        self._store.add_trials(self._kind, rows)
+        numbers = {t.key: t.number for t in self._store.trials(self._kind)}
         return [*again, *(self._handle(a, numbers[str(a)]) for a in fresh)]
 
     def tell(
@@ -129,7 +134,7 @@ class AskTellStudy:
             QuantityError: a value is missing, or no finite number.
         """
         number = trial if isinstance(trial, int) else trial.number
-        store = self._session.store
+        store = self._store
         stored = next((t for t in store.trials(self._kind) if t.number == number), None)
         if stored is None:
             raise UsageError(f"There is no trial {number}: ask first.")
@@ -153,7 +158,7 @@ class AskTellStudy:
 
     def result(self) -> SearchResult:
         """What was found so far; with trials.csv written, and the winner where there is one."""
-        trials = [t for t in self._session.store.trials(self._kind) if t.state.final]
+        trials = [t for t in self._store.trials(self._kind) if t.state.final]
         with contextlib.suppress(SearchError):  # nothing can win yet
             finish(self._session, self._goals, trials, self.space)
         result = read(self._session.folder.path)
@@ -162,6 +167,7 @@ class AskTellStudy:
 
     def close(self) -> None:
         """Leave the folder."""
+        self._closed = True
         self._exit.close()
 
     def __enter__(self) -> Self:
@@ -176,6 +182,17 @@ class AskTellStudy:
     ) -> None:
         """Leave the folder."""
         self.close()
+
+    @property
+    def _store(self) -> Store:
+        """The open store.
+
+        Raises:
+            UsageError: the study was closed.
+        """
+        if self._closed:
+            raise UsageError("This study is closed: open it again with foretell.create_study.")
+        return self._session.store
 
     @property
     def _kind(self) -> str:
@@ -195,6 +212,8 @@ class AskTellStudy:
         if self._book is not None:
             costs = self._book([arch])
             names = ("params", "flops", "memory")
+            if arch in self._book.failures:
+                return payload
             payload["costs"] = {name: int(getattr(costs, name)[0]) for name in names}
             for quantity in self._goals.known.values():
                 if quantity.measure is None and quantity.stage == 0:
@@ -208,7 +227,7 @@ class AskTellStudy:
 
     def _finish(self, trial: Trial, result: Result) -> None:
         """Claim one trial and finish it."""
-        store, owner = self._session.store, owner_name()
+        store, owner = self._store, owner_name()
         claimed = store.claim_trial(trial, owner, _LEASE)
         store.finish(
             claimed,
@@ -219,7 +238,7 @@ class AskTellStudy:
 
     def _event(self, event: Json) -> None:
         """Append to the order of asks and tells, from which the searcher's state follows."""
-        self._session.store.add_trials(self._events, [(f"{self._count:08d}", event)])
+        self._store.add_trials(self._events, [(f"{self._count:08d}", event)])
         self._count += 1
 
     @property
@@ -227,13 +246,13 @@ class AskTellStudy:
         return f"{self._kind}/events"
 
     def _told(self, numbers: Sequence[int]) -> None:
-        rows = {t.number: t for t in self._session.store.trials(self._kind)}
+        rows = {t.number: t for t in self._store.trials(self._kind)}
         done = [rows[n] for n in numbers]
         archs = [Arch(self.space.name, tuple(t.payload["genes"])) for t in done]
         tell(self._searcher, self._goals, archs, done)
 
     def _replay(self) -> None:
-        store = self._session.store
+        store = self._store
         store.put_study(self._events, {})
         events = [t.payload for t in store.trials(self._events)]
         self._count = len(events)

@@ -6,7 +6,10 @@ from foretell.errors import UsageError
 from foretell.studies._base import StudyConfig
 from foretell.types import Shape3
 
-__all__ = ["OptimizeConfig"]
+__all__ = ["ASK_TELL", "OptimizeConfig"]
+
+ASK_TELL = "ask and tell"
+"""In place of an evaluation's name where the user owns the loop."""
 
 
 class OptimizeConfig(StudyConfig, frozen=True, kw_only=True):
@@ -78,9 +81,12 @@ class OptimizeConfig(StudyConfig, frozen=True, kw_only=True):
             out: the run folder.
         """
         plain = OptimizeConfig()
-        words = [self.evaluate.rpartition(":")[2] or "evaluate", repr(self.space)]
+        own = self.evaluate == ASK_TELL
+        function = self.evaluate.rpartition(":")[2] or "evaluate"
+        words = [repr(self.space)] if own else [function, repr(self.space)]
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if name not in ("space", "evaluate") and value != getattr(plain, name):
                 words.append(f"{name}={value!r}")
-        return f"foretell.optimize({', '.join(words)}, out={str(out)!r})"
+        call = "create_study" if own else "optimize"
+        return f"foretell.{call}({', '.join(words)}, out={str(out)!r})"

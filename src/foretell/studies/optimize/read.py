@@ -1,14 +1,16 @@
 """An optimisation as its run folder alone tells it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from foretell.studies.optimize.config import OptimizeConfig
+from foretell.studies.optimize.config import ASK_TELL, OptimizeConfig
 from foretell.studies.run.session import is_running, reading
 from foretell.studies.search.goals import Goals
 from foretell.studies.search.read import graph_of, objectives_of, rows_of
 from foretell.studies.search.result import ConstraintRow, ResumeRow, SearchResult, Winner
+from foretell.types import Json
 
 __all__ = ["read"]
 
@@ -30,12 +32,14 @@ def read(out: Path | str) -> SearchResult:
     about = values.get("about", {})
     versions = dict(about.get("versions", {}))
     resumed = values.get("resumed", {}).get("trials", 0)
-    rows = rows_of(trials[: config.trials], goals, reused=resumed)
+    if config.evaluate != ASK_TELL:  # there is no budget
+        trials = trials[: config.trials]
+    rows = rows_of(trials, goals, reused=resumed)
     taken = [r for r in rows if r.resumed]
-    data = values.get("winner")
+    data: Mapping[str, Json] = values.get("winner") or {}
     winner = None
-    if data is not None:
-        row = next(r for r in rows if r.number == data["number"])
+    row = next((r for r in rows if r.number == data.get("number")), None)
+    if row is not None:
         winner = Winner(
             arch=data["text"],
             val_accuracy=row.val_accuracy,
@@ -48,7 +52,7 @@ def read(out: Path | str) -> SearchResult:
             robust_skipped="The evaluation is a function of the user's own.",
             files=("report.html", "trials.csv"),
         )
-    state = "finished" if winner is not None else "stopped"
+    finished = winner is not None and data["trials"] == config.trials
     return SearchResult(
         title=f"{config.evaluate.rpartition(':')[2] or 'evaluate'} on {config.space}",
         space=config.space,
@@ -65,13 +69,13 @@ def read(out: Path | str) -> SearchResult:
         constraints=tuple(
             ConstraintRow(str(c), c.name, c.max, c.min, None) for c in goals.constraints
         ),
-        budget=config.trials,
+        budget=None if config.evaluate == ASK_TELL else config.trials,
         space_size=about.get("space size"),
         resumed=ResumeRow(len(taken), 0, float(np.nansum([r.seconds for r in taken])))
         if taken
         else None,
         objectives=objectives_of(goals),
         preferred=goals.prefer if len(goals.objectives) > 1 else "",
-        state="running" if is_running(values) else state,
+        state="running" if is_running(values) else "finished" if finished else "stopped",
         folder=str(out),
     )

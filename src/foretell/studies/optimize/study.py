@@ -16,7 +16,7 @@ from foretell.rng import stream, stream_seed
 from foretell.search import Feasibility, Feasible, Problem, Searcher, any_arch, draw_pool, searchers
 from foretell.spaces import Space
 from foretell.store import Trial
-from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
+from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
 from foretell.studies.optimize.config import OptimizeConfig
 from foretell.studies.optimize.read import read
 from foretell.studies.optimize.trial import Evaluation, goals_of, space_of
@@ -31,7 +31,16 @@ from foretell.studies.search.trial import check_sendable
 from foretell.studies.search.winner import choose
 from foretell.types import Array, Json
 
-__all__ = ["CONFIG", "OptimizeConfig", "finish", "prepare", "read", "run"]
+__all__ = [
+    "CONFIG",
+    "OptimizeConfig",
+    "finish",
+    "identity",
+    "named",
+    "prepare",
+    "read",
+    "run",
+]
 
 CONFIG = OptimizeConfig
 """The settings of this kind of study."""
@@ -70,7 +79,7 @@ def run(
         job = Evaluation(config, resources)
         make = executor or _executor(config)
         with make(job) as opened:
-            session.claim()
+            session.claim(identity(space))
             store_about(session, None, space, {"foretell": __version__})
             reference = space.parse(config.reference) if config.reference else None
             loop = Loop(
@@ -82,10 +91,12 @@ def run(
             session.put("resumed", {"trials": finished, "scores": 0})
             trials, _ = loop.run(config.trials, config.round)
             session.lap("train")
-        finish(session, loop.goals, trials, space)
         session.put("stages", session.laps)
-        result = replace(read(session.folder.path), state="finished")
-        session.write_tables(result.tables())
+        try:
+            finish(session, loop.goals, trials, space)
+        finally:  # who has no winner wants to see why
+            result = replace(read(session.folder.path), state="finished")
+            session.write_tables(result.tables())
     return result
 
 
@@ -99,6 +110,13 @@ def named(config: OptimizeConfig, resources: Resources) -> OptimizeConfig:
     if resources.version:
         fields["version"] = resources.version
     return OptimizeConfig.from_json({**config.to_json(), **fields})
+
+
+def identity(space: Space) -> dict[str, Json]:
+    """What tells a space from another of its name: its choices, and how some of it is written."""
+    rng = np.random.default_rng(0)
+    texts = [space.format(space.sample(rng)) for _ in range(64)]
+    return {"space fingerprint": fingerprint([list(space.cardinalities), texts])}
 
 
 def prepare(
@@ -155,7 +173,15 @@ def finish(session: Session, goals: Goals, trials: Sequence[Trial], space: Space
         graph = graph_json(space.graph(arch))
     except Exception:  # a drawing is not worth a run
         graph = None
-    session.put("winner", {"number": best.number, "text": best.payload["text"], "graph": graph})
+    session.put(
+        "winner",
+        {
+            "number": best.number,
+            "text": best.payload["text"],
+            "graph": graph,
+            "trials": session.config.to_json()["trials"],
+        },
+    )
 
 
 def extra_of(config: OptimizeConfig, goals: Goals) -> Extra:

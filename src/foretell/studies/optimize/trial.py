@@ -97,7 +97,13 @@ class Evaluation:
     resources: Resources
 
     def __call__(self, payload: Json) -> Json:
-        """Evaluate one architecture."""
+        """Evaluate one architecture.
+
+        Raises:
+            QuantityError: a cost that was asked for is not known, or a value is missing.
+        """
+        if why := payload.get("unmeasured"):
+            raise QuantityError(*why)
         space = space_of(self.config, self.resources)
         goals = goals_of(self.config, space).with_reference(payload.get("reference", {}))
         arch = Arch(space.name, tuple(payload["genes"]))

@@ -8,7 +8,7 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.errors import ForetellError
 from foretell.quantities import Quantity, Subject
-from foretell.spaces import CostTable, Skeleton, Space
+from foretell.spaces import CostTable, Skeleton, Space, name_of
 
 __all__ = ["CostBook"]
 
@@ -38,6 +38,7 @@ class CostBook:
             if table is None:
                 from foretell.cost import costs
 
+                name_of(self.space)  # another one in memory may have taken its name
                 failed: dict[int, ForetellError] = {}
                 table = costs(new, self.skeleton, failures=failed)
                 self.failures |= {new[i]: str(error) for i, error in failed.items()}

@@ -177,6 +177,11 @@ def reading(out: Path | str, kind: str) -> Iterator[Store]:
             f"{str(out)!r} holds {_words(found)}, but {_words(kind)} was asked for."
         )
     with Store(Path(out).expanduser() / "study.db", read_only=True) as store:
+        if store.value(kind, _SETTINGS) is None:
+            raise RunFolderError(
+                f"{str(out)!r} holds {_words(kind)} that ended as it began: the same call starts "
+                f"it again."
+            )
         yield store
 
 

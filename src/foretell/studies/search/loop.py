@@ -145,9 +145,10 @@ class Loop:
         }
         if self._book is not None:
             costs = self._book([arch])
-            payload["costs"] = {
-                name: int(getattr(costs, name)[0]) for name in ("params", "flops", "memory")
-            }
+            if arch not in self._book.failures:
+                payload["costs"] = {
+                    name: int(getattr(costs, name)[0]) for name in ("params", "flops", "memory")
+                }
         if self._reference:
             payload["reference"] = self._reference
         if why is not None:
@@ -170,7 +171,11 @@ class Loop:
             for quantity in quantities:
                 if quantity.stage is Stage.GRAPH:
                     assert self._book is not None
-                    values[quantity.name] = self._book.value(quantity, arch)
+                    value = self._book.value(quantity, arch)
+                    if why := self._book.failures.get(arch):
+                        failed = failed or (quantity.name, why.rstrip("."))
+                    else:
+                        values[quantity.name] = value
                     continue
                 trial = self._measure(arch, quantity)
                 if trial.state == "done":
