@@ -131,7 +131,7 @@ def test_a_quantity_from_a_file(tmp_path):
     assert get_quantity(f"{path}:times@2.5").value(SUBJECT) == (45.0, {})
     with pytest.raises(UsageError, match="needs its factor"):
         get_quantity(f"{path}:times")
-    with pytest.raises(PluginError, match="is a int, but a foretell.Quantity is expected"):
+    with pytest.raises(PluginError, match=r"is a int, but a foretell\.Quantity is expected"):
         get_quantity(f"{path}:number")
     with pytest.raises(PluginError, match="no attribute 'enrgy': it has energy"):
         get_quantity(f"{path}:enrgy")
