@@ -213,7 +213,7 @@ def _with_page(result: SearchResult) -> SearchResult:
     from foretell.report.search.page import write
 
     try:
-        write(result, result.folder)
+        write(result, Path(result.folder) / "report.html")
     except MissingExtraError as error:
         if result.winner is not None:
             files = tuple(f for f in result.winner.files if f != "report.html")

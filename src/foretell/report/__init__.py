@@ -12,8 +12,7 @@ from foretell.report.search.data import (
     TrialRow,
     Winner,
 )
-from foretell.report.search.page import figures, render
-from foretell.report.search.page import write_file as write
+from foretell.report.search.page import figures, render, write
 from foretell.report.search.terminal import summary
 
 __all__ = [

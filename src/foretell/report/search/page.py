@@ -27,7 +27,7 @@ from foretell.report.search.trials import failures, trials
 from foretell.report.search.winner import winner
 from foretell.types import Json
 
-__all__ = ["PAGE", "figures", "render", "write", "write_file"]
+__all__ = ["PAGE", "figures", "render", "write"]
 
 
 def head(run: RunData) -> Head:
@@ -198,7 +198,7 @@ def render(run: RunData) -> str:
     return document.render(PAGE, run)
 
 
-def write_file(run: RunData, path: Path | str) -> Path:
+def write(run: RunData, path: Path | str) -> Path:
     """Render a run into a file that is either the old or the new one, never a part.
 
     Args:
@@ -213,8 +213,3 @@ def write_file(run: RunData, path: Path | str) -> Path:
         RunFolderError: the file cannot be written.
     """
     return document.save(render(run), path)
-
-
-def write(result: RunData, folder: Path | str) -> Path:
-    """Write ``report.html`` into a run folder; see ``foretell.report.pages``."""
-    return write_file(result, Path(folder) / "report.html")
