@@ -210,16 +210,16 @@ def _source(arch: Arch, skeleton: Skeleton) -> _Source | None:
         return None
     hook = f"{space.network.rpartition(':')[0]}:standalone"
     try:
-        found = cast(Any, resolve(hook))(space, arch, skeleton)
+        standalone = cast(Any, resolve(hook))(space, arch, skeleton)
     except Exception:  # a space from elsewhere need not say it
         return None
-    if found is None:
+    if standalone is None:
         return None
-    target, arguments, others = found
-    place, _, name = target.rpartition(":")
-    if not place.endswith(".py"):
+    target, arguments, others = standalone
+    location, _, name = target.rpartition(":")
+    if not location.endswith(".py"):
         return _Source(target, arguments, {}, users=True)
-    file = Path(place)
+    file = Path(location)
     own = Path(loop.__file__).parent.parent in file.parents
     stem = file.stem
     if not own and (file.name in TAKEN or not stem.isidentifier()):

@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Needs(Flag):
-    """What a proxy reads; the planner runs the union over the proxies asked for."""
+    """What a proxy reads; the planner runs the union over the requested proxies."""
 
     NONE = 0
     COSTS = auto()
@@ -38,15 +38,15 @@ class Needs(Flag):
     BATCH_GRADS = auto()
     """dloss/dweight on every batch: one forward and backward more for each further batch."""
     JACOBIAN = auto()
-    """Gradient of the summed outputs by the images: one more backward through the same forward."""
+    """Jacobian of the summed logits with respect to the inputs: one more backward."""
     CODES = auto()
-    """On how many ReLU units two images agree, for each pair: the same forward."""
+    """Number of ReLU units on which two images agree, for each pair: the same forward."""
     GRASP = auto()
     """w'Hg over the live layers: one second-order backward."""
     SYNFLOW = auto()
     """Weights and gradients of the linearised network: one forward and backward of one image."""
     ZEN = auto()
-    """Features of two near inputs under N(0, 1) weights: two forwards without gradients."""
+    """Features of an input and its perturbation under N(0, 1) weights: two forwards."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SynflowLayer:
 
     Args:
         weight: absolute values of the weights.
-        grad: derivative of the summed outputs, for an image of ones, by the weights.
+        grad: gradient of the summed logits for an image of ones with respect to the weights.
     """
 
     weight: "Tensor"
@@ -81,7 +81,7 @@ class SynflowLayer:
 
 @dataclass(frozen=True)
 class ZenStats:
-    """What two forwards under N(0, 1) weights leave.
+    """Statistics of two forwards under N(0, 1) weights.
 
     Args:
         difference: mean over images of the L1 distance of the features.
@@ -100,7 +100,7 @@ def _no_labels() -> "Tensor":
 
 @dataclass(frozen=True)
 class Collected:
-    """What the shared pass leaves for the proxies. A field that no proxy asked for raises.
+    """Results of the shared pass. A field that no requested proxy needs raises.
 
     Layers are the convolutions and matrix products whose result reaches the output, in the order
     in which they first run; ``weights``, ``grads`` and ``fisher`` are aligned to them.
@@ -119,7 +119,7 @@ class Collected:
         """The field of that name.
 
         Raises:
-            ProxyError: no proxy asked for it, or the network has no such thing.
+            ProxyError: no requested proxy needs it, or the network does not have it.
         """
         if name not in self.parts:
             raise ProxyError(
@@ -158,7 +158,7 @@ class Collected:
 
     @property
     def jacobian(self) -> "Tensor":
-        """Derivative of the summed outputs by each pixel, (n, c*h*w)."""
+        """Jacobian of the summed logits with respect to the inputs, (n, c*h*w)."""
         return cast("Tensor", self.part("jacobian"))
 
     @property
@@ -168,7 +168,7 @@ class Collected:
 
     @property
     def grasp(self) -> float:
-        """The product w'Hg over the weights w of all live layers."""
+        """The product w'Hg over the live layers, H the Hessian and g the gradient."""
         return cast(float, self.part("grasp"))
 
     @property
@@ -178,7 +178,7 @@ class Collected:
 
     @property
     def zen(self) -> ZenStats:
-        """What the forwards under N(0, 1) weights leave."""
+        """Statistics of two forwards under N(0, 1) weights."""
         return cast(ZenStats, self.part("zen"))
 
 

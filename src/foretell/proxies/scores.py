@@ -110,17 +110,17 @@ def score(
     """
     if workers < 1:
         raise UsageError(f"Expected workers >= 1, but got {workers}.")
-    wanted = [(name, *_load(name)) for name in names]
+    requested = [(name, *_load(name)) for name in names]
     needs = Needs.NONE
-    for _, _, need in wanted:
+    for _, _, need in requested:
         needs |= need
     make_plan(needs, len(batches))
     if workers > 1 and len(items) > 1:
-        _known(items, skeleton, costs=False)
+        _before_pass(items, skeleton, costs=False)
         job = _Job(tuple(names), batches, skeleton, seed)
         return _score_by(workers, job, items, on_done or (lambda _: None))
-    alive, costs = _known(items, skeleton, costs=Needs.COSTS in needs)
-    values = np.full((len(items), len(wanted)), math.nan)
+    alive, costs = _before_pass(items, skeleton, costs=Needs.COSTS in needs)
+    values = np.full((len(items), len(requested)), math.nan)
     seconds = np.zeros(len(items))
     failures: dict[int, str] = {}
     reasons: dict[tuple[int, str], str] = {}
@@ -129,9 +129,9 @@ def score(
             start = time.perf_counter()
             if alive[i]:
                 try:
-                    found = _collect(item, needs, batches, skeleton, seed, costs.get(i))
-                    for j, (name, proxy, _) in enumerate(wanted):
-                        values[i, j], reason = _value(proxy, found)
+                    collected = _collect(item, needs, batches, skeleton, seed, costs.get(i))
+                    for j, (name, proxy, _) in enumerate(requested):
+                        values[i, j], reason = _value(proxy, collected)
                         if reason:
                             reasons[i, name] = reason
                 except DeadNetworkError:
@@ -207,12 +207,12 @@ def _load(name: str) -> tuple[Proxy, Needs]:
     return entry.load(), needs_of(entry)
 
 
-def _known(
+def _before_pass(
     items: Sequence[Item], skeleton: Skeleton | None, *, costs: bool
 ) -> tuple[NDArray[np.bool_], dict[int, Costs]]:
     """Liveness and closed-form costs of the architectures, before any pass."""
     alive = np.ones(len(items), dtype=bool)
-    known: dict[int, Costs] = {}
+    cost_of: dict[int, Costs] = {}
     rows: dict[str, list[tuple[int, Arch]]] = {}
     for i, item in enumerate(items):
         if isinstance(item, Arch):
@@ -227,13 +227,13 @@ def _known(
         table = space.costs(archs, skeleton) if costs and skeleton is not None else None
         if table is not None:
             for row, i in enumerate(index):
-                known[i] = Costs(
+                cost_of[i] = Costs(
                     int(table.params[row]),
                     int(table.live_params[row]),
                     int(table.flops[row]),
                     float(table.sum_log_params[row]),
                 )
-    return alive, known
+    return alive, cost_of
 
 
 def _collect(
@@ -274,10 +274,10 @@ def _call(builder: Callable[[], nn.Module]) -> nn.Module:
     return module
 
 
-def _value(proxy: Proxy, found: Collected) -> tuple[float, str]:
+def _value(proxy: Proxy, collected: Collected) -> tuple[float, str]:
     """The proxy's value, or NaN and the reason."""
     try:
-        value = float(proxy(found))
+        value = float(proxy(collected))
     except ProxyError as error:
         return math.nan, str(error)
     except Exception as error:  # a proxy from outside: its failure is its own

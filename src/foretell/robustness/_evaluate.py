@@ -49,25 +49,25 @@ def evaluate(
     split: str = "test",
     on_done: Callable[[str, float], None] | None = None,
 ) -> RobustnessResult:
-    """Accuracy of a network under attack, as images of the test part.
+    """Robust accuracy of a network under attacks.
 
-    Only images that the network gets right are attacked; the others count as wrong at every eps,
-    as AutoAttack counts. The module is left as it was: its mode, weights and gradients.
+    Only correctly classified images are attacked; the others count as wrong at every eps, as in
+    AutoAttack. The mode, weights and gradients of the module are restored.
 
     Args:
         module: takes normalised images.
         task: gives images, mean and std.
         attacks: names from the registry of attacks.
-        eps: largest change of a pixel, in 1/255 of the image range.
-        images: how many to take, class-balanced; all if there are fewer.
-        seed: of the choice of images and of random starts.
-        device: where to run; by default where the module is. On another one, a copy runs.
-        split: "val" or "test"; choices need "val".
-        on_done: called with attack and eps after each is done.
+        eps: L-infinity radius in 1/255 of the image range.
+        images: number of images, class-balanced; all if there are fewer.
+        seed: of the sample of images and of random starts.
+        device: by default that of the module; on another one, a copy is evaluated.
+        split: "val" or "test"; model selection needs "val".
+        on_done: called with attack and eps after each.
 
     Raises:
         UnknownNameError: no such attack.
-        UsageError: an eps, the number of images or the split is of no use.
+        UsageError: an eps, the number of images or the split is invalid.
     """
     start = time.perf_counter()
     if split not in ("val", "test"):
@@ -77,13 +77,13 @@ def evaluate(
     if not all(0 <= e <= 255 for e in eps):
         raise UsageError(f"Expected eps from 0 to 255 (in 1/255), but got {list(eps)}.")
     chosen = {name: registry[name] for name in attacks}
-    home = next((p.device for p in module.parameters()), torch.device("cpu"))
-    place = home if device is None else torch.device(device)
-    network = module if place == home else copy.deepcopy(module).to(place)
+    own_device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    target = own_device if device is None else torch.device(device)
+    network = module if target == own_device else copy.deepcopy(module).to(target)
     x, y = _images(task, split, images, seed)
-    x, y = x.to(place), y.to(place)
+    x, y = x.to(target), y.to(target)
     modes = [(m, m.training) for m in network.modules()]
-    model = Normalised(network, task.mean.tolist(), task.std.tolist()).to(place).eval()
+    model = Normalised(network, task.mean.tolist(), task.std.tolist()).to(target).eval()
     try:
         right = _right(model, x, y)
         x, y, n = x[right], y[right], len(x)
@@ -92,12 +92,12 @@ def evaluate(
             accuracy[name] = {}
             for e in eps:
                 generator = torch.Generator().manual_seed(stream_seed(seed, "attack", name, e))
-                kept = 0
+                correct = 0
                 for part in range(0, len(x), BATCH):
                     batch = x[part : part + BATCH], y[part : part + BATCH]
                     changed = attack(model, *batch, e, generator)
-                    kept += int(_right(model, changed, batch[1]).sum())
-                accuracy[name][e] = kept / n
+                    correct += int(_right(model, changed, batch[1]).sum())
+                accuracy[name][e] = correct / n
                 if on_done is not None:
                     on_done(name, e)
     finally:

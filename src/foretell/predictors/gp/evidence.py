@@ -1,4 +1,4 @@
-"""Parameters of the highest evidence for an exact Gaussian process."""
+"""Hyperparameters of an exact Gaussian process by maximum marginal likelihood."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ __all__ = ["Loss", "exact_loss", "likeliest", "minimised", "spread_rows"]
 
 _ITERATIONS = 60
 _FEW = 200
-"""The search starts on so many architectures, where a step costs a hundredth."""
+"""With more than twice as many architectures, the search is warm-started on this many."""
 _ENOUGH = 1e-5
-"""Relative gain below which the search stops."""
+"""Relative tolerance of the search."""
 
 Loss: TypeAlias = Callable[[Array], tuple[float, Array]]
 """Parameters -> a negative log evidence and its gradient."""
@@ -29,13 +29,13 @@ def likeliest(
     fixed: Sequence[Array] = (),
     start: Array | None = None,
 ) -> tuple[Array, float]:
-    """The parameters that maximise the evidence times the prior, and their loss.
+    """The parameters that maximise the marginal likelihood times the prior, and their loss.
 
     Args:
         distances: of each group, (n, n).
         t: (n,) values of mean 0 and variance 1.
         fixed: kernels without parameters of their own, (n, n).
-        start: parameters to begin with; by default those of the prior.
+        start: initial parameters; by default the mean of the prior.
     """
     if start is None and len(t) > 2 * _FEW:
         rows = spread_rows(t, _FEW)
@@ -46,7 +46,7 @@ def likeliest(
 
 
 def minimised(loss: Loss, prior: Prior, start: Array | None = None) -> tuple[Array, float]:
-    """Where a negative log evidence plus that of the prior is least, and how much it is there."""
+    """Parameters and value at the minimum of a loss plus the negative log prior."""
     from scipy.optimize import minimize
 
     def penalised(theta: Array) -> tuple[float, Array]:
@@ -56,14 +56,14 @@ def minimised(loss: Loss, prior: Prior, start: Array | None = None) -> tuple[Arr
 
     first = prior.middle if start is None else start
     options = {"maxiter": _ITERATIONS, "ftol": _ENOUGH}
-    found = minimize(
+    optimum = minimize(
         penalised, first, jac=True, method="L-BFGS-B", bounds=prior.bounds, options=options
     )
-    return np.asarray(found.x, dtype=np.float64), float(found.fun)
+    return np.asarray(optimum.x, dtype=np.float64), float(optimum.fun)
 
 
 def exact_loss(distances: Sequence[Array], t: Array, fixed: Sequence[Array] = ()) -> Loss:
-    """Negative log evidence but for a constant, and its gradient, as a function of theta.
+    """Negative log marginal likelihood up to a constant, and its gradient, as a function of theta.
 
     Only what lies above the diagonal is computed, and the covariance is factored and inverted in
     place.
@@ -115,6 +115,6 @@ def exact_loss(distances: Sequence[Array], t: Array, fixed: Sequence[Array] = ()
 
 
 def spread_rows(t: Array, count: int) -> IntArray:
-    """Rows whose values are spread as those of all, whatever the order of the rows."""
+    """A subset of rows whose values are evenly spaced among the sorted values."""
     order = np.argsort(t, kind="stable")
     return np.sort(order[np.linspace(0, len(t) - 1, count).astype(np.int64)])

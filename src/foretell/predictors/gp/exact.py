@@ -1,4 +1,4 @@
-"""Gaussian processes: one kernel for what architectures look like, one for which they are."""
+"""The exact Gaussian process: one kernel over descriptions, one over identities."""
 
 import math
 
@@ -25,13 +25,13 @@ class GaussianProcess(Predictor):
 
     Encodings that describe (``graf``, proxies, costs) are scaled to weigh the same and
     share a kernel; those that only identify (one-hot genes, paths) share another, which can learn
-    what no description says, such as the place of an operation, and fades out where there is
-    little to learn it from. Variances, length scales and noise maximise the marginal likelihood
-    times a weak prior. Values are turned into normal quantiles first.
+    what no description contains, such as the position of an operation, and vanishes with few
+    labels. Variances, length scales and noise maximise the marginal likelihood times a weak prior.
+    Values are transformed to normal quantiles first.
 
     Args:
-        normal_target: whether to turn values into normal quantiles.
-        start: ``theta_`` of an earlier fit on the same tables, to begin the search with.
+        normal_target: whether to transform values to normal quantiles.
+        start: ``theta_`` of an earlier fit on the same tables, as the initial value of the search.
     """
 
     def __init__(self, normal_target: bool = True, start: Array | None = None) -> None:

@@ -1,7 +1,8 @@
-"""What the Gaussian processes share: which tables share a kernel, and the prior of its parameters.
+"""Groups of encodings that share a kernel, and the prior of the hyperparameters.
 
-Parameters stand in one vector ``theta``: log variance and log length scale of each Matern kernel,
-then the log variance of each fixed kernel, then the log noise variance; values have unit variance.
+The hyperparameters form one vector ``theta``: log variance and log length scale of each Matern
+kernel, then the log variance of each fixed kernel, then the log noise variance; values have unit
+variance.
 """
 
 import math
@@ -17,12 +18,12 @@ from foretell.types import Array, IntArray
 __all__ = ["Group", "Prior", "covariance", "groups", "noise_variance", "total_variance"]
 
 _SOME = 1000
-"""So many labelled rows, or less than twice as many, say what a typical distance is."""
+"""Number of labelled rows that the median distance is computed from."""
 
 
 @dataclass
 class Group:
-    """Tables that share a Matern kernel.
+    """Encodings that share a Matern kernel.
 
     Args:
         names: theirs.
@@ -47,8 +48,8 @@ class Group:
 
 
 def groups(encodings: Encodings) -> list[Group]:
-    """Descriptions, then identities, where there are any."""
-    found = []
+    """Encodings that describe, then encodings that identify an architecture, if any."""
+    result = []
     for identity in (False, True):
         names = frozenset(k for k in encodings.tables if (k in encodings.identity) == identity)
         if not names:
@@ -58,8 +59,8 @@ def groups(encodings: Encodings) -> list[Group]:
         square = squared_distances(some, some)
         apart = square[square > 1e-9]
         group.typical = float(np.median(apart)) if len(apart) else 1.0
-        found.append(group)
-    return found
+        result.append(group)
+    return result
 
 
 def covariance(distances: Sequence[Array], theta: Array, fixed: Sequence[Array] = ()) -> Array:
@@ -104,7 +105,7 @@ class Prior:
     """Independent normal distributions of the parameters.
 
     Args:
-        middle: (p,) means, where the search for the likeliest starts.
+        middle: (p,) means, where the search starts.
         width: (p,) standard deviations.
         bounds: of each parameter.
     """
@@ -115,7 +116,7 @@ class Prior:
 
     @classmethod
     def of(cls, count: int, fixed: int = 0) -> "Prior":
-        """For so many Matern and fixed kernels."""
+        """The prior for a number of Matern and fixed kernels."""
         share = math.log(0.5 / (count + fixed))
         return cls(
             np.array([share, math.log(2.0)] * count + [share] * fixed + [math.log(0.1)]),
@@ -124,6 +125,6 @@ class Prior:
         )
 
     def loss(self, theta: Array) -> tuple[float, Array]:
-        """Negative log density but for a constant, and its gradient."""
+        """Negative log density up to a constant, and its gradient."""
         away = (theta - self.middle) / self.width
         return 0.5 * float(away @ away), away / self.width

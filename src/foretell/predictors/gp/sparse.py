@@ -1,4 +1,4 @@
-"""Gaussian processes that see the labelled architectures through a few; cost linear in n."""
+"""Sparse Gaussian processes with inducing architectures; cost linear in n."""
 
 import math
 from collections.abc import Sequence
@@ -24,21 +24,21 @@ from foretell.types import Array, IntArray
 __all__ = ["SparseGaussianProcess", "VariationalGaussianProcess", "inducing_rows", "sparse_loss"]
 
 _FEW = 200
-"""The search for parameters starts on so many architectures, with an exact process."""
+"""Architectures of the exact process that initialises the hyperparameters."""
 _INNER_JITTER = 1e-9
 _KNOWN = 1e-6
-"""Share of the variance below which an architecture says nothing new."""
+"""Share of the variance below which an architecture is redundant."""
 
 
 class _Sparse(Predictor):
-    """An exact process's kernels and target; the values are explained through a few architectures.
+    """Kernels and target of ``gp``, with a subset of the labelled architectures as inducing points.
 
-    These are chosen one by one, the one the others leave most uncertain first, under parameters
-    that an exact process finds on 200 architectures; then the evidence of all is maximised.
+    These are selected greedily by the largest conditional variance, under the hyperparameters of an
+    exact process on 200 architectures; then the marginal likelihood of all is maximised.
     """
 
     share: ClassVar[float]
-    """Of the variance that the few leave open, how much each value gets as noise of its own."""
+    """Share of the residual variance that is added as independent noise: 1 for FITC, 0 for VFE."""
 
     def __init__(
         self, inducing: int = 128, normal_target: bool = True, start: Array | None = None
@@ -74,8 +74,8 @@ class _Sparse(Predictor):
         cross = covariance([g.distances(encodings) for g in self.groups_], self.theta_)
         inside = solve_triangular(self.factor_, cross.T, lower=True, check_finite=False)
         mixed = solve_triangular(self.mix_, inside, lower=True, check_finite=False)
-        known = (inside**2).sum(axis=0) - (mixed**2).sum(axis=0)
-        variance = np.maximum(total_variance(self.theta_, len(self.groups_)) - known, 0.0)
+        explained = (inside**2).sum(axis=0) - (mixed**2).sum(axis=0)
+        variance = np.maximum(total_variance(self.theta_, len(self.groups_)) - explained, 0.0)
         std = np.sqrt(variance + math.exp(self.theta_[-1]))
         return self.target_.prediction(inside.T @ self.weights_, std)
 
@@ -86,18 +86,18 @@ class _Sparse(Predictor):
     reference="Snelson and Ghahramani, Sparse Gaussian Processes using Pseudo-inputs, NeurIPS 2006",
 )
 class SparseGaussianProcess(_Sparse):
-    """A sparse Gaussian process (FITC): given a few architectures, values are independent.
+    """A sparse Gaussian process (FITC): values are independent given the inducing points.
 
-    Kernels, prior and target are those of ``gp``. What the few architectures leave open of a value
-    counts as noise of its own.
+    Kernels, prior and target are those of ``gp``. The residual variance of a value counts as
+    independent noise.
 
-    Differs from the paper: the few are labelled architectures, chosen one by one, since between
-    architectures there is none.
+    Differs from the paper: the inducing points are labelled architectures, selected greedily, since
+    architectures cannot be interpolated.
 
     Args:
-        inducing: how many architectures the others are seen through, at most.
-        normal_target: whether to turn values into normal quantiles.
-        start: ``theta_`` of an earlier fit on the same tables, to begin the search with.
+        inducing: maximum number of inducing points.
+        normal_target: whether to transform values to normal quantiles.
+        start: ``theta_`` of an earlier fit on the same tables, as the initial value of the search.
     """
 
     share = 1.0
@@ -110,35 +110,35 @@ class SparseGaussianProcess(_Sparse):
     "AISTATS 2009; Hensman et al., Gaussian Processes for Big Data, UAI 2013",
 )
 class VariationalGaussianProcess(_Sparse):
-    """A sparse Gaussian process that comes as near to the exact one as a few architectures allow.
+    """A variational sparse Gaussian process (VFE).
 
-    A lower bound of the exact process's evidence is maximised. The noise is Gaussian, so that the
-    best distribution of the few architectures' values has a closed form and needs no steps.
+    It maximises a lower bound of the marginal likelihood of the exact process. The noise is
+    Gaussian, so that the optimal variational distribution has a closed form.
 
     Differs from the papers: as ``sparse_gp``.
 
     Args:
-        inducing: how many architectures the others are seen through, at most.
-        normal_target: whether to turn values into normal quantiles.
-        start: ``theta_`` of an earlier fit on the same tables, to begin the search with.
+        inducing: maximum number of inducing points.
+        normal_target: whether to transform values to normal quantiles.
+        start: ``theta_`` of an earlier fit on the same tables, as the initial value of the search.
     """
 
     share = 0.0
 
 
 def inducing_rows(parts: Sequence[Group], theta: Array, count: int) -> IntArray:
-    """Labelled architectures that leave little open of the others, chosen greedily.
+    """Inducing points, selected greedily among the labelled architectures.
 
-    The first is the most central one, each next one the one of the largest variance given those
-    before, by a partial Cholesky factorisation; fewer where nothing is left open.
+    The first is the most central one, each next one that of the largest variance given those
+    before, by a partial Cholesky factorisation; fewer where no variance is left.
 
     Args:
         parts: the groups.
         theta: the parameters.
-        count: how many at most.
+        count: maximum number.
 
     Returns:
-        (m,) rows, rising.
+        (m,) rows, increasing.
 
     Reference: Burt et al., Convergence of Sparse Variational Inference, JMLR 2020, section 4.1.
     """

@@ -29,14 +29,14 @@ class GraphGaussianProcess(Predictor):
     """A Gaussian process with the Weisfeiler-Lehman kernel, from the table ``wl``.
 
     The kernel is the cosine between the counts of two architectures' labels of all rounds up to
-    one; which one is decided by the evidence. Other tables add the Matern kernels of ``gp``.
-    Variances, length scales and noise maximise the evidence times a weak prior.
+    one, chosen by the marginal likelihood. Other tables add the Matern kernels of ``gp``.
+    Variances, length scales and noise maximise the marginal likelihood times a weak prior.
 
-    Differs from the paper: the noise is learned, too; values are turned into normal quantiles.
+    Differs from the paper: the noise is learned, too; values are transformed to normal quantiles.
 
     Args:
-        rounds: labels up to this round; by default those of the highest evidence.
-        normal_target: whether to turn values into normal quantiles.
+        rounds: labels up to this round; by default chosen by the marginal likelihood.
+        normal_target: whether to transform values to normal quantiles.
     """
 
     def __init__(self, rounds: int | None = None, normal_target: bool = True) -> None:
@@ -73,7 +73,7 @@ class GraphGaussianProcess(Predictor):
         return self.target_.prediction(mean, np.sqrt(variance + math.exp(self.theta_[-1])))
 
     def _tried(self, rounds: IntArray) -> list[int]:
-        """Rounds to choose from."""
+        """Candidate rounds."""
         if self.rounds is None:
             return sorted(set(rounds.tolist()))
         if not 0 <= self.rounds <= rounds.max():

@@ -1,4 +1,4 @@
-"""The shared pass over any module: every forward and backward runs once for all proxies."""
+"""The shared pass for any module: every forward and backward runs once for all proxies."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ State = dict[str, Tensor]
 
 
 def no_relu() -> ProxyError:
-    """What stands in place of the codes of a network without ReLU."""
+    """The error that replaces the codes of a network without ReLU."""
     return ProxyError(
         "The network has no ReLU whose result reaches the output: no codes to compare."
     )
@@ -51,7 +51,7 @@ def collect(
     costs: Costs | None = None,
     fast: bool = True,
 ) -> Collected:
-    """Run the plan on one module and leave it as it was.
+    """Run the plan on one module; its state is restored.
 
     Args:
         module: maps images (n, c, h, w) to logits (n, classes). It runs in train mode; its weights,
@@ -92,9 +92,11 @@ def collect(
     return Collected(parts, classes, batches.labels[0])
 
 
-def _optional(parts: dict[str, object], wanted: bool, name: str, run: Callable[[], object]) -> None:
-    """A part that runs the module in another way; its failure is the part's alone."""
-    if not wanted:
+def _optional(
+    parts: dict[str, object], requested: bool, name: str, run: Callable[[], object]
+) -> None:
+    """A part with a forward of its own; if it fails, only this part is missing."""
+    if not requested:
         return
     try:
         parts[name] = run()
@@ -104,7 +106,7 @@ def _optional(parts: dict[str, object], wanted: bool, name: str, run: Callable[[
 
 @dataclass
 class _Trace:
-    """What the first forward showed."""
+    """Live layers and collected parts of the first forward."""
 
     classes: int
     layers: list[int]
@@ -143,15 +145,15 @@ class _Runner:
         return y
 
     def buffers(self, dtype: torch.dtype | None = None) -> State:
-        """Fresh copies, so that a forward never changes the module's own."""
-        found = {}
+        """Copies of the buffers, so that a forward never changes those of the module."""
+        copies = {}
         for name, buffer in self.module.named_buffers():
             to = dtype if dtype is not None and buffer.is_floating_point() else buffer.dtype
-            found[name] = buffer.detach().to(self.device, to, copy=True)
-        return found
+            copies[name] = buffer.detach().to(self.device, to, copy=True)
+        return copies
 
     def first(self) -> _Trace:
-        """The forward that shows what is connected, and the backwards through it."""
+        """The main forward, which finds the live layers, and the backwards through it."""
         plan = self.plan
         size = None if plan.main else 2
         x = self.batches.images[0][:size].detach().clone().requires_grad_()
@@ -236,7 +238,7 @@ class _Runner:
 
     @torch.no_grad()
     def zen(self, trace: _Trace) -> ZenStats:
-        """The features of two near inputs under N(0, 1) weights."""
+        """Features of an input and its perturbation under N(0, 1) weights."""
         seed = stream_seed(self.seed, "zen")
         drawn = gaussian_weights(self.module, seed)
         params = {n: drawn[n].to(self.device) if n in drawn else p for n, p in self.params.items()}
@@ -295,14 +297,14 @@ class _Fisher:
             self.channels[index] = self.channels.get(index, 0) + product
 
     def total(self, calls: Sequence[Call], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        found: dict[int, Tensor] = {}
+        totals: dict[int, Tensor] = {}
         for index, product in self.channels.items():
             weight = _weight(calls[index])
             channel = product.ndim - 1 if weight.ndim == 2 else 1
             dims = [d for d in range(1, product.ndim) if d != channel]
             value = (product.sum(dims) if dims else product).square().mean(0) / 2
-            found[id(weight)] = found[id(weight)] + value if id(weight) in found else value
-        return tuple(found[id(w)] for w in weights)
+            totals[id(weight)] = totals[id(weight)] + value if id(weight) in totals else value
+        return tuple(totals[id(w)] for w in weights)
 
 
 def _make_trace(y: Tensor, watch: Watch, nodes: set[Node]) -> _Trace:

@@ -1,8 +1,8 @@
-"""Normalisation, sum and ReLU between two convolutions as one operation.
+"""Fusion of normalisation, sum and ReLU between two convolutions into one operation.
 
-A node of a cell is relu(norm(a) + norm(b) + c): three operations that hardly compute, but read and
-write every activation. ``Merge`` does them in one pass, forward and backward, where Numba is
-installed; elsewhere, and for second derivatives, it runs the operations it is made of.
+A node of a cell is relu(norm(a) + norm(b) + c): three memory-bound operations that each read and
+write every activation. ``Merge`` fuses them into one pass, forward and backward, where Numba is
+installed; elsewhere, and for second derivatives, it runs its parts one by one.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ __all__ = ["Merge", "can_merge", "flat", "merged"]
 Array = NDArray[Any]
 
 _PERIOD = 256
-"""Values in a row of the kernels, if the image allows it: long enough to keep vectors busy."""
+"""Target row length of the kernels, long enough for vector instructions."""
 THREADS = 2
-"""The kernels run on one thread; with more than so many, PyTorch's own operations are quicker."""
+"""The kernels are single-threaded; with more threads than this, PyTorch's operations are faster."""
 TERMS = 3
-"""Most tensors that a kernel adds up."""
+"""Maximum number of tensors that a kernel sums."""
 PIXELS = 2**15
-"""Of a batch of images; with fewer, the caches hold everything and nothing is gained."""
+"""Minimum number of pixels in a batch; smaller ones fit the caches, where fusion gains nothing."""
 
 
 @cache
@@ -40,7 +40,7 @@ def _installed() -> bool:
 
 
 def can_merge(images: Tensor) -> bool:
-    """Whether the kernels can run on a network of these images, and gain by it.
+    """Whether the fused kernels can run on these images, and are faster.
 
     Args:
         images: (n, c, h, w).
@@ -62,7 +62,7 @@ class _Part:
     Args:
         by: its coefficient.
         x: the tensor.
-        mine: nothing else reads it.
+        mine: whether it may be overwritten, as nothing else reads it.
     """
 
     by: float
@@ -77,12 +77,12 @@ class Merge(Op):
     Args:
         src: the first value it reads.
         out: the last value it writes.
-        parts: the operations it stands for, in the order in which they can run.
+        parts: the fused operations, in topological order.
         norms: the normalisations among them; nothing else reads their results.
         plain: coefficients and values of the other terms.
         total: the value of the sum, if it is read elsewhere.
         relu: the ReLU of the sum, if there is one.
-        inner: the values that only the parts know.
+        inner: values that only the parts read.
     """
 
     parts: tuple[Op, ...] = ()
@@ -93,15 +93,17 @@ class Merge(Op):
     inner: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the values that only the parts know."""
+        """Find the values that only the parts read."""
         seen = (self.total, None if self.relu is None else self.relu.out)
         self.inner = tuple(p.out for p in self.parts if p.out not in seen)
 
     @property
     def reads(self) -> tuple[int, ...]:
+        """The values it reads."""
         return (*(norm.src for norm in self.norms), *(v for _, v in self.plain))
 
     def forward(self, run: Run) -> None:
+        """Compute the result."""
         if not run.merge:
             for part in self.parts:
                 part.forward(run)
@@ -131,7 +133,7 @@ class Merge(Op):
             self.relu is not None, _rows(relu), signs, active,
         )  # fmt: skip
         if run.keep:
-            run.merges[self.out] = _Kept(moments, z[: len(self.norms)], active)
+            run.merges[self.out] = _Saved(moments, z[: len(self.norms)], active)
         if self.total is not None:
             run.values[self.total] = result
         if self.relu is not None:
@@ -140,6 +142,7 @@ class Merge(Op):
                 run.codes.add_(_agreement(active.reshape(len(like), -1)), alpha=self.relu.calls)
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         if not run.merge:
             for part in reversed(self.parts):
                 part.backward(run, sweep)
@@ -148,17 +151,17 @@ class Merge(Op):
         plain = [] if self.total is None else _parts(sweep, self.total)
         if not masked and not plain:
             return
-        kept = run.merges[self.out]
-        adjoint, total, along = self._gather(kept, masked, plain)
+        saved = run.merges[self.out]
+        adjoint, total, along = self._gather(saved, masked, plain)
         for coefficient, value in self.plain:
             sweep.send(value, adjoint, coefficient)
         if self.norms:
-            self._spread(run, sweep, kept, adjoint, total, along)
+            self._spread(run, sweep, saved, adjoint, total, along)
 
     def _gather(
-        self, kept: "_Kept", masked: list[_Part], plain: list[_Part]
+        self, saved: "_Saved", masked: list[_Part], plain: list[_Part]
     ) -> tuple[Tensor, Array, Array]:
-        """The adjoint of the sum and, of its channels, the sums alone and along each term."""
+        """Adjoint of the sum; its channel sums; its channel sums times each term."""
         first = (masked or plain)[0]
         adjoint = first.x if first.mine else first.x.clone()
         g = _rows(adjoint)
@@ -169,17 +172,17 @@ class Merge(Op):
         along = np.zeros((TERMS, len(total)))
         _kernels().gather(
             g, g.dtype.type(first.by),
-            len(masked), m0, m1, _factors(masks, g), kept.active,
+            len(masked), m0, m1, _factors(masks, g), saved.active,
             len(others), p0, p1, p2, _factors(others, g),
-            len(kept.z), *_three(kept.z or [g]), kept.moments.mean, total, along,
+            len(saved.z), *_three(saved.z or [g]), saved.moments.mean, total, along,
         )  # fmt: skip
         return adjoint, total, along
 
     def _spread(
-        self, run: Run, sweep: Sweep, kept: "_Kept", adjoint: Tensor, total: Array, along: Array
+        self, run: Run, sweep: Sweep, saved: "_Saved", adjoint: Tensor, total: Array, along: Array
     ) -> None:
-        """Send the adjoints before the normalisations."""
-        moments, z = kept.moments, kept.z
+        """Propagate the adjoint through the normalisations."""
+        moments, z = saved.moments, saved.z
         n, channels = adjoint.shape[:2]
         period = z[0].shape[1]
         before = [
@@ -198,7 +201,7 @@ class Merge(Op):
                 folded = dots[k].reshape(n, period // channels, channels).sum(1)
                 sweep.products[norm.src] = torch.from_numpy(folded)
             if sweep.store:
-                sweep.kept[norm.out] = adjoint
+                sweep.saved[norm.out] = adjoint
                 inverse = run.stats[norm.out][1]
                 sweep.sums[norm.out] = (
                     torch.from_numpy(along[k]).to(inverse.dtype) * inverse,
@@ -207,6 +210,7 @@ class Merge(Op):
             sweep.send(norm.src, sweep.own(before[k]))
 
     def tangent(self, run: Run, sweep: Sweep) -> None:
+        """Propagate both tangents."""
         for part in self.parts:
             part.tangent(run, sweep)
         for value in self.inner:
@@ -216,7 +220,7 @@ class Merge(Op):
 
 @dataclass
 class _Moments:
-    """What each term is normalised with, (3, c) each; others are scaled by their coefficient."""
+    """Normalisation of each term, (3, c) each; plain terms are scaled by their coefficient."""
 
     mean: Array
     inverse: Array
@@ -244,8 +248,8 @@ class _Moments:
 
 
 @dataclass
-class _Kept:
-    """What a backward needs.
+class _Saved:
+    """Values saved for the backward.
 
     Args:
         moments: of the terms.
@@ -259,9 +263,9 @@ class _Kept:
 
 
 def merged(ops: Sequence[Op]) -> list[Op]:
-    """The same operations, with normalisations, sums and ReLUs joined where they can be.
+    """The same operations, with normalisations, sums and ReLUs fused where possible.
 
-    A normalisation joins the sum that alone reads it; a ReLU joins what it reads.
+    A normalisation is fused with its only reader, if that is a sum; a ReLU with its source.
     """
     makers = {op.out: op for op in ops}
     readers: dict[int, list[Op]] = {}
@@ -283,9 +287,9 @@ def merged(ops: Sequence[Op]) -> list[Op]:
                 norms.append(maker)
             else:
                 plain.append((coefficient, value))
-        found = readers.get(op.out, [])
-        relu = next((r for r in found if isinstance(r, Relu)), None)
-        total = op.out if relu is None or len(found) > 1 else None
+        users = readers.get(op.out, [])
+        relu = next((r for r in users if isinstance(r, Relu)), None)
+        total = op.out if relu is None or len(users) > 1 else None
         parts = [*norms, *([op] if isinstance(op, Sum) else []), *([relu] if relu else [])]
         out = op.out if relu is None else relu.out
         src = norms[0].src if norms else plain[0][1]
@@ -295,7 +299,7 @@ def merged(ops: Sequence[Op]) -> list[Op]:
 
 
 def flat(ops: Sequence[Op]) -> list[Op]:
-    """The operations with each merge taken apart."""
+    """The operations with each ``Merge`` replaced by its parts."""
     return [part for op in ops for part in (op.parts if isinstance(op, Merge) else (op,))]
 
 
@@ -306,16 +310,16 @@ def _kernels() -> ModuleType:
 
 
 def _parts(sweep: Sweep, value: int) -> list[_Part]:
-    """The adjoints of a value, at most as many as a kernel adds up, one's own first."""
-    found = []
+    """Adjoints of a value, at most as many as a kernel sums; overwritable ones first."""
+    parts = []
     for by, x in sweep.adjoints.pop(value, []):
         dense = _dense(x)
-        found.append(_Part(by, dense, dense is not x or id(x) in sweep.owned))
+        parts.append(_Part(by, dense, dense is not x or id(x) in sweep.owned))
         sweep.owned.discard(id(x))
-    if len(found) > TERMS:
-        rest = combine([(part.by, part.x) for part in found[TERMS - 1 :]])
-        found = [*found[: TERMS - 1], _Part(1.0, rest, True)]
-    return sorted(found, key=lambda part: not part.mine)
+    if len(parts) > TERMS:
+        rest = combine([(part.by, part.x) for part in parts[TERMS - 1 :]])
+        parts = [*parts[: TERMS - 1], _Part(1.0, rest, True)]
+    return sorted(parts, key=lambda part: not part.mine)
 
 
 def _factors(parts: list[_Part], like: Array) -> Array:
@@ -325,7 +329,7 @@ def _factors(parts: list[_Part], like: Array) -> Array:
 
 
 def _three(arrays: list[Array]) -> list[Array]:
-    """Filled up with the first."""
+    """Padded to three with the first."""
     return arrays + [arrays[0]] * (TERMS - len(arrays))
 
 
@@ -341,8 +345,8 @@ def _rows(x: Tensor) -> Array:
     assert x.is_contiguous(memory_format=torch.channels_last)
     _, c, h, w = x.shape
     period = c * gcd(h * w, max(1, _PERIOD // c))
-    found: Array = torch.as_strided(x, (x.numel() // period, period), (period, 1)).numpy()
-    return found
+    rows: Array = torch.as_strided(x, (x.numel() // period, period), (period, 1)).numpy()
+    return rows
 
 
 def _agreement(active: NDArray[np.uint8]) -> Tensor:
@@ -351,6 +355,6 @@ def _agreement(active: NDArray[np.uint8]) -> Tensor:
     bits = np.packbits(active, axis=1)
     padded = np.zeros((n, -(-bits.shape[1] // 8) * 8), np.uint8)
     padded[:, : bits.shape[1]] = bits
-    found = np.empty((n, n), np.int64)
-    _kernels().agreements(padded.view(np.uint64), units, found)
-    return torch.from_numpy(found).to(torch.float32)
+    counts = np.empty((n, n), np.int64)
+    _kernels().agreements(padded.view(np.uint64), units, counts)
+    return torch.from_numpy(counts).to(torch.float32)

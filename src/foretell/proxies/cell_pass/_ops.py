@@ -1,10 +1,10 @@
-"""Operations of a lowered network: forward, backward and second order, each by hand.
+"""Operations of a lowered network with hand-written forward, backward and second order.
 
-Every operation reads and writes numbered values of a ``Run``. ``backward`` carries adjoints (the
-derivative of a scalar by a value). ``tangent`` carries two directions at once, R along the loss
-gradient and U along the weights, and adds up the second derivative of the loss along both: the sum
-over operations of the adjoint of the result times the operation's own second derivative. No
-second-order backward is needed for it.
+Every operation reads and writes numbered values of a ``Run``. ``backward`` propagates adjoints (the
+derivative of a scalar with respect to a value). ``tangent`` propagates two tangents at once, R
+along the loss gradient and U along the weights, and accumulates the second derivative of the loss
+along both: the sum over operations of the adjoint of the result times the operation's own second
+derivative. No second-order backward is needed.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ __all__ = ["Conv", "Gap", "Linear", "Norm", "Op", "Pool", "Relu", "Run", "Sum", 
 aten = torch.ops.aten
 
 _CACHE = 2**18
-"""Numbers that are handled together where a product is only needed for its sums."""
+"""Elements of a chunk where only the sums of a product are needed."""
 
 
 @dataclass
@@ -45,14 +45,14 @@ class Run:
 
     Args:
         weights: the parameters.
-        keep: keep every value for a backward.
+        keep: save every value for a backward.
         linear: ReLU and batch normalisation do nothing (SynFlow).
         merge: use the kernels of ``Merge``.
         codes: sum of the agreement of ReLU codes, if they are counted.
         values: what the operations wrote.
         stats: mean and 1 / sqrt(variance + epsilon) of each normalisation.
-        sizes: how many values these are taken over.
-        merges: what each ``Merge`` keeps.
+        sizes: number of values behind these.
+        merges: values saved by each ``Merge``.
         r: the direction R of one tangent sweep.
         u: the direction U.
         second: w'Hg so far.
@@ -77,17 +77,17 @@ class Sweep:
     """One backward through a run.
 
     Args:
-        want_weights: find the gradients of the weights.
-        want_image: find the adjoint of the images.
+        want_weights: compute the gradients of the weights.
+        want_image: compute the adjoint of the images.
         last: nothing reads the run's values after this backward.
-        store: keep what a tangent sweep needs.
-        fisher: sums over pixels of each layer's results times their adjoints, if they are wanted.
-        adjoints: of each value, as multiples of tensors that are still to be added up.
-        owned: ids of the tensors among them that nothing else reads.
-        mine: whether the adjoint asked for last may be written into.
+        store: save what a tangent sweep needs.
+        fisher: sums over pixels of each layer's results times their adjoints, if requested.
+        adjoints: of each value, as multiples of tensors that are not summed yet.
+        owned: ids of the tensors among them that may be overwritten.
+        mine: whether the last returned adjoint may be overwritten.
         grads: of the weights of each layer.
-        products: those sums where a ``Merge`` found them on its way.
-        kept: adjoints of results.
+        products: the sums for ``fisher`` that a ``Merge`` has already computed.
+        saved: adjoints of results, for the tangent sweep.
         sums: sum a xhat and sum a of the adjoint a of each normalisation.
     """
 
@@ -101,13 +101,13 @@ class Sweep:
     mine: bool = False
     grads: dict[int, Tensor] = field(default_factory=dict)
     products: dict[int, Tensor] = field(default_factory=dict)
-    kept: dict[int, Tensor] = field(default_factory=dict)
+    saved: dict[int, Tensor] = field(default_factory=dict)
     sums: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def adjoint(self, value: int) -> Tensor | None:
-        """The summed adjoint of a value; it is taken away.
+        """Pop the summed adjoint of a value.
 
-        ``mine`` then says whether the caller may write into it.
+        ``mine`` is then set to whether the caller may overwrite it.
         """
         parts = self.adjoints.pop(value, None)
         self.mine = False
@@ -127,7 +127,7 @@ class Sweep:
         return combine(parts)
 
     def own(self, adjoint: Tensor) -> Tensor:
-        """The same tensor, which nothing else reads: it may be written into."""
+        """Mark a tensor as free to be overwritten, and return it."""
         self.owned.add(id(adjoint))
         return adjoint
 
@@ -137,7 +137,7 @@ class Sweep:
 
 
 def combine(parts: list[tuple[float, Tensor]]) -> Tensor:
-    """Sum of coefficient times tensor; the tensors stay as they are."""
+    """Sum of coefficient times tensor; the tensors are not changed."""
     (a, x), *rest = parts
     if not rest:
         return x if a == 1.0 else x * a
@@ -151,14 +151,14 @@ def combine(parts: list[tuple[float, Tensor]]) -> Tensor:
 def dots(x: Tensor, y: Tensor) -> Tensor:
     """Sum of the products in each channel, (n, c, h, w) twice -> (c,)."""
     zeros, ones = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
-    found: Tensor = aten.native_batch_norm_backward(
+    products: Tensor = aten.native_batch_norm_backward(
         x, y, None, None, None, zeros, ones, True, 0.0, (False, True, False)
     )[1]
-    return found
+    return products
 
 
 def spatial_dots(x: Tensor, y: Tensor) -> Tensor:
-    """Sum over pixels of the products, (n, c, h, w) twice -> (n, c), in pieces that fit a cache."""
+    """Sum over pixels of the products, (n, c, h, w) twice -> (n, c), in chunks that fit a cache."""
     step = max(1, _CACHE * len(x) // x.numel())
     if step >= len(x):
         return (x * y).sum((2, 3))
@@ -189,20 +189,20 @@ class Op(ABC):
 
     @property
     def reads(self) -> tuple[int, ...]:
-        """Every value it reads."""
+        """The values it reads."""
         return (self.src,)
 
     @abstractmethod
     def forward(self, run: Run) -> None:
-        """Write the result."""
+        """Compute the result."""
 
     @abstractmethod
     def backward(self, run: Run, sweep: Sweep) -> None:
-        """Send the adjoint of the result to the source."""
+        """Propagate the adjoint of the result to the sources."""
 
     @abstractmethod
     def tangent(self, run: Run, sweep: Sweep) -> None:
-        """Carry both directions on."""
+        """Propagate both tangents."""
 
 
 @dataclass
@@ -210,7 +210,7 @@ class LinearOp(Op):
     """An operation without weights whose result is linear in its source."""
 
     def tangent(self, run: Run, sweep: Sweep) -> None:
-        """Apply the operation to each direction."""
+        """Apply the operation to each tangent."""
         for tangents in (run.r, run.u):
             if self.src in tangents:
                 tangents[self.out] = self.apply(tangents[self.src])
@@ -226,9 +226,9 @@ class LinearOp(Op):
 
 @dataclass
 class Sum(Op):
-    """Sum of values times coefficients.
+    """Linear combination of values.
 
-    ``scratch`` is a term that nothing else reads, not even a backward: the sum is written into it.
+    ``scratch`` is a term that nothing else reads, not even a backward: the sum overwrites it.
     """
 
     terms: tuple[tuple[float, int], ...]
@@ -236,9 +236,11 @@ class Sum(Op):
 
     @property
     def reads(self) -> tuple[int, ...]:
+        """The values it reads."""
         return tuple(v for _, v in self.terms)
 
     def forward(self, run: Run) -> None:
+        """Compute the result."""
         if self.scratch is None or run.linear:  # there a value may be the value before
             run.values[self.out] = combine([(c, run.values[v]) for c, v in self.terms])
             return
@@ -249,12 +251,14 @@ class Sum(Op):
         run.values[self.out] = total
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         adjoint = sweep.adjoint(self.out)
         if adjoint is not None:
             for c, v in self.terms:
                 sweep.send(v, adjoint, c)
 
     def tangent(self, run: Run, sweep: Sweep) -> None:
+        """Propagate both tangents."""
         for tangents in (run.r, run.u):
             parts = [(c, tangents[v]) for c, v in self.terms if v in tangents]
             if parts:
@@ -266,7 +270,7 @@ class Relu(Op):
     """ReLU, shared by all that read it.
 
     Args:
-        calls: how often the network calls it.
+        calls: number of calls in the network.
         inplace: nothing reads the source's value afterwards, not even a backward.
     """
 
@@ -274,6 +278,7 @@ class Relu(Op):
     inplace: bool = False
 
     def forward(self, run: Run) -> None:
+        """Compute the result."""
         x = run.values[self.src]
         if run.linear:
             run.values[self.out] = x
@@ -285,6 +290,7 @@ class Relu(Op):
             run.codes.add_(agreement(codes), alpha=self.calls)
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         adjoint = sweep.adjoint(self.out)
         if adjoint is None:
             return
@@ -299,6 +305,7 @@ class Relu(Op):
         sweep.send(self.src, sweep.own(adjoint))
 
     def tangent(self, run: Run, sweep: Sweep) -> None:
+        """Propagate both tangents."""
         y = run.values[self.out]
         for tangents in (run.r, run.u):
             if self.src in tangents:
@@ -315,10 +322,12 @@ class Pool(LinearOp):
     ceil: bool
 
     def apply(self, x: Tensor) -> Tensor:
+        """The operation itself."""
         y: Tensor = aten.avg_pool2d(x, self.kernel, self.stride, self.padding, self.ceil, False)
         return y
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         adjoint = sweep.adjoint(self.out)
         if adjoint is not None:
             x = run.values[self.src]
@@ -332,8 +341,8 @@ class Pool(LinearOp):
 class Conv(Op):
     """A convolution without bias.
 
-    ``normed`` says that nothing but a batch normalisation reads the result: the loss then does not
-    depend on the scale of the weights, but for the normalisation's epsilon.
+    ``normed``: only a batch normalisation reads the result, so that the loss does not depend on the
+    scale of the weights, except through epsilon.
     """
 
     layer: int
@@ -342,22 +351,24 @@ class Conv(Op):
     normed: bool = True
 
     def forward(self, run: Run) -> None:
+        """Compute the result."""
         run.values[self.out] = self._conv(run.values[self.src], run.weights.layers[self.layer])
 
     def _conv(self, x: Tensor, weight: Tensor) -> Tensor:
         return torch.conv2d(x, weight, None, self.stride, self.padding)
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         adjoint = sweep.adjoint(self.out)
         if adjoint is None:
             return
         image = self.src != 0 or sweep.want_image
         if sweep.fisher is not None:
-            known = sweep.products.pop(self.out, None)
-            dots = spatial_dots(run.values[self.out], adjoint) if known is None else known
+            fused = sweep.products.pop(self.out, None)
+            dots = spatial_dots(run.values[self.out], adjoint) if fused is None else fused
             sweep.fisher[self.layer] = dots
         if sweep.store:
-            sweep.kept[self.out] = adjoint
+            sweep.saved[self.out] = adjoint
         x, w = run.values[self.src], run.weights.layers[self.layer]
         s, p = (self.stride,) * 2, (self.padding,) * 2
         gx, gw, _ = aten.convolution_backward(
@@ -369,8 +380,9 @@ class Conv(Op):
             sweep.send(self.src, sweep.own(gx))
 
     def tangent(self, run: Run, sweep: Sweep) -> None:
+        """Propagate both tangents."""
         x, w, g = run.values[self.src], run.weights.layers[self.layer], sweep.grads[self.layer]
-        adjoint = sweep.kept.pop(self.out)
+        adjoint = sweep.saved.pop(self.out)
         if self.src in run.r:
             r = self._conv(torch.cat([run.r[self.src], x], 1), torch.cat([w, g], 1))
         else:
@@ -394,9 +406,9 @@ class Conv(Op):
 class Norm(Op):
     """Batch normalisation in train mode.
 
-    ``owned`` says that it alone reads a convolution: the scale of those weights is undone here, but
-    for epsilon e. Growing them by a factor is shrinking e by its square, so the
-    direction along the weights is taken along e instead, where nothing cancels.
+    ``owned``: it is the only reader of a convolution, whose scale it cancels except for epsilon e.
+    Scaling those weights by a factor is the same as dividing e by its square, so the tangent along
+    the weights is taken along e instead, which avoids cancellation.
     """
 
     norm: int
@@ -404,6 +416,7 @@ class Norm(Op):
     owned: bool = False
 
     def forward(self, run: Run) -> None:
+        """Compute the result."""
         x = run.values[self.src]
         if run.linear:
             run.values[self.out] = x
@@ -417,15 +430,16 @@ class Norm(Op):
     def _jacobian(
         self, run: Run, x: Tensor, mask: tuple[bool, bool, bool]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The (symmetric) derivative times x; sum x xhat; sum x, each of the last two (c,)."""
+        """Product of the (symmetric) Jacobian with x; sum x xhat (c,); sum x (c,)."""
         z, (mean, inv) = run.values[self.src], run.stats[self.out]
         w, _ = run.weights.norms[self.norm]
-        found: tuple[Tensor, Tensor, Tensor] = aten.native_batch_norm_backward(
+        result: tuple[Tensor, Tensor, Tensor] = aten.native_batch_norm_backward(
             x, z, w, None, None, mean, inv, True, self.eps, mask
         )
-        return found
+        return result
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         adjoint = sweep.adjoint(self.out)
         if adjoint is None:
             return
@@ -434,13 +448,14 @@ class Norm(Op):
             return
         gz, along, total = self._jacobian(run, adjoint, (True, sweep.store, sweep.store))
         if sweep.store:
-            sweep.kept[self.out] = adjoint
+            sweep.saved[self.out] = adjoint
             sweep.sums[self.out] = along, total
         sweep.send(self.src, gz)
 
     def tangent(self, run: Run, sweep: Sweep) -> None:
+        """Propagate both tangents."""
         z, (mean, inv) = run.values[self.src], run.stats[self.out]
-        a = sweep.kept.pop(self.out)
+        a = sweep.saved.pop(self.out)
         m = z.numel() // z.shape[1]
         w, _ = run.weights.norms[self.norm]
         gamma = torch.ones_like(inv) if w is None else w
@@ -482,9 +497,11 @@ class Gap(LinearOp):
     """Global average pooling, (n, c, h, w) -> (n, c)."""
 
     def apply(self, x: Tensor) -> Tensor:
+        """The operation itself."""
         return x.mean((2, 3))
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         adjoint = sweep.adjoint(self.out)
         if adjoint is not None:
             x = run.values[self.src]
@@ -495,28 +512,31 @@ class Gap(LinearOp):
 
 @dataclass
 class Linear(Op):
-    """The head."""
+    """The linear head."""
 
     layer: int
 
     def forward(self, run: Run) -> None:
+        """Compute the result."""
         w = run.weights.layers[self.layer]
         run.values[self.out] = torch.nn.functional.linear(run.values[self.src], w, run.weights.bias)
 
     def backward(self, run: Run, sweep: Sweep) -> None:
+        """Propagate the adjoint to the sources."""
         adjoint = sweep.adjoint(self.out)
         assert adjoint is not None
         if sweep.fisher is not None:
             sweep.fisher[self.layer] = run.values[self.out] * adjoint
         if sweep.store:
-            sweep.kept[self.out] = adjoint
+            sweep.saved[self.out] = adjoint
         if sweep.want_weights:
             sweep.grads[self.layer] = adjoint.T @ run.values[self.src]
         sweep.send(self.src, adjoint @ run.weights.layers[self.layer])
 
     def tangent(self, run: Run, sweep: Sweep) -> None:
+        """Propagate both tangents."""
         f, w, g = run.values[self.src], run.weights.layers[self.layer], sweep.grads[self.layer]
-        adjoint = sweep.kept.pop(self.out)
+        adjoint = sweep.saved.pop(self.out)
         r, u = f @ g.T, f @ w.T
         if self.src in run.r:
             moved = run.r[self.src] @ w.T

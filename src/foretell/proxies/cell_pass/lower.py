@@ -1,7 +1,7 @@
-"""Lowering a network of cells to operations that the fast pass runs by hand.
+"""Lowering a network of cells to the operations of the fast pass.
 
-Two things are found here that the module does not say: nodes that are only multiples of others
-(chains of skip connections) and ReLUs that read the same value.
+Lowering finds nodes that are multiples of others (chains of skip connections) and ReLUs that read
+the same value.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ class Program:
     """A lowered network.
 
     Args:
-        ops: in an order in which they can run.
+        ops: in topological order.
         layers: name of the weight of each layer, in the order in which the module runs them.
         bias: name of the head's bias, if it has one.
         norms: the modules of the batch normalisations, in that order too.
@@ -55,10 +55,10 @@ class Program:
 
 
 def lower(module: nn.Module) -> Program | None:
-    """The program of a module, or None if it is not of a kind that is known here.
+    """The program of a module, or None if it cannot be lowered.
 
-    A subclass may have changed ``forward``, and a module that was changed after it was built may
-    hold other layers: only what is exactly as ``networks.cells`` makes it is lowered.
+    A subclass may override ``forward``, and a module may have been changed after it was built: only
+    networks exactly as ``networks.cells`` builds them are lowered.
     """
     if not isinstance(module, CellNetwork) or type(module).forward is not CellNetwork.forward:
         return None
@@ -72,7 +72,7 @@ def lower(module: nn.Module) -> Program | None:
 
 
 def _touched(module: CellNetwork) -> bool:
-    """Whether the network differs from what ``networks.cells`` makes, or something hangs on it."""
+    """Whether the network differs from what ``networks.cells`` builds, or has hooks."""
     ends = (*module.stem, *module.last, module.head)
     if not _are(ends, nn.Conv2d, nn.BatchNorm2d, nn.BatchNorm2d, nn.ReLU, nn.Linear):
         return True
@@ -119,10 +119,10 @@ def _are(modules: Iterable[nn.Module], *kinds: type[nn.Module]) -> bool:
 
 
 def _last_use(ops: list[Op]) -> dict[int, int]:
-    found: dict[int, int] = {}
+    last_use: dict[int, int] = {}
     for i, op in enumerate(ops):
-        found |= dict.fromkeys(op.reads, i)
-    return found
+        last_use |= dict.fromkeys(op.reads, i)
+    return last_use
 
 
 class _Lowering:
@@ -146,7 +146,7 @@ class _Lowering:
         self.overwrite(flat(self.program.ops))
 
     def overwrite(self, ops: list[Op]) -> None:
-        """Find results that may be written into: fresh tensors that no backward reads."""
+        """Find results that may be overwritten: fresh tensors that no backward reads."""
         last_use = _last_use(ops)
         fresh = {op.out for op in ops if isinstance(op, Norm | Sum | Pool)}
         for op in ops:
@@ -219,7 +219,7 @@ class _Lowering:
         return coefficient, out
 
     def sum(self, terms: list[Term]) -> Term:
-        """Equal values are joined; a single one stays a multiple."""
+        """Sum of terms; equal values are combined, and a single value remains a multiple."""
         joined: dict[int, float] = {}
         for coefficient, value in terms:
             joined[value] = joined.get(value, 0.0) + coefficient

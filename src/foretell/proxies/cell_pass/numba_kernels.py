@@ -1,13 +1,13 @@
-"""Loops that do in one pass over memory what takes PyTorch several: compiled by Numba.
+"""Fused kernels, compiled by Numba: one pass over memory instead of several.
 
-Between two convolutions a network of cells normalises, adds and cuts at zero. Each of these reads
-and writes every activation, and on CPUs they wait for memory, not for arithmetic. All arrays here
+Normalisation, sum and ReLU between two convolutions each read and write every activation, and are
+bound by memory bandwidth on CPUs. All arrays here
 are activations in rows: (n, h, w, c) without gaps, seen as (rows, period), where a period holds
 whole pixels, so that values of one channel stand in the same columns and an image is whole rows.
-Rows that long keep the vector units busy whatever the number of channels.
+Such rows are long enough for vector instructions with any number of channels.
 
-Sums run in the arrays' own precision over a few hundred rows and in float64 from there on. NaN and
-infinite values stay what they are.
+Sums are accumulated in the arrays' precision over blocks of rows and in float64 over the blocks.
+NaN and infinite values are propagated.
 """
 
 from collections.abc import Callable
@@ -25,17 +25,17 @@ Array = NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 BLOCK = 128
-"""Rows that are summed before float64 takes over."""
+"""Rows of a block."""
 _VERSION = sha256(Path(__file__).read_bytes()).hexdigest()[:12]
 """Of this file."""
 
 
 def _compiled(function: Function) -> Function:
-    """Compile on first use; the result is kept on disk where there is a place for it.
+    """Compile on first use; cached on disk where a cache folder is writable.
 
-    Numba names what it keeps by name and line, and lists it before it writes it: of two processes
-    that compile after an upgrade, one could load what an older version left there. With this
-    file's digest in the name no version finds another's.
+    Numba's cache is keyed by function name and line, and its index is written before the code:
+    after an upgrade, one of two concurrent processes could load the code of the older version. The
+    digest of this file in the function name prevents that.
     """
     function.__qualname__ = f"{function.__name__}_{_VERSION}"
     options: dict[str, Any] = {
@@ -44,10 +44,10 @@ def _compiled(function: Function) -> Function:
         "nogil": True,
     }
     try:
-        found: Function = numba.njit(cache=True, **options)(function)
+        compiled: Function = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither this folder nor the user's cache can be written to
-        found = numba.njit(**options)(function)
-    return found
+        compiled = numba.njit(**options)(function)
+    return compiled
 
 
 @_compiled
@@ -114,11 +114,11 @@ def moments(z: Array, eps: float, mean: Array, inverse: Array) -> None:
 def _tile(values: Array, period: int) -> Array:
     """(c,) repeated to (period,)."""
     channels = values.shape[0]
-    found = np.empty(period, values.dtype)
+    tiled = np.empty(period, values.dtype)
     for start in range(0, period, channels):
         for c in range(channels):
-            found[start + c] = values[c]
-    return found
+            tiled[start + c] = values[c]
+    return tiled
 
 
 @_compiled

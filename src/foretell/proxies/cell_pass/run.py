@@ -180,14 +180,14 @@ def _zen(program: Program, module: nn.Module, batches: Batches, seed: int) -> Ze
 
 def _variances(program: Program, run: Run) -> list[tuple[float, float]]:
     """Mean unbiased variance over channels and momentum of each batch normalisation."""
-    found: dict[int, float] = {}
+    variances: dict[int, float] = {}
     for op in flat(program.ops):
         if isinstance(op, Norm):
             _, inv = run.stats[op.out]
             m = run.sizes[op.out]
             variance = (inv.double().pow(-2) - op.eps) * (m / (m - 1))
-            found[op.norm] = float(variance.mean())
+            variances[op.norm] = float(variance.mean())
     return [
-        (found[i], 0.1 if norm.momentum is None else norm.momentum)
+        (variances[i], 0.1 if norm.momentum is None else norm.momentum)
         for i, norm in enumerate(program.norms)
     ]

@@ -18,7 +18,7 @@ __all__ = ["Batches", "make_batches"]
 
 @dataclass(frozen=True)
 class Batches:
-    """Some batches, the same for every network that is scored.
+    """Batches of images and labels, the same for every scored network.
 
     Args:
         images: each (n, c, h, w) float32, normalised.
@@ -32,7 +32,7 @@ class Batches:
     labels: tuple[Tensor, ...]
 
     def __post_init__(self) -> None:
-        """Check what was given."""
+        """Check the lengths."""
         sizes = [len(x) for x in self.images]
         if not sizes or min(sizes) < 2 or sizes != [len(y) for y in self.labels]:
             raise ProxyError(
@@ -41,7 +41,7 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        """How many batches there are."""
+        """Number of batches."""
         return len(self.images)
 
     @property
@@ -53,14 +53,14 @@ class Batches:
 def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: int = 0) -> Batches:
     """Batches of training images, drawn without replacement while there are enough.
 
-    Images are scaled to [0, 1] and normalised with the task's mean and standard deviation; they are
-    neither cropped nor flipped, so that a score depends on nothing but the seed.
+    Images are scaled to [0, 1] and normalised with the task's mean and standard deviation; there is
+    no augmentation.
 
     Args:
         task: the data.
         batch_size: images in a batch.
-        count: batches.
-        seed: of the drawing.
+        count: number of batches.
+        seed: of the sample.
 
     Raises:
         UsageError: ``batch_size`` is below 2 or ``count`` below 1.

@@ -1,4 +1,4 @@
-"""Counting the ReLU units on which pairs of images agree."""
+"""Agreement of the ReLU codes of pairs of images."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def agreement(codes: Tensor) -> Tensor:
 
 
 class CodeCounter:
-    """Agreement at each ReLU; ReLUs on the same tensor are computed once and counted each.
+    """Agreement at each ReLU; computed once for ReLUs on the same tensor, counted for each.
 
     Args:
         n: images.
@@ -51,5 +51,5 @@ class CodeCounter:
 
     def total(self, live: Sequence[bool]) -> Tensor:
         """The sum over the ReLUs whose result reaches the output, (n, n) float64."""
-        kept = [k for k, alive in zip(self._kernels, live, strict=True) if alive]
-        return torch.stack(kept).sum(0)
+        live_kernels = [k for k, alive in zip(self._kernels, live, strict=True) if alive]
+        return torch.stack(live_kernels).sum(0)

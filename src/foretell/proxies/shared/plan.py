@@ -1,4 +1,4 @@
-"""The planner: the fewest forwards and backwards that serve a set of proxies."""
+"""The planner: the fewest forwards and backwards that a set of proxies needs."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _MAIN = _FIRST_ORDER | Needs.JACOBIAN | Needs.CODES
 
 @dataclass(frozen=True)
 class Plan:
-    """What the pass runs on one network.
+    """Forwards and backwards of the pass on one network.
 
     Args:
         needs: what must be collected.
@@ -24,7 +24,7 @@ class Plan:
         more: further batches, each one forward and one backward to the weights.
         synflow: one forward and one backward of a single image.
         zen: two forwards without gradients.
-        probe: one forward of two images that only shows what is connected; never beside ``main``.
+        probe: one forward of two images that only finds the live layers; never with ``main``.
     """
 
     needs: Needs
@@ -58,7 +58,7 @@ def make_plan(needs: Needs, batches: int, *, closed_form: bool = False) -> Plan:
 
     Args:
         needs: the union of what the proxies read.
-        batches: how many batches there are.
+        batches: number of batches.
         closed_form: the costs are known without a pass.
 
     Raises:
