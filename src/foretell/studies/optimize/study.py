@@ -31,8 +31,9 @@ from foretell.studies.search.trial import check_sendable
 from foretell.studies.search.winner import choose
 from foretell.types import Array, Json
 
-__all__ = ["OptimizeConfig", "finish", "prepare", "read", "run"]
+__all__ = ["CONFIG", "OptimizeConfig", "finish", "prepare", "read", "run"]
 
+CONFIG = OptimizeConfig
 _STARTUP = 5
 """Finished trials that a step must have before others are measured by it."""
 
