@@ -259,7 +259,8 @@ class Searcher(ABC):
         if not self.problem.pool:
             space, feasible = self.problem.space, self.problem.feasible
             known = tuple(a for a in dict.fromkeys((*self._asked, *seen)))
-            return list(draw_pool(space, n, self.rng, feasible, seen=known))
+            why = getattr(feasible, "excluded", None)
+            return list(draw_pool(space, n, self.rng, feasible, excluded=why, seen=known))
         free = [a for a in self._places if a not in left]
         if not free:
             return []

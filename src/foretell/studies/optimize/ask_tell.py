@@ -93,8 +93,11 @@ class AskTellStudy:
     def ask(self, n: int = 1) -> list[AskedTrial]:
         """Up to n architectures to evaluate.
 
-        Those that were asked for before and not told are given out again first, in a study that
-        was opened anew; fewer than n, possibly none, when the space is exhausted.
+        In a study that was opened anew, those that were asked for before and not told are given out
+        first, and no new ones with them: a loop of rounds then goes on as if it had not stopped.
+
+        Returns:
+            Fewer than n where not so many are waiting, or the space is exhausted; then none.
 
         Raises:
             NoFeasibleArchError: no draw from the space was ever feasible.
@@ -102,17 +105,15 @@ class AskTellStudy:
         """
         if n < 1:
             raise SearchError(f"Expected to be asked for at least 1 architecture, but got {n}.")
-        again = self._open[:n]
-        if len(again) == n:
-            self._open = self._open[n:]
+        again, self._open = self._open[:n], self._open[n:]
+        if again:
             return again
-        fresh = self._asked(n - len(again))
-        self._open = []
-        self._event({"ask": n - len(again)})
+        fresh = self._asked(n)
+        self._event({"ask": n})
         rows = [(str(a), self._payload(a)) for a in fresh]
         self._store.add_trials(self._kind, rows)
         numbers = {t.key: t.number for t in self._store.trials(self._kind)}
-        return [*again, *(self._handle(a, numbers[str(a)]) for a in fresh)]
+        return [self._handle(a, numbers[str(a)]) for a in fresh]
 
     def tell(
         self,
@@ -153,6 +154,7 @@ class AskTellStudy:
         self._finish(
             stored, Result(0, state, found, error="Failed" if error else "", message=error)
         )
+        self._open = [t for t in self._open if t.number != number]
         self._event({"tell": [number]})
         self._told([number])
 
