@@ -127,10 +127,14 @@ def _lead(run: RunData, info: FrontInfo) -> str:
     names = [f"{o.label} ({'higher' if o.direction == 'max' else 'lower'} is better)" for o in
              info.objectives]  # fmt: skip
     text = f"The search was after {len(names)} objectives: {', '.join(names)}."
-    text += (
-        f" {many(int(info.front.sum()), 'trial')} of {int(info.complete.sum()):,} "
-        f"{'is' if info.front.sum() == 1 else 'are'} beaten by no other in all of them: the front."
-    )
+    count, complete = int(info.front.sum()), int(info.complete.sum())
+    if count:
+        text += (
+            f" {many(count, 'trial')} of {complete:,} {'is' if count == 1 else 'are'} beaten by no "
+            "other in all of them: the front."
+        )
+    else:
+        text += " No trial keeps every limit and has a value of every objective."
     if info.winner is not None and run.preferred == "knee":
         text += (
             " The winner is its knee: the trial where giving up a little of one objective no "
