@@ -93,7 +93,8 @@ def test_every_block_shows_all_of_its_texts(run):
     for words in (
         "section title", "section text", "p1", "q1", "pairs title", "pairs note", "files title",
         "a/b.txt", "not c.txt", "H1", "H2", "H3", "r1", "v1", "v2", "below r2", "tag r2", "v3",
-        "v4", "r3", "v5", "v6", "table title", "table text", "table note", "and one more", "click me",
+        "v4", "r3", "v5", "v6",
+        "table title", "table text", "table note", "and one more", "click me",
         "run me", "no pairs", "shares title", "three", "one", "drawing title", "no drawing",
         "empty chart", "no chart", "note empty", "note warn", "note small", "note head",
     ):  # fmt: skip
