@@ -56,7 +56,8 @@ def _hero(run: RunData) -> Hero:
         return _own_hero(run, info)
     known = math.isfinite(info.test_accuracy)
     if found is None:
-        spread = "No network was trained to the end."
+        why = tables.why_no_winner(run) if run.trials else "no network was trained to the end"
+        spread = f"{why[:1].upper()}{why[1:]}."
     elif not known:
         spread = "The winner was not tested."
     else:
