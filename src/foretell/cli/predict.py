@@ -114,6 +114,7 @@ def predict_command(
         if report is not None:
             predicted = run_in_folder(config, report, tell)
             found, why = predicted.ranking, predicted.explanation
+            assert found is not None  # after a run
         else:
             found = api.predict(
                 measured,

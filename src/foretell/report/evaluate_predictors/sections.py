@@ -229,7 +229,7 @@ def reproduce(found: PredictorEvaluation, command: str = "") -> Section:
         "reproduce",
         "Run it again",
         "The tables are beside this page as results.csv (a row for each target, size and method), "
-        "fits.csv (a row for each fit) and failures.csv; fits.jsonl is what a further run goes on "
+        "fits.csv (a row for each fit) and failures.csv; study.db is what a further run goes on "
         "from.",
         (*code, _settings(found)),
         link="Reproduce",

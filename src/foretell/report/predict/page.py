@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from foretell import __version__
-from foretell.report._base import Page
+from foretell.report._base import Code, Head, Hero, Page, Section
 from foretell.report.html import document
 from foretell.report.html.folder import write_folder
 from foretell.report.predict import sections
@@ -87,10 +87,31 @@ def write_prediction(
     )
 
 
-def write(result: Predicted, path: Path | str) -> Path:
+def write(result: Predicted, folder: Path | str) -> Path:
     """Write the page alone; see ``foretell.report.pages``."""
-    text = render_prediction(result.ranking, result.explanation, result.command)
-    return document.save(text, path)
+    path = Path(folder) / "report.html"
+    ranking, explanation = result.ranking, result.explanation
+    if ranking is None or explanation is None:
+        return document.save(document.render(_WAITING, result), path)
+    return document.save(render_prediction(ranking, explanation, result.command), path)
+
+
+def _waiting(result: Predicted) -> Head:
+    hero = Hero("Scored networks", f"{result.scored:,}", "so far", ())
+    return Head("Prediction", "nothing is ranked yet", hero, version=__version__)
+
+
+def _going_on(result: Predicted) -> Section:
+    return Section(
+        "reproduce",
+        "Nothing is ranked yet",
+        "Proxies are being computed, or that was stopped: foretell resume, or the same command, "
+        "goes on.",
+        (Code(result.command),),
+    )
+
+
+_WAITING = Page(_waiting, (_going_on,), "A network is scored when all its proxies are computed.")
 
 
 def _config(ranking: Ranking, command: str) -> str:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace as with_
 
 from foretell.arch import Arch
 from foretell.benchmarks.table import write_table
@@ -18,6 +19,7 @@ from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
 from foretell.studies.digits_benchmark.config import DigitsConfig
 from foretell.studies.digits_benchmark.result import DigitsBuild
 from foretell.studies.digits_benchmark.table import table_data
+from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, silent
 from foretell.studies.run.rounds import Rounds
 from foretell.studies.run.session import Session, open_session, reading, stored_settings
@@ -57,6 +59,7 @@ def run(
         RunFolderError: the folder cannot be made or written, is in use, or holds another build.
         WorkerError: a run ended without a result; those before it are kept.
     """
+    config = with_(config, file=absolute(config.file))
     with open_session(config, out, on_progress) as session:
         config.check()
         archs = draw_cells(config.cells, config.seed)
@@ -76,8 +79,8 @@ def read(out: Path | str) -> DigitsBuild:
     Raises:
         RunFolderError: the folder holds none.
     """
-    config = CONFIG.from_json(stored_settings(out))
     with reading(out, CONFIG.KIND) as store:
+        config = CONFIG.from_json(stored_settings(out))
         return _stored(store, config, Path(out).expanduser().resolve())
 
 

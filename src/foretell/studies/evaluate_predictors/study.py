@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace as with_
 
 from foretell.benchmarks import Benchmark, open_benchmark
 from foretell.errors import RunFolderError, UsageError
@@ -22,6 +23,7 @@ from foretell.studies.evaluate_predictors.result import (
     PredictorEvaluation,
     Spread,
 )
+from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, Tracker, silent
 from foretell.studies.run.rounds import Rounds
 from foretell.studies.run.session import Session, open_session, reading
@@ -125,6 +127,7 @@ def run(
         RunFolderError: the folder cannot be made or written, is in use, or holds fits on other
             networks, proxies or splits.
     """
+    config = with_(config, benchmark=absolute(config.benchmark))
     with open_session(config, out, on_progress) as session:
         benchmark = resources.benchmark or open_benchmark(config.benchmark)
         grid = _grid(benchmark, config, config.command(session.folder.path))

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace as with_
+
 from foretell.benchmarks import Benchmark, open_benchmark
 from foretell.errors import RunFolderError
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
@@ -15,6 +17,7 @@ from foretell.studies.evaluate_proxies.result import ProxyEvaluation
 from foretell.studies.evaluate_proxies.timing import Times, measure
 from foretell.studies.evaluation.facts import ProxyInfo, TargetInfo
 from foretell.studies.evaluation.scoring import score_all, stored_scores
+from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, Tracker, silent
 from foretell.studies.run.session import Session, open_session, reading, stored_settings
 from foretell.studies.run.values import pack, unpack
@@ -144,6 +147,7 @@ def run(
         RunFolderError: the folder cannot be made or written, is in use, or holds own proxies of
             other settings.
     """
+    config = with_(config, benchmark=absolute(config.benchmark))
     with open_session(config, out, on_progress) as session:
         benchmark = resources.benchmark or open_benchmark(config.benchmark)
         plan = make_plan(benchmark, config, resources.task or config.data or None)

@@ -28,19 +28,24 @@ class Predicted:
     """A ranking and why it is as it is.
 
     Args:
-        ranking: what was predicted.
-        explanation: why; without any explained architecture while that is being computed.
+        ranking: what was predicted; None while proxies are computed.
+        explanation: why; without any explained architecture while that is computed, and None as
+            long as nothing is predicted.
         command: what repeats it.
+        scored: networks whose proxies are computed, where nothing is predicted yet.
     """
 
-    ranking: Ranking
-    explanation: Explanation
+    ranking: Ranking | None
+    explanation: Explanation | None
     command: str
+    scored: int = 0
 
     def tables(self) -> dict[str, Mapping[str, Sequence[object]]]:
         """The ranking, the measured architectures, and what explains both."""
-        ranking, learned = self.ranking, self.ranking.learned
-        space = self.explanation.space
+        ranking, explanation = self.ranking, self.explanation
+        if ranking is None or explanation is None:
+            return {}
+        learned, space = ranking.learned, explanation.space
         return {
             "predictions": {
                 "place": range(1, len(ranking.archs) + 1),
@@ -56,9 +61,9 @@ class Predicted:
                 "low": learned.low.tolist(),
                 "high": learned.high.tolist(),
             },
-            "families": self.explanation.by_family(),
-            "reasons": self.explanation.reasons(),
-            "edits": self.explanation.edits(),
+            "families": explanation.by_family(),
+            "reasons": explanation.reasons(),
+            "edits": explanation.edits(),
         }
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from foretell import __version__
 from foretell.arch import Arch
-from foretell.errors import RunFolderError, UsageError
+from foretell.errors import UsageError
 from foretell.spaces import Space, get_space
 from foretell.store import State
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
@@ -23,6 +23,7 @@ from foretell.studies.predict.result import (
     unpacked_explanation,
     unpacked_ranking,
 )
+from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, Tracker, silent
 from foretell.studies.run.session import Session, open_session, reading, stored_settings
 from foretell.tables import read_archs, read_values
@@ -69,6 +70,7 @@ def run(
     """
     if resources.space is not None:
         config = replace(config, space=resources.space.name)
+    config = replace(config, measured=absolute(config.measured), pool=absolute(config.pool))
     with open_session(config, out, on_progress) as session:
         config.check()
         space = resources.space or get_space(config.space)
@@ -82,32 +84,27 @@ def run(
         session.claim(identity)
         found = _in_session(session, config, request, executor)
         session.write_tables(found.tables())
-        session.folder.write_text("config.json", _settings(found))
+        if found.ranking is not None:
+            session.folder.write_text("config.json", _settings(found.ranking, found.command))
         return found
 
 
 def read(out: Path | str) -> Predicted:
-    """The prediction in a folder; without explanations while these are computed.
+    """The prediction in a folder, as far as it is.
 
     Raises:
-        RunFolderError: the folder holds none, or nothing was predicted yet.
+        RunFolderError: the folder holds none.
     """
     with reading(out, CONFIG.KIND) as store:
         ranking, explanation = (store.value(CONFIG.KIND, k) for k in (_RANKING, _EXPLANATION))
         scored = store.counts(CONFIG.KIND).get(State.done, 0)
-    if ranking is None:
-        raise RunFolderError(
-            f"{str(out)!r} holds a prediction that has ranked nothing yet; {scored:,} networks are "
-            f"scored: wait for it, or go on with foretell resume {out}."
-        )
     config = CONFIG.from_json(stored_settings(out))
+    command = config.command(Path(out).expanduser().resolve())
+    if ranking is None:
+        return Predicted(None, None, command, scored)
     space = get_space(config.space)
     why = explanation["found"] if explanation is not None else None
-    return Predicted(
-        unpacked_ranking(ranking, space),
-        unpacked_explanation(why, space),
-        config.command(Path(out).expanduser().resolve()),
-    )
+    return Predicted(unpacked_ranking(ranking, space), unpacked_explanation(why, space), command)
 
 
 def _request(config: PredictConfig, space: Space, resources: Resources) -> Request:
@@ -154,12 +151,11 @@ def _in_session(
     return Predicted(found, why, command)
 
 
-def _settings(found: Predicted) -> str:
+def _settings(ranking: Ranking, command: str) -> str:
     """Everything that repeats the prediction, as JSON."""
-    ranking = found.ranking
     settings = {
         "foretell": __version__,
-        "command": found.command,
+        "command": command,
         **ranking.config.to_json(),
         "encodings": ranking.encodings,
         "trained_on": ranking.measured,

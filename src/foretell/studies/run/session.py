@@ -66,8 +66,17 @@ class Session:
             RunFolderError: it holds a study with other settings or data; the first one is named.
         """
         identity: dict[str, Json] = {**self.config.identity(), **(extra or {})}
-        self._store = Store(self.folder.store)
-        names = [s.name for s in self._store.studies()]
+        with contextlib.ExitStack() as refused:
+            store = refused.enter_context(Store(self.folder.store))
+            self._claim(store, identity)
+            refused.pop_all()
+        self._store = store
+        self.put(_SETTINGS, self.config.to_json())
+        self.put(_OWNER, owner_name())
+        self.log.write(f"start: {self.config.command(self.folder.path)}")
+
+    def _claim(self, store: Store, identity: Mapping[str, Json]) -> None:
+        names = [s.name for s in store.studies()]
         others = [n for n in names if n.partition("/")[0] != self.kind]
         if others:
             raise RunFolderError(
@@ -75,9 +84,9 @@ class Session:
                 f"choose another folder with --out."
             )
         try:
-            self._store.put_study(self.kind, identity)
+            store.put_study(self.kind, identity)
         except StudyConflictError:
-            stored = self._store.study(self.kind).config
+            stored = store.study(self.kind).config
             keys = dict.fromkeys([*identity, *stored])  # a fingerprint that follows the seed: last
             name = next(k for k in keys if identity.get(k) != stored.get(k))
             raise RunFolderError(
@@ -85,9 +94,6 @@ class Session:
                 f"{stored.get(name)!r}, but {identity.get(name)!r} was asked for: choose another "
                 f"folder with --out, or the same settings to resume."
             ) from None
-        self.put(_SETTINGS, self.config.to_json())
-        self.put(_OWNER, owner_name())
-        self.log.write(f"start: {self.config.command(self.folder.path)}")
 
     def put(self, key: str, value: Json) -> None:
         """Store a value of the study."""

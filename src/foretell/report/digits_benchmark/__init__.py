@@ -1,0 +1,1 @@
+"""The page of a build of the embedded benchmark."""
