@@ -18,6 +18,8 @@ from pathlib import Path
 FORETELL = [str(Path(sys.executable).parent / "foretell")]
 TIMES = ("seconds", "finished", "reused", "folder", "files", "left_out", "cpu")
 """Parts of names of what differs between two runs of one version."""
+RENAMED = {"val_loss": "loss", "inputs": "encodings", "features": "encode"}
+"""Names of an older version -> today's, for files that it wrote."""
 SHORT = [
     "--pool", "24", "--trials", "4", "--epochs", "2", "--final-epochs", "2", "--round", "1",
     "--quiet",
