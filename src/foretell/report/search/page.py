@@ -82,7 +82,11 @@ def _own_hero(run: RunData, info: tables.HeroInfo) -> Hero:
     number, _, unit = quantity(value, objective.unit).partition(" ")
     label = inline(objective.label)
     return Hero(
-        what=f"Best {label}" if found else "No winner",
+        what="No winner"
+        if not found
+        else f"{objective.label} of the winner"
+        if len(run.objectives) > 1
+        else f"Best {label}",
         number=number,
         unit=unit,
         range=f"as it was measured in trial {trial.number:,}"

@@ -206,7 +206,8 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     if outside.any():
         measured = np.array([value_of(t, info.objective.name) for t in info.trials])
         where = np.where(np.isfinite(measured), seen.place(measured), seen.edge)
-        where = factor * np.clip(where, seen.low, seen.high)
+        inset = 0.03 * (seen.high - seen.low)  # a mark on the edge is seen whole
+        where = factor * np.clip(where, seen.low + inset, seen.high - inset)
         text = _pick(tips, outside)
         data.append(scatter(x[outside], where[outside], "breaks a limit", marker=BROKEN, text=text))
     if failed.any():
