@@ -18,6 +18,13 @@ from pathlib import Path
 FORETELL = [str(Path(sys.executable).parent / "foretell")]
 TIMES = ("seconds", "finished", "reused", "folder", "files", "left_out", "cpu")
 """Parts of names of what differs between two runs of one version."""
+RENAMED = {
+    "val_accuracy": "accuracy",
+    "val_loss": "loss",
+    "inputs": "encodings",
+    "features": "encode",
+}
+"""Names of an older version -> today's, for files that it wrote."""
 SHORT = [
     "--pool", "24", "--trials", "4", "--epochs", "2", "--final-epochs", "2", "--round", "1",
     "--quiet",
@@ -98,10 +105,10 @@ def values() -> dict[str, object]:
 
 def differences(a: object, b: object, where: str = "") -> list[str]:
     if isinstance(a, dict) and isinstance(b, dict):
-        lines = [f"{where}/{k}: only in one" for k in a.keys() ^ b.keys()]
-        return lines + [
-            x for k in a.keys() & b.keys() for x in differences(a[k], b[k], f"{where}/{k}")
-        ]
+        a = {k if k in b else RENAMED.get(k, k): v for k, v in a.items()}
+        lines = [f"{where}/{k}: only before" for k in sorted(a.keys() - b.keys())]
+        both = sorted(a.keys() & b.keys())
+        return lines + [x for k in both for x in differences(a[k], b[k], f"{where}/{k}")]
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         pairs = enumerate(zip(a, b, strict=True))
         return [x for i, (c, d) in pairs for x in differences(c, d, f"{where}[{i}]")]

@@ -3,13 +3,17 @@
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from generate import navigation
+
+from foretell.errors import RunFolderError
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,6 +57,56 @@ def test_the_command_works(command, place):
         words += ["--pool", "8", "--trials", "1", "--epochs", "1", "--final-epochs", "1"]
     done = subprocess.run(words, cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+OWN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_an_own_evaluation_takes_at_most_twelve_lines():
+    (block,) = OWN
+    assert len([line for line in block.splitlines() if line.strip()]) <= 12
+    assert max(map(len, block.splitlines())) <= 100
+
+
+def test_an_own_evaluation_is_killed_half_way_and_goes_on(tmp_path):
+    """SIGKILL in the middle, the same script again, and the result of an uninterrupted run."""
+    from foretell.studies.optimize.read import read
+
+    (tmp_path / "own.py").write_text(OWN[0], encoding="utf-8")
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    command = [sys.executable, str(tmp_path / "own.py")]
+
+    def finished():
+        try:
+            return len(read(tmp_path / "killed/runs/own").trials)
+        except RunFolderError:  # not yet
+            return 0
+
+    with subprocess.Popen(command, cwd=tmp_path / "killed") as process:
+        while process.poll() is None and finished() < 15:
+            time.sleep(0.02)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    kept = read(tmp_path / "killed/runs/own")
+    assert (kept.state, kept.winner) == ("stopped", None)
+    assert 15 <= len(kept.trials) < 30
+    printed = [
+        subprocess.run(command, cwd=tmp_path / f, capture_output=True, text=True, check=True).stdout
+        for f in ("killed", "whole")
+    ]
+    assert printed[0] == printed[1]
+    ends = [read(tmp_path / f / "runs/own") for f in ("killed", "whole")]
+    assert printed[0].strip() == ends[0].winner.arch
+    rows = [
+        [(t.arch, t.state, t.values, t.violation, t.on_front) for t in end.trials] for end in ends
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 30
+    assert ends[0].resumed.trials == len(kept.trials)
+    seconds = [t.seconds for t in ends[0].trials]
+    assert seconds[: len(kept.trials)] == [t.seconds for t in kept.trials]  # none ran again
+    assert (tmp_path / "killed/runs/own/report.html").is_file()
 
 
 @pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"])

@@ -1,8 +1,7 @@
 """A labelled DAG: operations on nodes, values on edges.
 
-Every node applies its operation to the sum of the values that come in; ``concat`` and operations
-whose attribute ``apart`` is True take them side by side instead. Two operations of the same name
-have weights of their own.
+Every node applies its operation to the sum of its inputs; ``concat`` and operations whose attribute
+``apart`` is True concatenate them instead. Two operations of the same name have separate weights.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ IDENTITY = frozenset({"identity", "skip", "skip_connect", "sum"})
 CONCAT = frozenset({"concat"})
 
 Edges = tuple[tuple[int, int, int], ...]
-"""(from, to, how often), sorted."""
+"""(source, target, multiplicity), sorted."""
 Parts = tuple[tuple[str, ...], Edges, tuple[Mapping[str, Any], ...]]
 """Operations, edges and attributes of nodes."""
 
@@ -34,20 +33,20 @@ class Node:
     Args:
         op: "input", "output", "zero", "skip", "sum", "conv3x3" and so on; same op, same function
             up to its weights.
-        attrs: channels, kernel, stride, params, flops and whatever else is known. ``weights``:
-            False says that the operation has none, so that two of them on the same values are one.
-            ``apart``: True says that the values which come in are told apart.
+        attrs: channels, kernel, stride, params, flops and any other facts. ``weights``: False for
+            an operation without weights, so that two of them with the same inputs are one.
+            ``apart``: True if the inputs are not summed.
     """
 
     op: str
     attrs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __hash__(self) -> int:
-        """Of the operation; mappings have none."""
+        """Hash of the operation; mappings have none."""
         return hash(self.op)
 
     def __reduce__(self) -> tuple[type["Node"], tuple[str, dict[str, Any]]]:
-        """Survive the way to a worker process."""
+        """Support pickling."""
         return type(self), (self.op, dict(self.attrs))
 
 
@@ -57,7 +56,7 @@ class Graph:
 
     Args:
         nodes: the operations.
-        edges: (from, to) with from < to; the same pair twice means that a value is added twice.
+        edges: (source, target) with source < target; a repeated pair adds the value twice.
 
     Raises:
         UsageError: there are fewer than two nodes, or an edge does not lead forward.
@@ -84,7 +83,7 @@ class Graph:
                 )
 
     def __reduce__(self) -> tuple[type["Graph"], tuple[tuple[Node, ...], tuple[Any, ...]]]:
-        """Survive the way to a worker process, without what was computed on the way."""
+        """Support pickling, without cached values."""
         return type(self), (self.nodes, self.edges)
 
     @cached_property
@@ -107,12 +106,12 @@ class Graph:
         return self.live[-1]
 
     def canonical(self) -> "Graph":
-        """The same function in its smallest form; isomorphic graphs give equal ones.
+        """The canonical form: the smallest graph of the same function; equal for isomorphic graphs.
 
-        Zero operations and what is off every live path are left out, identities and sums are
-        contracted (a value that comes in twice keeps two edges), operations without weights that
-        see the same values become one, and the nodes are brought into a canonical order. A dead
-        graph becomes an input and an output without an edge.
+        Zero operations and dead nodes are removed, identities and sums are contracted (a value that
+        is added twice keeps two edges), operations without weights and with the same inputs are
+        merged, and the nodes are in a canonical order. A dead graph becomes an input and an output
+        without an edge.
         """
         ops, edges, attrs = self._canonical
         nodes = tuple(Node(op, a) for op, a in zip(ops, attrs, strict=True))
@@ -127,15 +126,15 @@ class Graph:
         return hashlib.blake2b(repr((ops, edges)).encode(), digest_size=16).hexdigest()
 
     def expression(self, *, as_published: bool = False) -> str:
-        """What the output is, written out from the input: shared parts appear once per use.
+        """The output as an expression of the input; shared parts appear once per use.
 
-        The text does not tell one operation that is used twice from two equal ones, which have
-        weights of their own; ``hash`` does. It can be exponentially longer than the graph.
+        The text does not distinguish one operation that is used twice from two equal ones with
+        separate weights; ``hash`` does. It can be exponentially longer than the graph.
 
         Args:
             as_published: the form by which NAS-Bench-201 counts its 6,466 cells: a term that is
-                zero stays in its sum, so that a sum of two zeros is no longer seen to be zero, and
-                a sum inside a sum is not sorted into it.
+                zero stays in its sum, so that a sum of two zeros is not simplified to zero, and
+                nested sums are not flattened.
         """
         incoming: list[list[int]] = [[] for _ in self.nodes]
         for source, target in self.edges:
@@ -155,10 +154,10 @@ class Graph:
 
     @cached_property
     def contracted(self) -> Parts:
-        """Operations, edges and attributes of the smallest form, in the order of this graph.
+        """Operations, edges and attributes of the contracted graph, in the order of this graph.
 
-        What ``canonical`` gives but for the order, whose search can take exponential time on large
-        graphs of equal parts; this takes linear time.
+        Like ``canonical`` without the canonical order, whose search can take exponential time on
+        large graphs of equal parts; this takes linear time.
         """
         nodes, incoming = self._contracted()
         index_of = {v: i for i, v in enumerate(nodes)}
@@ -183,7 +182,7 @@ class Graph:
         )
 
     def _contracted(self) -> tuple[list[int], dict[int, dict[int, int]]]:
-        """Nodes that stay, and how often each of them takes which others in."""
+        """Remaining nodes, and the inputs of each with their multiplicity."""
         last = len(self.nodes) - 1
         if not self.alive:
             return [0, last], {0: {}, last: {}}
@@ -221,7 +220,7 @@ class Graph:
 
 @lru_cache(maxsize=2**16)
 def _order(ops: tuple[str, ...], edges: Edges) -> tuple[int, ...]:
-    """Nodes in an order that depends on the graph's shape and operations only."""
+    """Nodes in a canonical order, which depends only on the graph's shape and operations."""
     incoming: list[dict[int, int]] = [{} for _ in ops]
     outgoing: list[dict[int, int]] = [{} for _ in ops]
     depth = [0] * len(ops)
@@ -268,7 +267,7 @@ def _order(ops: tuple[str, ...], edges: Edges) -> tuple[int, ...]:
 
 
 def _ranks(marks: Iterable[Any]) -> list[int]:
-    """Each mark's place among the distinct ones."""
+    """Index of each mark among the distinct ones."""
     marks = list(marks)
     distinct: list[Any] = []
     for mark in sorted(marks):

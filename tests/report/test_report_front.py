@@ -1,11 +1,13 @@
 """Several objectives on the page: the front, its units, and what breaks a limit."""
 
+import io
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from html_page import Page
+from rich.console import Console
 
 from conftest import ACCURACY, LATENCY
 from foretell.report import ConstraintRow, ObjectiveRow, figures, render, summary
@@ -16,6 +18,12 @@ from foretell.report.search.front import columns_of, front_info, front_plot, lin
 
 NASTY = "</script><img src=x onerror=alert(1)>{{7*7}}"
 pytestmark = pytest.mark.usefixtures("light")
+
+
+def shown(run):
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(summary(run))
+    return console.export_text()
 
 
 def dominated(row, others, signs):
@@ -49,6 +57,29 @@ class TestInfo:
         failed = [t for t in two.trials if t.state in ("not_finite", "timed_out")]
         assert info.without == len(failed) == 3
         assert len(info.trials) == 37
+
+    def test_what_was_not_trained_since_it_broke_a_limit_is_listed(self, two):
+        """A limit on the latency is known before the training, so there is no accuracy then."""
+        rows = tuple(
+            replace(t, values={LATENCY.name: 2.5e-3}, val_accuracy=math.nan, state="infeasible",
+                    feasible=False, on_front=False, violation="latency 0.0025s > 0.0016s")
+            if t.number in (3, 20)
+            else t
+            for t in two.trials
+        )  # fmt: skip
+        changed = replace(two, trials=rows)
+        info = front_info(changed)
+        assert (~info.complete).sum() == 2
+        page = Page(render(changed))
+        assert "2 of them did so before being trained" in page.text
+        assert "breaks a limit: latency@onnxruntime 2.5 ms > 1.6 ms" in page.text
+        assert "2.5 ms" in page.data
+        assert tables.hero_info(changed).failed == 3
+        everything = replace(two, trials=rows[3:4], winner=None)
+        page = Page(render(everything))
+        assert "front-1" not in page.figures
+        assert "none of 1 trial kept every limit" in page.text
+        assert "No trial kept every limit." in page.text
 
     def test_nothing_was_trained(self, two):
         page = Page(render(replace(two, trials=(), winner=None)))
@@ -210,7 +241,15 @@ class TestOwnEvaluation:
         assert ("evaluation", "no energy") in {(r.stage, r.error) for r in found}
 
     def test_the_terminal_needs_no_task(self, own):
-        assert summary(own) is not None
+        assert "0.2 J energy" in shown(own)
+        assert "27 of 30 networks" in shown(own)
+
+    def test_the_terminal_shows_every_objective(self, two):
+        text = shown(two)
+        winner = next(t for t in two.trials if t.number == two.winner.number)
+        assert quantity(winner.values[LATENCY.name], "s") in text
+        for words in ("7 of 35 trials, winner: knee", "2 outside the limits"):
+            assert words in text
 
 
 class TestUnits:

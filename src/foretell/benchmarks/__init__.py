@@ -1,4 +1,4 @@
-"""Tables of trained networks: what was measured, for every architecture, seed and epoch."""
+"""Tabular benchmarks: measured values of trained networks by architecture, seed and epoch."""
 
 from foretell.benchmarks._base import Benchmark, Kind, Metric, Split, TableData
 from foretell.benchmarks._registry import (

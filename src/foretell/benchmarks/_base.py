@@ -1,4 +1,4 @@
-"""What a benchmark is: architectures that were trained, and what was measured on them."""
+"""The contract of a tabular benchmark: trained architectures and their measured values."""
 
 import difflib
 from abc import ABC, abstractmethod
@@ -23,25 +23,25 @@ from foretell.types import Array
 __all__ = ["Benchmark", "Kind", "Metric", "Split", "TableData"]
 
 Kind = Literal["quality", "proxy", "cost"]
-"""What a metric says: how good a network is, what was guessed before training, what it takes."""
+"""Kind of a metric: quality after training, a proxy before training, or a cost."""
 
 Split = Literal["train", "val", "test", ""]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of truth.
+    """A metric of a benchmark.
 
     Args:
         name: such as "test_accuracy".
-        dataset: what it was measured on, such as "cifar10"; empty if it is about the network alone.
+        dataset: such as "cifar10"; empty if it depends on the network alone.
         unit: "fraction", "nats", "seconds", "ms", "mJ", "bytes", "count" or "" (a pure number).
-        higher_is_better: None where neither is, as for parameters.
+        higher_is_better: None if it has no direction, as for parameters.
         kind: see ``Kind``.
-        split: of the images it was measured on.
+        split: of the images.
         seeds: label of each entry of the seed axis; (0,) where there was one run.
-        epochs: trained epochs at each entry of the epoch axis, rising; (0,) where it has none.
-        scale: a stored number times this is the value in ``unit``; 0.01 for files in per cent.
+        epochs: trained epochs at each entry of the epoch axis, increasing; (0,) without epochs.
+        scale: factor from stored numbers to ``unit``; 0.01 for files in per cent.
         summary: one line.
     """
 
@@ -58,7 +58,7 @@ class Metric:
 
     @property
     def key(self) -> str:
-        """What users type: ``cifar10/test_accuracy``, or the bare name without a dataset.
+        """Key such as ``cifar10/test_accuracy``; the name alone without a dataset.
 
         >>> Metric("test_accuracy", "cifar10").key
         'cifar10/test_accuracy'
@@ -68,15 +68,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class TableData:
-    """A whole table in memory, as an importer or a build makes it.
+    """A table in memory, from an importer or a build.
 
     Args:
         name: of the benchmark.
         texts: the official text of each architecture, (n,).
         values: key of a metric -> stored numbers (n, seeds, epochs); NaN, or ``missing`` of an
-            integer type (its largest value), where nothing was measured.
+            integer type (its largest value), for missing values.
         metrics: the same keys -> facts.
-        space: name of the space that the texts belong to; empty if there is none here.
+        space: name of the space that the texts belong to; empty if it has none here.
         genes: (n, genes) of that space; None without a space.
         facts: plain texts for ``info``: "source", "licence", "reference", "skeleton" and others.
     """
@@ -91,9 +91,9 @@ class TableData:
 
 
 class Benchmark(ABC):
-    """Truth about architectures, answered in batches.
+    """Base class of tabular benchmarks, queried in batches.
 
-    Public methods check; ``rows_of`` and ``read`` are all a subclass has to give.
+    Public methods validate; a subclass implements ``rows_of`` and ``read``.
     """
 
     name: str
@@ -110,12 +110,12 @@ class Benchmark(ABC):
     def read(
         self, key: str, rows: NDArray[np.int64] | None = None, *, column: int | None = None
     ) -> Array:
-        """Values in the metric's unit, (n, seeds, epochs); NaN where nothing was measured.
+        """Values in the metric's unit, (n, seeds, epochs); NaN for missing values.
 
         Args:
             key: of a metric.
             rows: (n,); by default all.
-            column: one place of the epoch axis alone, whose length is then 1.
+            column: index on the epoch axis, whose length is then 1; by default all.
         """
 
     def metric(self, key: str) -> Metric:
@@ -138,20 +138,20 @@ class Benchmark(ABC):
         seed: int | None = None,
         missing: Literal["raise", "nan"] = "raise",
     ) -> Array:
-        """One value for each architecture, (n,).
+        """Values of a metric for architectures, (n,).
 
         Args:
             archs: architectures or their official texts; None for all, in the table's order.
             metric: its key, such as "cifar10/test_accuracy".
-            epoch: after so many epochs; by default the last.
-            seed: of one run; by default the mean over the runs that were made.
-            missing: what to do about a row where nothing was measured.
+            epoch: trained epochs; by default the last.
+            seed: label of a run; by default the mean over measured runs.
+            missing: "raise" or "nan" for missing values.
 
         Raises:
             UnknownNameError: no such metric.
             OutOfTableError: an architecture is not in the table.
             UsageError: the metric has no such epoch or seed.
-            MissingValueError: nothing was measured for some of them; ``missing="nan"`` allows it.
+            MissingValueError: some values are missing; ``missing="nan"`` allows it.
         """
         facts = self.metric(metric)
         rows = None if archs is None else self._rows(archs)
@@ -174,7 +174,7 @@ class Benchmark(ABC):
     def curves(
         self, archs: Sequence[Arch | str] | None, metric: str, *, seed: int | None = None
     ) -> Array:
-        """Values at every epoch, (n, epochs); NaN where nothing was measured.
+        """Learning curves, (n, epochs); NaN for missing values.
 
         Raises:
             UnknownNameError: no such metric.
@@ -194,16 +194,16 @@ class Benchmark(ABC):
         epochs: int | None = None,
         dataset: str | None = None,
     ) -> Array:
-        """Seconds that it took to train each architecture once, (n,): the mean over the runs.
+        """Training time of each architecture in seconds, (n,): the mean over runs.
 
         Args:
             archs: as for ``query``.
-            epochs: trained epochs; by default as many as there were.
-            dataset: needed where the table has times for several.
+            epochs: trained epochs; by default all.
+            dataset: required if the table has times for several.
 
         Raises:
             BenchmarkError: the table has no training times, or none for this dataset.
-            UsageError: there are several datasets and none was named, or no such epoch.
+            UsageError: the dataset is ambiguous, or there is no such epoch.
             OutOfTableError: an architecture is not in the table.
             MissingValueError: some have no training time.
         """
@@ -243,7 +243,7 @@ def _index(
 
 
 def _mean(block: Array) -> Array:
-    """Mean over the runs that were made, (n, seeds, ...) -> (n, ...); NaN where none was."""
+    """Mean over measured runs, (n, seeds, ...) -> (n, ...); NaN without any."""
     if block.shape[1] == 1:
         return block[:, 0].copy()
     measured = ~np.isnan(block)

@@ -1,9 +1,9 @@
-"""The file of a table: one line, one JSON header, and blocks of numbers that are mapped, not read.
+"""The file format of a table: one line, one JSON header, and memory-mapped blocks of numbers.
 
 The line is ``foretell-table VERSION SIZE CRC``: format version, bytes of the header in ten decimal
-digits, CRC-32 of the header in eight hexadecimal ones. The header says where each block lies.
+digits, CRC-32 of the header in eight hexadecimal ones. The header holds the position of each block.
 Blocks start at multiples of 64 bytes and hold little-endian numbers; a block of values is stored as
-(epochs, n, seeds), so that one epoch of all architectures lies together.
+(epochs, n, seeds), so that one epoch of all architectures is contiguous.
 """
 
 import math
@@ -24,9 +24,9 @@ __all__ = ["DTYPES", "VERSION", "TableFile", "write"]
 
 VERSION = 1
 DTYPES = ("float64", "float32", "float16", "uint8", "uint16", "uint32", "int32", "int64")
-"""Types that a block may have."""
+"""Allowed data types of a block."""
 SMALL = 16 * 2**20
-"""Bytes up to which a file's check sums are verified when it is opened, not block by block."""
+"""Files up to this size are verified when opened, larger ones block by block."""
 
 _ALIGN = 64
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -34,7 +34,7 @@ _LINE = re.compile(rb"foretell-table (\d{1,6}) (\d{10}) ([0-9a-f]{8})\n")
 
 
 class _Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where numbers lie: bytes from the end of the header, type, shape, and their CRC-32."""
+    """Position of a block in bytes from the end of the header, data type, shape, and CRC-32."""
 
     offset: int
     dtype: str
@@ -48,7 +48,7 @@ class _Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def end(self) -> int:
-        """Where it ends, in bytes from the end of the header."""
+        """End of the block, in bytes from the end of the header."""
         return self.offset + self.size
 
 
@@ -60,7 +60,7 @@ class _Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands in the header."""
+    """The header."""
 
     name: str
     space: str
@@ -71,13 +71,13 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: list[_Column]
 
     def blocks(self) -> list[_Block]:
-        """Every block, in the order in which they lie in the file."""
+        """All blocks, in the order of the file."""
         genes = [] if self.genes is None else [self.genes]
         return [self.texts, *genes, *(c.block for c in self.columns)]
 
 
 def write(data: TableData, file: IO[bytes]) -> None:
-    """Write a table that was checked; its values have types among ``DTYPES``."""
+    """Write a validated table; its values have types among ``DTYPES``."""
     blocks: list[_Block] = []
     for content in _contents(data):
         offset = _aligned(blocks[-1].end if blocks else 0)
@@ -104,7 +104,7 @@ def write(data: TableData, file: IO[bytes]) -> None:
 
 
 def _contents(data: TableData) -> Iterator[NDArray[Any]]:
-    """What the blocks hold: made one at a time, so that a large table is never in memory twice."""
+    """Contents of the blocks, generated one at a time to limit memory."""
     yield np.frombuffer(msgspec.json.encode(list(data.texts)), np.uint8)
     if data.genes is not None:
         yield np.ascontiguousarray(data.genes, np.min_scalar_type(data.genes.max()))
@@ -122,9 +122,9 @@ def _padded(head: bytes) -> bytes:
 
 
 class TableFile:
-    """A table's bytes, with every promise of its header checked.
+    """A table file with a validated header.
 
-    A block's check sum is verified when the block is first read, or at once in a small file.
+    The check sum of a block is verified on first read, or on opening in a small file.
 
     Args:
         content: the whole file, (bytes,) uint8.
@@ -179,7 +179,7 @@ class TableFile:
         return self._array(self.header.columns[index].block)
 
     def verify(self) -> None:
-        """Compare every block with its check sum.
+        """Verify the check sums of all blocks.
 
         Raises:
             TableFormatError: they differ.
@@ -217,7 +217,7 @@ class TableFile:
         return header, _aligned(match.end() + size)
 
     def _check(self) -> None:
-        """Whether every promise of the header can be kept."""
+        """Whether the header is consistent with the content."""
         head, seen, end = self.header, set(), 0
         if head.rows < 1 or not head.columns:
             raise self._error("it holds no architecture or no metric")

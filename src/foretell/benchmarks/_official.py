@@ -1,6 +1,6 @@
-"""What is known of the published benchmarks: sizes, files, addresses, check sums.
+"""Facts of the published benchmarks: sizes, files, addresses, check sums.
 
-Addresses, and check sums where there are any, are those that the publishers' own pages give.
+Addresses and check sums are those given by the publishers.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Official:
         summary: one line.
         reference: the paper.
         space: name of its search space here; empty if there is none.
-        architectures: how many there are; None where that depends on the file.
-        links: its files, the one to begin with first.
+        architectures: number of networks; None where that depends on the file.
+        links: its files, the main one first.
     """
 
     name: str

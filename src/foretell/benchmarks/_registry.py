@@ -1,4 +1,4 @@
-"""The registry of benchmarks: what is known of each, where its table is, and how to get it."""
+"""The registry of benchmarks: facts, locations of tables, and how to get them."""
 
 import difflib
 import os
@@ -36,7 +36,7 @@ __all__ = [
 Opener: TypeAlias = Callable[[], Benchmark]
 
 benchmarks: Registry[Opener] = Registry("benchmark")
-"""Name -> what opens it; facts: ``space``, ``architectures`` and ``links``.
+"""Name -> function that opens it; facts: ``space``, ``architectures`` and ``links``.
 
 A plug-in registers a function without arguments that returns a ``Benchmark``.
 """
@@ -59,7 +59,7 @@ def imported() -> tuple[str, ...]:
 
 
 def table_path(name: str) -> Path:
-    """Where the table of a name is, or will be once it is imported."""
+    """Path of the table of a name, also before it is imported."""
     if name == EMBEDDED:
         return Path(__file__).with_name("digits_nb201" + ENDING)
     return home() / (name + ENDING)
@@ -69,15 +69,15 @@ def open_benchmark(name: str | Path) -> Benchmark:
     """The benchmark of a name or of a file.
 
     Args:
-        name: a registered name, the name of an imported table, the path of a ``.foretell`` file,
-            or ``file.py:attribute`` or ``module:attribute`` that leads to a ``Benchmark`` or to a
-            function without arguments that returns one.
+        name: a registered name, the name of an imported table, the path of a ``.foretell`` file, or
+            ``file.py:attribute`` or ``module:attribute`` that names a ``Benchmark`` or a function
+            without arguments that returns one.
 
     Raises:
         UnknownNameError: nothing has that name.
-        MissingDataError: its table is not on this machine; the sentence says how to get it.
-        TableFormatError: the file is damaged, or of another version.
-        PluginError: the text leads nowhere, or to something that is no benchmark.
+        MissingDataError: its table is not on this machine; the message says how to get it.
+        TableFormatError: the file is corrupt, or of another version.
+        PluginError: the text cannot be imported, or is no benchmark.
     """
     text = str(name)
     if text not in benchmarks:
@@ -110,27 +110,27 @@ def import_benchmark(
     space: str | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Path:
-    """Read an official file or folder and keep it as a table.
+    """Import an official file or folder as a table.
 
     Args:
         importer: name of its format.
         source: the file or folder.
-        name: of the table; by default what the importer calls it.
+        name: of the table; by default given by the importer.
         out: file to write; by default NAME.foretell in the home folder.
         arch: the column that names the networks, for formats without fixed names.
-        space: that the names belong to, likewise.
-        progress: called with (done, total) now and then.
+        space: of the architectures, likewise.
+        progress: called with (done, total).
 
     Returns:
         The path of the table.
 
     Raises:
         UnknownNameError: no such format.
-        UsageError: no such column, or ``arch`` or ``space`` for a format that knows its own.
+        UsageError: no such column, or ``arch`` or ``space`` for a format with fixed ones.
         MissingDataError: there is no such file or folder, or not all of it.
-        TableFormatError: it is not of that format, or is cut off or damaged.
-        UnsafePickleError: a pickle asks for code; nothing was run.
-        BenchmarkError: it cannot be kept under that name or path.
+        TableFormatError: it is not of that format, truncated or corrupt.
+        UnsafePickleError: a pickle contains code; nothing was run.
+        BenchmarkError: it cannot be stored under that name or path.
     """
     from foretell.benchmarks.importers import read_benchmark
 
@@ -155,11 +155,11 @@ def download_benchmark(
     file: str | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Path:
-    """Download a publisher's file, to be imported next.
+    """Download a publisher's file for import.
 
     Args:
         name: of a registered benchmark.
-        folder: where to; by default ``downloads`` in the home folder.
+        folder: target; by default ``downloads`` in the home folder.
         file: which of its files; by default the first.
         progress: called with (bytes done, bytes in all).
 
@@ -169,7 +169,7 @@ def download_benchmark(
     Raises:
         UnknownNameError: no such benchmark or file.
         DownloadError: no address is known, the host needs a browser, refuses, or fails too often,
-            or gives another file than the publisher's.
+            or the file differs from the publisher's.
         OSError: the file cannot be written.
     """
     entry = benchmarks.entry(name)
@@ -192,7 +192,7 @@ def download_benchmark(
 
 
 def how_to_get(name: str) -> str:
-    """What to do to have the table of a registered benchmark, as part of a sentence."""
+    """How to get the table of a registered benchmark, as part of a sentence."""
     facts = benchmarks.entry(name).facts
     if name == EMBEDDED:
         return f"make it with 'foretell benchmark build {name} --out FILE', and open that file"

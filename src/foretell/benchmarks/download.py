@@ -1,8 +1,8 @@
-"""Downloads that go on where they stopped, and are verified before they count.
+"""Resumable, verified downloads.
 
-Bytes go into ``FILE.part``, and what the host says of the version (its ETag or date) into
-``FILE.part.tag``, so that another run, or another attempt of the same one, asks for the rest of
-the same version alone. Only a whole and verified file gets its name.
+Bytes go into ``FILE.part``, and the version (ETag or date) into ``FILE.part.tag``, so that a later
+attempt requests the rest of the same version. Only a complete and verified file gets its final
+name.
 """
 
 import hashlib
@@ -22,15 +22,15 @@ from foretell.errors import DownloadError
 __all__ = ["Link", "Progress", "download"]
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told (bytes done, bytes in all); 0 in all where the host does not say."""
+"""Called with (bytes done, total bytes); the total is 0 if unknown."""
 
 SLOWEST = 1024
-"""Bytes per second, on average over a time-out's length, below which a connection has stalled."""
+"""Mean bytes per second over a timeout below which a connection has stalled."""
 _CHUNK = 2**18
 _GAIN = 2**20
-"""Bytes that must have come for an attempt not to count as one that failed."""
+"""Minimum bytes for an attempt not to count as failed."""
 _LATER = {408, 425, 429}
-"""Answers besides 5xx after which it is worth asking again."""
+"""HTTP status codes besides 5xx that are retried."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Link:
     Args:
         file: its name.
         url: its address; the page to open where it needs a browser.
-        sha256: as the publisher gives it; empty if there is none.
-        size: bytes, if the publisher gives them exactly.
-        browser: whether the host asks questions that only a person can answer.
+        sha256: from the publisher; empty if there is none.
+        size: bytes, if published.
+        browser: whether the download needs a browser.
         about: one line.
     """
 
@@ -55,7 +55,7 @@ class Link:
 
 
 class _TryAgainError(Exception):
-    """What went wrong may go right at the next attempt."""
+    """A failed attempt that may be retried."""
 
 
 def download(
@@ -67,21 +67,21 @@ def download(
     attempts: int = 5,
     wait: float = 1.0,
 ) -> Path:
-    """Download a file into a folder; what is there already is verified and kept.
+    """Download a file into a folder; an existing file is verified and kept.
 
     Args:
         link: which file.
-        folder: made if it is not there.
-        progress: called after every piece.
-        timeout: seconds without an answer, or with next to nothing in it, before another attempt.
-        attempts: how many may fail in a row; one that brought a megabyte has not failed.
+        folder: created if needed.
+        progress: called after every chunk.
+        timeout: seconds without progress before another attempt.
+        attempts: maximum failures in a row; an attempt with a megabyte of progress does not count.
         wait: seconds before the second attempt; doubled each time, up to 30.
 
     Returns:
         The file's path.
 
     Raises:
-        DownloadError: the host refuses, fails too often, gives a web page or another file, or the
+        DownloadError: the host refuses, fails too often, sends a web page or another file, or the
             file needs a browser.
         OSError: the file cannot be written.
     """
@@ -127,11 +127,11 @@ def download(
 
 
 def _transfer(link: Link, part: Path, tag: Path, progress: Progress, timeout: float) -> bool:
-    """Get what is missing; whether that was the whole file, from one answer.
+    """Download the missing part; whether that was the whole file.
 
     Raises:
-        _TryAgainError: the connection failed, or the part does not fit the host's file.
-        DownloadError: the host will not give the file.
+        _TryAgainError: the connection failed, or the host's file has changed.
+        DownloadError: the host refuses the file.
     """
     start = _size(part)
     version = tag.read_text(encoding="latin-1") if start and tag.is_file() else ""
@@ -180,7 +180,7 @@ def _transfer(link: Link, part: Path, tag: Path, progress: Progress, timeout: fl
 def _start(
     answer: http.client.HTTPResponse, start: int, version: str, part: Path
 ) -> tuple[int, int | None]:
-    """Where the answer begins in the file, and how long the file is, if the host says so."""
+    """Offset of the response in the file, and the file's size, if known."""
     if answer.status != 206:
         length = answer.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None
@@ -202,7 +202,7 @@ def _receive(
     progress: Progress,
     timeout: float,
 ) -> None:
-    """Append an answer to the part, or begin it anew."""
+    """Append a response to the partial file, or restart it."""
     done, mark, since = start, start, time.monotonic()
     with part.open("ab" if start else "wb") as file:
         progress(done, total or 0)
@@ -227,13 +227,13 @@ def _receive(
 
 
 def _version(answer: http.client.HTTPResponse) -> str:
-    """What tells one version of the host's file from another; empty if nothing does."""
+    """Version identifier of the host's file; empty if there is none."""
     tag = answer.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified", "")
 
 
 def _problem(link: Link, path: Path) -> str | None:
-    """Why a file is not the publisher's, or None."""
+    """Reason why a file differs from the publisher's, or None."""
     if link.size is not None and (size := _size(path)) != link.size:
         return f"it has {size:,} bytes instead of {link.size:,}"
     if link.sha256:

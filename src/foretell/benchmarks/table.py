@@ -59,7 +59,7 @@ class Table(Benchmark):
         return cls(TableFile.open(Path(path).expanduser()))
 
     def __len__(self) -> int:
-        """How many architectures there are."""
+        """Number of architectures."""
         return self._file.header.rows
 
     def __repr__(self) -> str:
@@ -112,7 +112,7 @@ class Table(Benchmark):
     def read(
         self, key: str, rows: NDArray[np.int64] | None = None, *, column: int | None = None
     ) -> Array:
-        """Values in the metric's unit, (n, seeds, epochs); NaN where nothing was measured.
+        """Values in the metric's unit, (n, seeds, epochs); NaN for missing values.
 
         Args:
             key: of a metric.

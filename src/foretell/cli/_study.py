@@ -43,6 +43,6 @@ def page_or_reason(kind: str, result: Any, out: Path) -> tuple[Path | None, str]
     from foretell.report.pages import page_of
 
     try:
-        return page_of(kind).write(result, out), ""
+        return page_of(kind).write(result, out / "report.html"), ""
     except MissingExtraError as error:
         return None, str(error)

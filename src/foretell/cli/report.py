@@ -26,4 +26,4 @@ def report_command(run: Path) -> None:
     from foretell.studies.run.session import kind_in
 
     kind = kind_in(run)
-    click.echo(str(page_of(kind).write(study_of(kind).read(run), run)))
+    click.echo(str(page_of(kind).write(study_of(kind).read(run), run / "report.html")))

@@ -1,4 +1,4 @@
-"""Costs of any module, counted in one forward pass on the meta device: no number is computed."""
+"""Costs of any module, counted in one forward pass on the meta device."""
 
 import copy
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ _CONSTANT = frozenset(
         "fill_",
     )
 )
-"""Operations whose result does not depend on the values of what they are given."""
+"""Operations whose result does not depend on the values of their arguments."""
 _NORMALISATIONS = ("aten::native_batch_norm", "aten::_native_batch_norm_legit_no_training")
 
 
@@ -38,11 +38,11 @@ class Cost:
     """What one network costs.
 
     Args:
-        params: elements of all trainable parameters; a shared one counts once.
+        params: number of trainable parameters; shared ones count once.
         flops: multiply-adds of convolutions and matrix products, for one image.
         memory: peak activation bytes for one image; see ``foretell.cost.memory``.
-        live_params: elements of trainable parameters that act between input and output.
-        sum_log_params: sum over weights of two or more dimensions among them of log elements.
+        live_params: trainable parameters on some path from input to output.
+        sum_log_params: sum over these of log elements, weights of two or more dimensions only.
         alive: whether the output depends on the input.
     """
 
@@ -57,9 +57,9 @@ class Cost:
 def count(module: nn.Module, input_shape: Shape3) -> Cost:
     """Costs of any module for one image, in eval mode and without gradients.
 
-    The module itself is not run: a copy whose weights have a shape and no content is. A module
-    that cannot run so (it looks at values, or keeps tensors outside of parameters and buffers) is
-    copied and run on the CPU instead.
+    A copy on the meta device is run, not the module itself. A module that cannot run there (its
+    control flow depends on values, or it has tensors outside of parameters and buffers) is copied
+    and run on the CPU instead.
 
     Args:
         module: takes (1, channels, height, width).
@@ -90,7 +90,7 @@ def count(module: nn.Module, input_shape: Shape3) -> Cost:
 
 
 def count_meta(module: nn.Module, input_shape: Shape3) -> Cost:
-    """Costs of a module that lives on the meta device already; it is put into eval mode.
+    """Costs of a module that is already on the meta device; it is set to eval mode.
 
     Raises:
         Exception: whatever the module raises.
@@ -149,12 +149,12 @@ def _tensors(tree: object) -> list[Tensor]:
 
 
 def _key(tensor: Tensor) -> int:
-    """What views of the same memory have in common."""
+    """Key of the storage that views share."""
     return int(tensor.untyped_storage()._cdata)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down what each operation reads and writes, and counts its flops."""
+    """Records what each operation reads and writes, and counts its FLOPs."""
 
     def __init__(self, constants: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -191,7 +191,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _normalised(func: Any, args: Any) -> tuple[Tensor, Tensor, Tensor] | None:
-    """What a batch normalisation gives on the meta device, whose own way takes milliseconds."""
+    """Result of a batch normalisation on the meta device, whose own kernel takes milliseconds."""
     if func._schema.name not in _NORMALISATIONS or not args[0].is_meta or args[3] is None:
         return None
     if args[0].ndim < 2 or args[0].shape[1] != args[3].numel():
@@ -203,7 +203,7 @@ def _normalised(func: Any, args: Any) -> tuple[Tensor, Tensor, Tensor] | None:
 def _live(
     operations: list[Operation], image: int, results: set[int]
 ) -> tuple[bool, frozenset[int]]:
-    """Whether the results depend on the image, and every memory that acts between the two."""
+    """Whether the results depend on the image, and all live storages between the two."""
     reached = {image}
     sources: dict[int, frozenset[int]] = {}  # of values that do not depend on the image
     acting: list[tuple[Operation, frozenset[int]]] = []

@@ -1,18 +1,17 @@
-"""Peak activation memory: what it means here.
+"""Definition of peak activation memory.
 
 One image goes through the network in eval mode, without gradients, operation by operation in the
 order in which the module runs them. A value lives from the operation that makes it to the last one
 that reads it; the input lives from the start to its last reading, the result from its making to the
-end. At each operation, the bytes of all living values are added up, what the operation reads and
-what it makes included; the largest sum is the peak.
+end. The peak is the largest sum, over operations, of the bytes of all live values, including those
+that the operation reads and writes.
 
 Views share memory and count once, in-place operations make nothing new, and what nobody reads
 (indices of a pooling, statistics of a normalisation) does not count. Parameters and buffers do not
 count, nor does scratch space inside an operation.
 
-That is the arena which a runtime for small devices needs when it plans memory ahead, runs the
-operations in this order and fuses none. It depends neither on when Python frees an object nor on
-the machine.
+This is the arena size of a runtime for small devices with static memory planning, this order of
+operations and no fusion. It depends neither on Python's memory management nor on the machine.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,13 +38,13 @@ class Operation:
 def peak_bytes(
     operations: Sequence[Operation], image: int, results: Collection[int], sizes: Mapping[int, int]
 ) -> int:
-    """The largest sum of bytes that live during one operation.
+    """The largest sum of live bytes during one operation.
 
     Args:
-        operations: in the order in which they run.
+        operations: in the order of execution.
         image: memory of the input.
         results: memories of the output.
-        sizes: bytes of each memory that counts.
+        sizes: bytes of each counted memory.
     """
     end = len(operations)
     birth, death = {image: 0}, {image: 0} | dict.fromkeys(results, end)

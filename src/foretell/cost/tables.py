@@ -30,9 +30,9 @@ def costs(
 
     Args:
         archs: the architectures.
-        skeleton: what surrounds their genes.
-        failures: if given, an architecture whose network cannot be built or run does not end the
-            call: its place and error are written here, and its row is zeros and not alive.
+        skeleton: the fixed part of their networks.
+        failures: if given, the index and error of an architecture whose network cannot be built or
+            run are stored here, and its row is zeros and not alive.
 
     Raises:
         ForetellError: a network cannot be built or run, and ``failures`` is not given.
@@ -70,7 +70,7 @@ def _counted(
 
 
 def _columns(rows: Sequence[Cost]) -> dict[str, NDArray[Any]]:
-    """The rows' values under the names of the table's fields."""
+    """The values of the rows by field of the table."""
     return {
         f.name: np.array([getattr(r, f.name) for r in rows], dtype=type(getattr(_NOTHING, f.name)))
         for f in fields(CostTable)
@@ -79,7 +79,7 @@ def _columns(rows: Sequence[Cost]) -> dict[str, NDArray[Any]]:
 
 @lru_cache(maxsize=2**16)
 def _count(space: Space, arch: Arch, skeleton: Skeleton) -> Cost:
-    """Costs of one network; ``space`` tells apart what relative paths name in two folders."""
+    """Costs of one network; ``space`` distinguishes equal relative paths in two folders."""
     try:
         with torch.device("meta"):
             module = build(arch, skeleton, seed=0)

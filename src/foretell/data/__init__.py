@@ -1,4 +1,4 @@
-"""Images and labels as a task: embedded, from files, made up, or from any loader."""
+"""Tasks of images and labels: embedded, from files, synthetic, or from any loader."""
 
 from foretell.data import cifar, digits, folder, npz, synthetic  # noqa: F401  (they register)
 from foretell.data._base import Split, Task, make_task, stratified_sample

@@ -1,4 +1,4 @@
-"""Arrays of any usual layout to checked images and labels."""
+"""Conversion of arrays of any common layout to validated images and labels."""
 
 from typing import Any
 
@@ -17,18 +17,18 @@ from foretell.types import IntArray
 __all__ = ["as_images", "as_labels", "channels_first", "shrink"]
 
 CHANNELS = (1, 3, 4)
-"""Numbers of channels that give a layout away."""
+"""Numbers of channels from which a layout is inferred."""
 ROUNDING = 1e-4
-"""How far floats may leave [0, 1], as resizing in float32 does."""
+"""Tolerance of floats beyond [0, 1], for rounding errors of resizing."""
 
 
 def as_images(array: NDArray[Any], what: str, layout: str | None = None) -> NDArray[Any]:
-    """Checked images, (n, c, h, w), uint8 or float32 in [0, 1].
+    """Validated images, (n, c, h, w), uint8 or float32 in [0, 1].
 
     Args:
         array: (n, h, w), (n, h, w, c) or (n, c, h, w); integers in 0..255, floats in [0, 1], bool.
         what: for messages, such as "'x' of data.npz".
-        layout: "nhwc" or "nchw" where the shape leaves it open.
+        layout: "nhwc" or "nchw" where the shape is ambiguous.
 
     Raises:
         DataError: pixels have another type or range.
@@ -78,8 +78,8 @@ def _floats(images: NDArray[Any], what: str) -> NDArray[Any]:
 def channels_first(array: NDArray[Any], what: str, layout: str | None = None) -> NDArray[Any]:
     """The same images as (n, c, h, w), without a copy.
 
-    The axis of 1, 3 or 4 entries is the channels; where both or neither could be, two equal
-    neighbours are height and width.
+    The axis of 1, 3 or 4 entries is taken as the channels; if that is ambiguous, two equal adjacent
+    axes are height and width.
 
     Raises:
         ImageShapeError: the shape fits no layout.
@@ -118,11 +118,11 @@ def _guess(shape: tuple[int, ...]) -> str | None:
 
 
 def as_labels(array: NDArray[Any], images: int, what: str) -> NDArray[Any]:
-    """Checked labels, (n,): integers, or texts.
+    """Validated labels, (n,): integers or texts.
 
     Args:
         array: (n,) or (n, 1), integers, texts or floats without a fraction.
-        images: how many images there are.
+        images: number of images.
         what: for messages.
 
     Raises:
@@ -158,15 +158,15 @@ def number_labels(*labels: NDArray[Any] | None) -> tuple[list[IntArray | None], 
 
 
 def shrink(images: NDArray[Any], size: int | None, what: str) -> NDArray[Any]:
-    """Images averaged down to ``size`` pixels a side.
+    """Images downsampled to ``size`` pixels a side by averaging.
 
     Args:
         images: (n, c, h, w).
-        size: a divisor of height and width; None leaves the images as they are.
+        size: a divisor of height and width; None for no change.
         what: for messages.
 
     Raises:
-        UsageError: the size divides them not.
+        UsageError: the size does not divide them.
     """
     n, c, h, w = images.shape
     if size is None or (h, w) == (size, size):

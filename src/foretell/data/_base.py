@@ -1,4 +1,4 @@
-"""Tasks: labelled images in three splits, and the rules that make them.
+"""Tasks: labelled images in three splits.
 
 Images are (n, c, h, w), uint8 or float32 in [0, 1]; labels are (n,) int64 from 0 to classes - 1.
 """
@@ -28,7 +28,7 @@ Images: TypeAlias = NDArray[Any]
 """(n, c, h, w), uint8 or float32 in [0, 1]."""
 
 CHUNK = 1024
-"""Images that statistics look at together, to keep temporary arrays small."""
+"""Images of a chunk in the computation of statistics."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,26 +44,26 @@ class Split:
     labels: IntArray
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self.labels)
 
     def take(self, index: IntArray) -> "Split":
-        """The images at some positions, as a copy."""
+        """The images at some indices, as a copy."""
         return Split(np.ascontiguousarray(self.images[index]), self.labels[index])
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What networks are trained, scored and attacked on.
+    """A dataset with splits on which networks are trained, scored and attacked.
 
     Args:
         name: for reports, such as "digits" or "folder:flowers".
-        train: what weights are fitted to.
-        val: what choices are made on.
-        test: what is reported, and never used for a choice.
+        train: for training the weights.
+        val: for model selection.
+        test: for the reported results only, never for selection.
         class_names: the name of each label.
         mean: (c,) of the training images in [0, 1], float64.
-        std: (c,) of the same, 1 for a channel that never varies.
+        std: (c,) of the same, 1 for a constant channel.
         flip: whether mirroring an image left to right keeps its label.
         crop: pixels of padding for random crops; 0 for none.
     """
@@ -86,12 +86,12 @@ class Task:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.class_names)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with any pixel, label, class name or augmentation."""
+        """A hash (16 hex digits) of all pixels, labels, class names and the augmentation."""
         digest = hashlib.blake2b(digest_size=8)
         for split in (self.train, self.val, self.test):
             digest.update(f"{split.images.dtype}{split.images.shape}".encode())
@@ -111,24 +111,24 @@ class Task:
 
 
 def fraction_of(n: int) -> int:
-    """How many of n images go to validation or test: a fifth, at most 5,000, at least 1."""
+    """Size of a validation or test split of n images: a fifth, at most 5,000, at least 1."""
     return max(1, min(n // 5, 5000))
 
 
 def stratified_sample(
     labels: IntArray, count: int, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Draw images so that each class keeps its share; both parts in random order.
+    """Stratified random split of images by class.
 
-    Every class with two images or more is in both parts. Quotas are rounded by largest remainder.
+    Every class with at least two images is in both parts. Quotas are rounded by largest remainder.
 
     Args:
         labels: (n,) int64.
-        count: how many to draw, 0 <= count <= n.
-        rng: where the order comes from.
+        count: size of the first part, 0 <= count <= n.
+        rng: of the shuffle.
 
     Returns:
-        Positions drawn and positions left, (count,) and (n - count,) up to the rule above.
+        Indices of both parts, (count,) and (n - count,) up to the rule above.
     """
     names, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     share = sizes * (count / max(1, len(labels)))
@@ -160,14 +160,14 @@ def make_task(
     crop: int = 0,
     limit: int | None = None,
 ) -> Task:
-    """A task from checked splits; parts that are missing are drawn from the training images.
+    """A task from validated splits; missing parts are split off the training images.
 
-    The test part is drawn first, then the validation part: each a class-balanced fifth of what is
-    there, at most 5,000 images.
+    The test part is drawn first, then the validation part: each a stratified
+    fifth of the remaining images, at most 5,000.
 
     Args:
         name: for reports.
-        train: all images there are, or those not in ``val`` and ``test``.
+        train: all images, or those not in ``val`` and ``test``.
         val: validation images, if the data come with them.
         test: test images, if the data come with them.
         class_names: one for each label; by default the labels as text.
@@ -240,7 +240,7 @@ def make_task(
 def channel_statistics(images: Images) -> tuple[Array, Array]:
     """Mean and standard deviation of each channel in [0, 1], (c,) float64 each.
 
-    Two passes in chunks, so that memory stays small. A channel that never varies gets 1.
+    Two passes in chunks, to limit memory. The standard deviation of a constant channel is 1.
     """
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     chunks = [slice(s, s + CHUNK) for s in range(0, len(images), CHUNK)]
@@ -256,7 +256,7 @@ def channel_statistics(images: Images) -> tuple[Array, Array]:
 
 
 def _solid(split: Split) -> Split:
-    """The same images as an array of their own memory order that may be shared with torch."""
+    """The same images as a contiguous array that torch can share."""
     images = np.require(split.images, requirements=["C", "W"])
     return Split(images, split.labels)
 

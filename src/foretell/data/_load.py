@@ -26,7 +26,7 @@ def load_task(
     crop: int | None = None,
     limit: int | None = None,
 ) -> Task:
-    """The task that a text names.
+    """Load the task that a text names.
 
     The text is a source and what it reads, such as ``digits``, ``npz:data.npz`` or
     ``cifar10:downloads``; options may follow: ``folder:flowers?flip=0&size=32``. A text such as
@@ -34,15 +34,15 @@ def load_task(
 
     Args:
         spec: the text; ``foretell list sources`` prints the forms.
-        seed: of the splits, and of images that are made up.
+        seed: of the splits, and of synthetic images.
         image_size: pixels a side after resizing; in the text ``size``.
-        flip: whether mirroring keeps the label; by default what fits the source.
-        crop: pixels of padding for random crops; by default what fits the source.
+        flip: whether mirroring keeps the label; by default that of the source.
+        crop: pixels of padding for random crops; by default that of the source.
         limit: keep at most this many training images and a quarter as many in the other parts.
 
     Raises:
         UnknownNameError: no such source.
-        UsageError: no such option, or a value that it cannot take.
+        UsageError: no such option, or an invalid value.
         DataError: the data cannot be used; the subclass and the sentence say why.
 
     >>> load_task("synthetic:1x8x8x3?limit=60").input_shape

@@ -1,4 +1,4 @@
-"""Sources: what turns the text of ``load_task`` into a task."""
+"""Data sources: functions from the text of ``load_task`` to a task."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ __all__ = ["Options", "Source", "existing", "pick", "sources"]
 
 @dataclass(frozen=True)
 class Options:
-    """What every source understands; None means that the source decides.
+    """Options of every source; None for the source's default.
 
     Args:
-        seed: of the splits, and of images that are made up.
+        seed: of the splits, and of synthetic images.
         image_size: pixels a side after resizing.
         flip: whether mirroring keeps the label.
         crop: pixels of padding for random crops.
-        layout: "nhwc" or "nchw", for arrays whose shape leaves it open.
+        layout: "nhwc" or "nchw", for arrays of ambiguous shape.
         limit: keep at most this many training images, and a quarter as many in the other parts.
     """
 
@@ -33,7 +33,7 @@ class Options:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that no source can use.
+        """Validate the values.
 
         Raises:
             UsageError: a number is out of range.

@@ -105,7 +105,7 @@ def _cifar(
 
 
 def _from_folder(path: Path, requested: set[str]) -> dict[str, Callable[[], bytes]]:
-    """Readers of the wanted files in a folder or one of its subfolders, or of an archive in it."""
+    """Readers of the requested files in a folder, its subfolders, or an archive in it."""
     for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
         here = {
             p.name: p.read_bytes for p in folder.iterdir() if p.name in requested and p.is_file()
@@ -121,7 +121,7 @@ def _from_folder(path: Path, requested: set[str]) -> dict[str, Callable[[], byte
 
 
 def _from_archive(path: Path, requested: set[str]) -> dict[str, Callable[[], bytes]]:
-    """The wanted files of a tar archive, read into memory; nothing is unpacked to disk."""
+    """The requested files of a tar archive, read into memory; nothing is unpacked to disk."""
     files: dict[str, Callable[[], bytes]] = {}
     try:
         with tarfile.open(path) as archive:

@@ -26,7 +26,7 @@ def read_digits() -> tuple[NDArray[Any], IntArray]:
 def digits(place: str, options: Options) -> Task:
     """The embedded digits: 1,438 images for training and validation, 359 for testing.
 
-    Digits are not mirrored, and not cropped: crops were measured to bring nothing (see the page on
+    Without augmentation: mirroring changes digits, and crops bring no gain (see the page on
     training).
 
     Raises:

@@ -44,10 +44,10 @@ def folder(location: str, options: Options) -> Task:
     """A task from image files in one folder for each class.
 
     PATH holds the class folders, or ``train`` with any of ``val`` and ``test`` that hold them;
-    parts that are missing are drawn. Files may lie deeper; names that start with a dot and files
-    that are no images by their ending are left out. If every image is grey, there is one channel,
-    else three. Images are scaled to ``image_size`` pixels a side, their proportions not kept; see
-    ``natural_size`` for the default. Mirroring is on unless ``flip`` says otherwise.
+    missing parts are split off. Files may be in subfolders; hidden files and files without the
+    extension of an image are skipped. If every image is grey, there is one channel, else three.
+    Images are resized to squares of ``image_size`` pixels; see ``natural_size`` for the default.
+    Mirroring is on by default.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -102,10 +102,10 @@ def folder(location: str, options: Options) -> Task:
 
 
 def natural_size(sizes: list[tuple[int, int]]) -> int:
-    """The side that images are scaled to by default.
+    """Default side of resized images in pixels.
 
-    Their own, if all are squares of one size up to 64 pixels; else the median of the shorter sides
-    rounded to a multiple of 8, at least 8 and at most 64, so that training stays affordable.
+    That of the images if all are squares of one size up to 64 pixels; otherwise the median of the
+    shorter sides, rounded to a multiple of 8 from 8 to 64.
 
     Args:
         sizes: width and height of each image.
@@ -165,7 +165,7 @@ def _broken(path: Path, error: Exception) -> BrokenImageError:
 
 
 def _head(path: Path) -> tuple[tuple[int, int], str]:
-    """Width and height as it will be shown, and the colour mode, without decoding the pixels."""
+    """Width and height after EXIF rotation, and the colour mode, without decoding the pixels."""
     image_module, _ = _pillow()
     try:
         with image_module.open(path) as image:

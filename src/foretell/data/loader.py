@@ -32,9 +32,9 @@ def task_from_loader(
 ) -> Task:
     """A task from the batches of one to three loaders, each read once.
 
-    A batch is a pair (images, labels) or a mapping with keys such as "image" and "label"; tensors
-    and arrays are both welcome. Parts without a loader are drawn from the training images. Switch
-    the loader's own augmentation off: foretell's training augments anew in every epoch.
+    A batch is a pair (images, labels) or a mapping with keys such as "image" and "label"; both
+    tensors and arrays work. Missing parts are split off the training images. Turn augmentation in
+    the loader off: foretell augments in every epoch of training.
 
     Args:
         train_loader: yields training batches.
@@ -45,9 +45,8 @@ def task_from_loader(
         seed: of the splits.
         flip: whether mirroring keeps the label.
         crop: pixels of padding for random crops.
-        normalised: mean and std for each channel that the loader subtracted and divided by; they
-            are undone, so that images are in [0, 1] again.
-        layout: of the images; "nhwc" for channels last, None to guess.
+        normalised: mean and std of each channel by which the loader normalises; this is inverted.
+        layout: of the images; "nhwc" for channels last, None to infer it.
         limit: keep at most this many training images; reading stops at six times as many.
 
     Raises:
@@ -123,7 +122,7 @@ def _pair(batch: Any, what: str) -> tuple[Any, Any]:
 
 
 def _array(value: Any) -> NDArray[Any]:
-    """A tensor or whatever NumPy understands, as an array; torch need not be imported for it."""
+    """A tensor or array-like as an array; does not import torch."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":

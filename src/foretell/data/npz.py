@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 def _class_names(
     arrays: dict[str, NDArray[Any]], labels: list[NDArray[Any] | None], path: Path
 ) -> tuple[str, ...] | None:
-    """The names in the file, if labels count into them; None if the labels name themselves."""
+    """The class names in the file, if labels are indices into them; otherwise None."""
     if "classes" not in arrays:
         return None
     if any(y is not None and y.dtype.kind == "U" for y in labels):

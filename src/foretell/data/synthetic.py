@@ -1,4 +1,4 @@
-"""Made-up images with a class structure that networks can learn."""
+"""Synthetic images with a learnable class structure."""
 
 import re
 
@@ -22,7 +22,7 @@ FORM = re.compile(r"(\d+)x(\d+)x(\d+)(?:x(\d+))?")
     form="synthetic:CxHxW[xCLASSES]",
 )
 def synthetic(place: str, options: Options) -> Task:
-    """A task of 2,000 made-up images, 10 classes unless the text says otherwise.
+    """A task of 2,000 synthetic images, by default of 10 classes.
 
     Raises:
         UsageError: the text is no shape.
@@ -50,16 +50,16 @@ def synthetic(place: str, options: Options) -> Task:
 
 
 def make_images(shape: Shape3, classes: int, count: int, seed: int) -> Split:
-    """Images of smooth class patterns, shifted, scaled in contrast, and noisy.
+    """Images of smooth class patterns with random shift, contrast and noise.
 
-    Each class has a pattern of a few waves around the image (so that shifting by rolling leaves no
-    edge). An image is its class's pattern rolled by up to an eighth of the side, times a contrast
-    in [0.5, 1], plus normal noise, around mid-grey.
+    Each class has a periodic pattern of a few waves, so that rolling leaves no edge. An image is
+    its class's pattern rolled by up to an eighth of the side, times a contrast in [0.5, 1], plus
+    normal noise, around mid-grey.
 
     Args:
         shape: channels, height, width.
-        classes: how many classes.
-        count: how many images, spread evenly over the classes.
+        classes: number of classes.
+        count: number of images, evenly spread over the classes.
         seed: the same seed gives the same images.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The contract of an executor: claims in, results out, a failure is never a number."""
+"""The contract of an executor: claims in, results out; a failure is a state, never a number."""
 
 import errno
 import time
@@ -23,10 +23,10 @@ Function: TypeAlias = str | Callable[[Json], Json]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One piece of work.
+    """A unit of work.
 
     Args:
-        id: names it; a trial's id where there is one.
+        id: its name; for a trial, the trial's id.
         payload: what the function is called with.
     """
 
@@ -35,13 +35,13 @@ class Claim:
 
 
 class Executor(ABC):
-    """Calls one function on the payloads of claims, and never raises what the function raises.
+    """Base class of executors: calls a function on claims, and turns errors into results.
 
-    A context manager: leaving the block ends whatever still runs.
+    A context manager; leaving the block stops running claims.
     """
 
     workers: int = 1
-    """How many claims run at the same time."""
+    """Number of claims that run concurrently."""
 
     @abstractmethod
     def map(
@@ -49,23 +49,22 @@ class Executor(ABC):
     ) -> Generator[Result, None, None]:
         """One result for each claim.
 
-        A claim is taken from the iterable when there is a worker free for it, and after every
-        result that was ready has been yielded: an iterable may look at results before it gives the
-        next claim.
+        A claim is taken from the iterable when a worker is free, after all available results were
+        yielded, so that the iterable can use results before it yields the next claim.
 
         Args:
             claims: what to run; consumed lazily.
-            ordered: whether results come in the order of the claims, so that every executor yields
-                the same sequence; results behind a slow claim wait for it, workers do not. Else
-                each comes as soon as it is there, and no more claims have been taken than there
-                are workers without a result.
+            ordered: whether results are yielded in the order of the claims, so that every executor
+                yields the same sequence; results wait for slower earlier claims, workers do not.
+                Otherwise each is yielded as soon as it is available, and at most one claim per
+                worker is open.
 
         Yields:
-            Results. Closing the generator, or an error in the caller's loop, ends what still runs.
+            Results. Closing the generator, or an error in the caller's loop, stops running claims.
         """
 
     def close(self) -> None:  # noqa: B027
-        """End whatever still runs; the executor may be used again."""
+        """Stop running claims; the executor may be used again."""
 
     def __enter__(self) -> Self:
         """The executor itself."""
@@ -82,7 +81,7 @@ class Executor(ABC):
 
 
 def absolute(function: Function) -> Function:
-    """The same function; a file's path no longer depends on the current folder."""
+    """The same function, with an absolute path of its file."""
     if isinstance(function, str):
         location, _, attribute = function.rpartition(":")
         if location.endswith(".py"):
@@ -94,7 +93,7 @@ def callable_of(function: Function) -> Callable[[Json], Json]:
     """The callable that a text names, or the callable itself.
 
     Raises:
-        PluginError: the text leads nowhere, or to something that cannot be called.
+        PluginError: the text cannot be imported, or is not callable.
     """
     target = resolve(function) if isinstance(function, str) else function
     if not callable(target):
@@ -108,7 +107,7 @@ def callable_of(function: Function) -> Callable[[Json], Json]:
 def run_claim(function: Callable[[Json], Json], claim: Claim) -> Result:
     """Call the function on one claim's payload.
 
-    Everything but KeyboardInterrupt becomes a result, an exit of the interpreter included.
+    Every exception but KeyboardInterrupt becomes a result, SystemExit included.
     """
     start = time.perf_counter()
     try:
@@ -141,7 +140,7 @@ def failure(id: int | str, error: BaseException, seconds: float) -> Result:
 
 
 def _state(error: BaseException) -> State:
-    """What an error means; an error raised ``from`` another means what that one does."""
+    """State that an error stands for; a chained error has that of its cause."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, NonFiniteLossError):

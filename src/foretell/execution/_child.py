@@ -1,4 +1,4 @@
-"""What runs inside a worker process."""
+"""The worker side of the process pool."""
 
 import multiprocessing
 import os
@@ -23,11 +23,11 @@ class NotLoadedError(Exception):
 
 
 def start(function: bytes, sign: MutableSequence[int]) -> None:
-    """Make a fresh process ready for claims.
+    """Initialise a worker process.
 
     Args:
         function: a pickled ``Function``.
-        sign: shared with the parent: process id and the number of the claim taken last.
+        sign: shared with the parent: process id and number of the last claim taken.
     """
     global _function, _problem, _sign
     _sign = sign
@@ -43,10 +43,10 @@ def start(function: bytes, sign: MutableSequence[int]) -> None:
 
 
 def call(number: int, claim: bytes) -> bytes:
-    """Run one pickled claim; the pickled result says what came of it, whatever it was.
+    """Run one pickled claim; every outcome is a pickled result.
 
     Args:
-        number: of the claim, for the sign that it was taken.
+        number: of the claim, written to ``sign``.
         claim: a pickled ``Claim``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Fresh worker processes with a limited number of threads."""
+"""Spawned worker processes with a limited number of threads."""
 
 import contextlib
 import functools
@@ -27,10 +27,10 @@ def thread_limits(threads: int | None) -> dict[str, str]:
 
 
 class LimitedContext(SpawnContext):
-    """Starts each process with a fresh interpreter, and some environment variables set.
+    """A spawn context that sets environment variables in each process.
 
-    The libraries read their variables once, when they are loaded, which may be before any code of
-    ours runs in the new process: so they have to be there when it starts.
+    Libraries read these variables once, on import, possibly before any of our code runs in the new
+    process, so they have to be set before it starts.
 
     Args:
         environment: the variables.
@@ -48,7 +48,7 @@ class _Process(SpawnProcess):
         self._environment = environment
 
     def start(self) -> None:
-        """Start; Ctrl-C is held back in the child until it has said that it ignores it."""
+        """Start; Ctrl-C is blocked in the child until it ignores it."""
         with _starting, _environment(self._environment), _interrupt_blocked():
             super().start()
 

@@ -1,4 +1,4 @@
-"""Claims run in worker processes: a time limit each, and one failure stays one failure."""
+"""Execution in worker processes, with time limits and isolated failures."""
 
 import contextlib
 import os
@@ -27,24 +27,23 @@ _LOOK_SECONDS = 0.5
 
 
 class PoolExecutor(Executor):
-    """Runs claims in worker processes that stay alive from claim to claim.
+    """Runs claims in persistent worker processes.
 
-    Every worker has a pebble pool, and so a pipe, of its own: a worker that is killed, by whom and
-    at whatever moment, cannot take anything but its own claim along. Workers are fresh
-    interpreters, so a script that uses them needs the ``if __name__ == "__main__":`` guard; they
-    end when this process does, however it ends.
+    Every worker has a pebble pool, and so a pipe, of its own: killing a worker at any moment loses
+    only its own claim. Workers are spawned, so a script that uses them needs the ``if __name__ ==
+    "__main__":`` guard; they end with this process, even if it is killed.
 
     Args:
         function: payload -> value; ``module:function``, ``file.py:function``, or a callable that
             pickle can send. It is loaded once in each worker, outside the time limit.
-        workers: how many processes.
+        workers: number of processes.
         timeout: seconds that one claim may take before its worker is killed; None for no limit.
-        threads_per_worker: threads of numpy and torch in each worker; None leaves the environment
-            as it is. Sums in other orders round differently: results can depend on this number.
-        max_tasks: a worker is replaced after this many claims, against leaks; 0 for never.
+        threads_per_worker: threads of numpy and torch in each worker; None to inherit the
+            environment. Results can depend on this number through rounding.
+        max_tasks: a worker is restarted after this many claims, to bound memory leaks; 0 for never.
 
     Raises:
-        PluginError: the text leads nowhere, or to something that cannot be called.
+        PluginError: the text cannot be imported, or is not callable.
         UsageError: a number is out of range, or the callable cannot be sent to a process.
     """
 
@@ -57,7 +56,7 @@ class PoolExecutor(Executor):
         threads_per_worker: int | None = 1,
         max_tasks: int = 0,
     ) -> None:
-        """Check the arguments; processes start with the first claims."""
+        """Validate the arguments; processes are started with the first claims."""
         threads = 1 if threads_per_worker is None else threads_per_worker
         if workers < 1 or max_tasks < 0 or threads < 1:
             raise UsageError(
@@ -108,7 +107,7 @@ class PoolExecutor(Executor):
             self._busy = False
 
     def close(self) -> None:
-        """End the worker processes; what has not been yielded is lost."""
+        """Stop the worker processes; results that were not yielded are lost."""
         _stop(self._slots)
 
     def _run(
@@ -153,7 +152,7 @@ class PoolExecutor(Executor):
 
 
 class _Slot:
-    """One worker process, and whatever replaces it."""
+    """A slot for a worker process and its replacements."""
 
     def __init__(
         self, function: bytes, context: LimitedContext, max_tasks: int, timeout: float | None
@@ -180,7 +179,7 @@ class _Slot:
         return future
 
     def deserted(self) -> bool:
-        """Whether the process that took the last claim is no more."""
+        """Whether the process that took the last claim has ended."""
         pid, number = self.sign
         if number != self.number:
             return False
@@ -193,7 +192,7 @@ class _Slot:
         return False
 
     def stop(self) -> None:
-        """End the process, in any state of its pipe."""
+        """Stop the process, in any state of its pipe."""
         pool, self.pool = self.pool, None
         if pool is not None:
             pool.stop()  # type: ignore[no-untyped-call]
@@ -219,17 +218,17 @@ def _stop(slots: Iterable[_Slot]) -> None:
 
 @dataclass
 class _Job:
-    """A claim at a worker.
+    """A claim that is running in a worker.
 
     Args:
-        number: the claim's place in the order.
-        claim: what to run.
+        number: index of the claim.
+        claim: the claim.
         sent: the same, pickled.
-        slot: where.
+        slot: of the worker.
         started: seconds of a monotonic clock.
-        kills: how often the system had ended a process for lack of memory before.
-        restarts: how often the worker was gone before it took the claim.
-        deserted: how often it was seen without a process.
+        kills: the system's out-of-memory kills at the start.
+        restarts: times the worker was lost before it took the claim.
+        deserted: times it was seen without a process.
     """
 
     number: int
@@ -242,19 +241,19 @@ class _Job:
     deserted: int = 0
 
     def begin(self) -> "Future[bytes]":
-        """Give the claim to the worker."""
+        """Send the claim to the worker."""
         self.started = time.perf_counter()
         self.kills = memory_kills()
         return self.slot.schedule(self.sent)
 
     def vanished(self) -> bool:
-        """Whether the worker has left without a word, with exit code 0, which pebble overlooks."""
+        """Whether the worker exited with code 0 without a result, which pebble does not detect."""
         # Twice, because the result may be on its way.
         self.deserted += self.slot.deserted()
         return self.deserted > 1
 
     def end(self, future: "Future[bytes]") -> Result | None:
-        """The result; None if the worker was gone before it took the claim: begin again.
+        """The result; None if the worker was lost before it took the claim: send it again.
 
         Raises:
             WorkerError: the worker cannot be started, or cannot load the function.
@@ -293,7 +292,7 @@ class _Job:
         return time.perf_counter() - self.started
 
     def died(self, code: int) -> Result:
-        """The result of a claim whose worker is gone."""
+        """The result of a claim whose worker was lost."""
         self.slot.stop()
         if code == -signal.SIGKILL and memory_kills() > self.kills:
             state = State.out_of_memory
@@ -318,7 +317,7 @@ def _ending(code: int) -> str:
 
 
 def memory_kills() -> int:
-    """How many processes this system has ended for lack of memory; 0 where it does not say."""
+    """Number of out-of-memory kills of this system since boot; 0 if unknown."""
     try:
         text = Path("/proc/vmstat").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Loops that take trials from a store, run them and bring the results back."""
+"""Worker loops: claim trials from a store, run them, store the results."""
 
 import contextlib
 import threading
@@ -21,11 +21,11 @@ __all__ = ["WorkReport", "drain", "work"]
 
 @dataclass(frozen=True)
 class WorkReport:
-    """What one worker did.
+    """Summary of a worker loop.
 
     Args:
-        states: how many of its results were of each state; stale ones were not stored.
-        seconds: how long it was at it, waiting included.
+        states: number of results in each state; stale ones were not stored.
+        seconds: wall time, waiting included.
     """
 
     states: Mapping[State, int]
@@ -33,7 +33,7 @@ class WorkReport:
 
     @property
     def finished(self) -> int:
-        """How many trials it finished, well or badly."""
+        """Number of finished trials, failed ones included."""
         return sum(n for state, n in self.states.items() if state is not State.stale)
 
 
@@ -48,24 +48,24 @@ def drain(
     max_lost: int | None = None,
     ordered: bool = False,
 ) -> Generator[tuple[Trial, Result], None, None]:
-    """Run the trials that are there to be taken, until none is left.
+    """Claim and run trials until none is left.
 
-    Each trial is leased while it runs, the lease renewed by a thread; its result is on disk before
-    it is yielded. Leaving early, by Ctrl-C or a break, gives unfinished trials back.
+    Each trial is leased while it runs, and the lease renewed by a thread; its result is on disk
+    before it is yielded. Leaving early, by Ctrl-C or a break, releases unfinished trials.
 
     Args:
         store: holds the study.
         study: its name.
         executor: runs the trials' payloads.
-        owner: of the leases, and of no other loop; by default a new ``owner_name()``.
-        lease_seconds: after how long others take over when this process goes silent.
-        stop: asked before each trial; True takes no more.
+        owner: of the leases, unique to this loop; by default a new ``owner_name()``.
+        lease_seconds: after which others take over if this process stops responding.
+        stop: called before each trial; True claims no more.
         max_lost: see ``Store.claim``.
-        ordered: whether to yield, and to store, in the order of the trials' numbers: a finished
-            trial then waits for those before it.
+        ordered: whether to store and yield results in the order of the trials' numbers: a finished
+            trial then waits for earlier ones.
 
     Yields:
-        The trial as it was taken, and its result, stale if another owner had taken it over.
+        The trial as claimed, and its result; stale if another owner has taken it over.
 
     Raises:
         UnknownNameError: there is no such study.
@@ -113,7 +113,7 @@ def _finish(store: Store, trial: Trial, result: Result) -> Result:
 
 
 class _Heartbeat:
-    """A thread that renews the leases of the trials held, three times in their length."""
+    """A thread that renews leases three times within their duration."""
 
     def __init__(self, store: Store, held: dict[int | str, Trial], lease_seconds: float) -> None:
         self.store, self.held, self.lease_seconds = store, held, lease_seconds
@@ -157,27 +157,27 @@ def work(
     max_lost: int | None = 3,
     on_result: Callable[[Trial, Result], None] | None = None,
 ) -> WorkReport:
-    """Work on a study until all of it is finished, side by side with others that do the same.
+    """Run trials of a study until all are finished, concurrently with other workers.
 
-    Any number of processes, on every machine that can reach the file, may call this. A trial whose
-    worker goes silent is taken over when its lease is over; each is finished exactly once.
+    Any number of processes, on every machine that can access the file, may call this. A trial is
+    taken over when its lease has expired; each is finished exactly once.
 
     Args:
         store_path: the store's file.
         study: name of the study in it.
         function: payload -> value; a callable, ``module:function`` or ``file.py:function``.
         owner: see ``drain``.
-        lease_seconds: see ``drain``; several times as long as clocks may differ between machines.
-        stop: asked before each trial and while waiting; True ends the loop.
+        lease_seconds: see ``drain``; well above the clock skew between machines.
+        stop: called before each trial and while waiting; True ends the loop.
         workers: processes that run trials; 0 runs them here.
         timeout: seconds that one trial may take; needs ``workers`` of 1 or more.
-        wait: whether to stay when everything is finished, for trials that are yet to be added.
-        poll_seconds: how often to look for new trials while there are none.
-        max_lost: a trial whose workers went silent this often is finished as failed.
+        wait: whether to keep waiting for new trials when all are finished.
+        poll_seconds: interval of polling for new trials.
+        max_lost: a trial whose lease expired this often is finished as failed.
         on_result: called after each trial.
 
     Returns:
-        What this worker did.
+        A summary.
 
     Raises:
         UnknownNameError: there is no such study.

@@ -1,4 +1,4 @@
-"""From architectures and from users' code to networks."""
+"""Networks from architectures and from users' code."""
 
 from foretell.networks._build import build, build_module, check_parameters
 

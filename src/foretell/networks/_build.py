@@ -1,4 +1,4 @@
-"""The two ways to a network: from an architecture, and from a user's own code."""
+"""Building networks: from an architecture, or from a user's code."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -24,8 +24,8 @@ def build(arch: Arch, skeleton: Skeleton, *, seed: int) -> nn.Module:
 
     Args:
         arch: the architecture; its space names the builder.
-        skeleton: what surrounds the genes.
-        seed: of the initial weights; the caller's random state is left as it is.
+        skeleton: the fixed part of the network.
+        seed: of the initial weights; the caller's random state is not changed.
 
     Raises:
         ArchError: the architecture is not of its space.
@@ -56,13 +56,13 @@ def build_module(text: str, *, input_shape: Shape3, classes: int, seed: int) -> 
             ``input_shape``, ``classes``, ``in_channels`` and ``num_classes`` that it accepts.
         input_shape: channels, height, width of one image.
         classes: number of outputs.
-        seed: of the initial weights; the caller's random state is left as it is. A module that
-            exists already keeps its weights.
+        seed: of the initial weights; the caller's random state is not changed. An existing
+            module keeps its weights.
 
     Raises:
-        PluginError: the text leads nowhere.
+        PluginError: the text cannot be imported.
         ModuleRaisedError: the class or function raised; the cause is chained.
-        NetworkError: it gives no module.
+        NetworkError: the result is no module.
     """
     with _seeded(seed):
         target = resolve(text)
@@ -122,7 +122,7 @@ def _check_module(module: object, what: str) -> nn.Module:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """PyTorch's CPU generator set to a seed, and given back as it was."""
+    """PyTorch's CPU generator with a seed; its state is restored."""
     state = torch.get_rng_state()
     try:
         torch.default_generator.manual_seed(seed)

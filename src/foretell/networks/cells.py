@@ -75,10 +75,10 @@ def live_edges(genes: Sequence[int]) -> tuple[bool, ...]:
 
 
 class Cell(nn.Module):
-    """Four nodes, six edges; a node is the sum of the operations that lead to it.
+    """A cell of four nodes and six edges; a node is the sum of its incoming operations.
 
-    Only live edges run. The others are never used, or see only zeros: the output is the same as
-    if they ran, but for the bias that a BatchNorm after zeros would learn and add.
+    Only live edges run. The others are unused or see only zeros: the output is the same as if they
+    ran, except for the bias that a BatchNorm after zeros would learn.
 
     Args:
         genes: operations of the edges, see ``EDGES``.
@@ -87,7 +87,7 @@ class Cell(nn.Module):
     """
 
     def __init__(self, genes: Sequence[int], c_in: int, c_out: int) -> None:
-        """Make the operations of all edges, dead ones included."""
+        """Create the operations of all edges, dead ones included."""
         super().__init__()
         self.c_out = c_out
         self.edges = nn.ModuleList(
@@ -118,7 +118,7 @@ class Cell(nn.Module):
 class ResidualReduction(nn.Module):
     """A residual block of stride 2; its shortcut is average pooling and a 1x1 convolution.
 
-    Images of odd height or width are rounded up on both ways.
+    Odd heights and widths are rounded up on both paths.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:

@@ -44,7 +44,7 @@ class NB201Network(CellNetwork):
         in_channels: int = 3,
         classes: int = 10,
     ) -> None:
-        """Make every layer."""
+        """Create all layers."""
         layers: list[nn.Module] = []
         for stage in range(3):
             c = channels * 2**stage

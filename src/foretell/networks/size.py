@@ -24,7 +24,7 @@ __all__ = ["SizeNetwork", "build", "standalone"]
 
 
 class SizeNetwork(CellNetwork):
-    """Cell, reduction, cell, reduction, cell, each with channels of its own.
+    """Cell, reduction, cell, reduction, cell, with separate numbers of channels.
 
     Args:
         channels: of the five layers; the stem has those of the first.
@@ -42,7 +42,7 @@ class SizeNetwork(CellNetwork):
         in_channels: int = 3,
         classes: int = 10,
     ) -> None:
-        """Make every layer."""
+        """Create all layers."""
         layers: list[nn.Module] = []
         before = channels[0]
         for i, c in enumerate(channels):

@@ -96,14 +96,14 @@ def score(
         items: architectures, modules, or functions that build a module.
         names: of proxies: registered, or ``file.py:function``.
         batches: images and labels.
-        skeleton: what surrounds the genes of an architecture.
+        skeleton: the fixed part of an architecture's network.
         seed: of initial weights and noise.
         workers: processes that score; 1 scores here. Modules and functions are pickled.
         on_done: called with the index of each item when it is done.
 
     Raises:
         UnknownNameError: no such proxy.
-        PluginError: a ``file.py:function`` leads nowhere.
+        PluginError: a ``file.py:function`` cannot be imported.
         ProxyError: a proxy does not say what it needs.
         TooFewBatchesError: a proxy needs more batches.
         UsageError: an architecture came without a skeleton, or ``workers`` is below 1.

@@ -195,7 +195,10 @@ class Quantity:
         """The shortest text that ``parse`` reads back."""
         if self.unit == "fraction":
             return f"{100 * value:.12g}%"
-        return f"{value:.12g}{'s' if self.unit == 's' else ''}"
+        if self.unit == "s":
+            factor, suffix = (1e6, "us") if value < 1e-3 else (1e3, "ms") if value < 1 else (1, "s")
+            return f"{value * factor:.12g}{suffix}"
+        return f"{value:.12g}"
 
 
 _NUMBER = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z%]*)\s*$")

@@ -1,4 +1,4 @@
-"""Search spaces: values without torch."""
+"""Search spaces; no torch."""
 
 from foretell.spaces._base import CostTable, ProductSpace, Skeleton, Space
 from foretell.spaces._registry import get_space, name_of, spaces

@@ -1,4 +1,4 @@
-"""The contract of a search space: sample, neighbors, graph; everything else has a default."""
+"""The contract of a search space: sample, neighbors, graph; the rest has defaults."""
 
 import difflib
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ __all__ = ["CostTable", "ProductSpace", "Skeleton", "Space"]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What surrounds the genes: the fixed part of a network.
+    """The fixed part of a network around the searched genes (macro skeleton).
 
     Args:
         input_shape: channels, height, width of one image.
@@ -57,16 +57,16 @@ class CostTable:
     alive: NDArray[np.bool_]
 
     def __len__(self) -> int:
-        """How many architectures there are."""
+        """Number of architectures."""
         return len(self.params)
 
 
 @dataclass(frozen=True)
 class Space(ABC):
-    """A set of architectures.
+    """A search space: a set of architectures.
 
     Args:
-        name: what ``Arch.space`` holds: a registered name or a ``module:attribute`` string.
+        name: as in ``Arch.space``: a registered name or a ``module:attribute`` string.
     """
 
     name: str
@@ -97,22 +97,22 @@ class Space(ABC):
 
     @property
     def telling_graph(self) -> bool:
-        """Whether ``graph`` says what a network computes; where not, networks are traced."""
+        """Whether ``graph`` describes what a network computes; otherwise networks are traced."""
         return True
 
     @property
     def size(self) -> int | None:
-        """How many architectures there are; None if that is unknown or infinite."""
+        """Number of architectures; None if unknown or infinite."""
         return None
 
     def genes(self, archs: Sequence[Arch]) -> IntArray:
-        """The genes as an array, (n, genes), where all have as many."""
+        """The genes as an array, (n, genes), for architectures of equal length."""
         return np.array([a.genes for a in archs], dtype=np.int64).reshape(
             len(archs), len(self.cardinalities)
         )
 
     def genes_fit(self, arch: Arch) -> bool:
-        """Whether there are as many genes as ``cardinalities``, each of them one of its choices."""
+        """Whether the number of genes and each of their values fit ``cardinalities``."""
         counts = self.cardinalities
         return len(arch.genes) == len(counts) and all(
             0 <= g < c for g, c in zip(arch.genes, counts, strict=True)
@@ -132,7 +132,7 @@ class Space(ABC):
         return near[int(rng.integers(len(near)))] if near else arch
 
     def edit(self, before: Arch, after: Arch) -> str:
-        """What turns one architecture into a neighbor, in words."""
+        """A description of the edit that turns one architecture into another."""
         changes = [
             f"gene {i}: {old} -> {new}"
             for i, (old, new) in enumerate(zip_longest(before.genes, after.genes))
@@ -141,7 +141,7 @@ class Space(ABC):
         return ", ".join(changes)
 
     def gene_name(self, index: int) -> str:
-        """What a gene decides, in words, such as "edge 0->1"."""
+        """The name of a gene, such as "edge 0->1"."""
         return f"gene {index}"
 
     def crossover(self, first: Arch, second: Arch, rng: Generator) -> Arch:
@@ -231,7 +231,7 @@ class Space(ABC):
         return None
 
     def adjacency(self, archs: Sequence[Arch]) -> tuple[IntArray, NDArray[np.str_]] | None:
-        """The benchmark's own matrices, of the same size for all; None: those of the graphs.
+        """The benchmark's own adjacency matrices, padded to one size; None for those of the graphs.
 
         Returns:
             Adjacency matrices (n, v, v) and operations (n, v), "" where there is no vertex; the
@@ -248,7 +248,7 @@ class Space(ABC):
 class ProductSpace(Space):
     """A space of independent decisions, each with a fixed number of choices.
 
-    Subclasses give ``cardinalities`` and ``graph``.
+    Subclasses implement ``cardinalities`` and ``graph``.
     """
 
     @property

@@ -1,8 +1,8 @@
 """Closed-form costs of networks made of NAS-Bench-201 cells, vectorised over architectures.
 
-The forward pass of ``foretell.networks.cells`` is replayed on arrays: every operation says what it
-reads and writes, and the peak memory is the largest sum of what is alive at one operation. Both
-sides are tested to be equal to the byte.
+The forward pass of ``foretell.networks.cells`` is simulated on arrays: every operation declares
+what it reads and writes, and the peak memory is the largest sum of live values at one operation.
+Tests compare both to the byte.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def live_edges(genes: IntArray) -> NDArray[np.bool_]:
 
 @dataclass
 class CellCosts:
-    """Running totals of n networks while their layers are walked through once.
+    """Running totals of n networks over one walk through their layers.
 
     Args:
         params: all trainable parameters so far.
@@ -182,19 +182,19 @@ class CellCosts:
 
 @lru_cache(maxsize=1)
 def _cell_values() -> IntArray:
-    """Most values alive at once in each cell without a change of channels, (15625,)."""
+    """Maximum number of live values in each cell without a change of channels, (15625,)."""
     genes = np.array(list(np.ndindex(*(len(OPS),) * len(EDGES))), dtype=np.int64)
     ones = np.ones(len(genes), dtype=np.int64)
     return _cell_peak(genes, ones, ones)
 
 
 def _cell_peak(genes: IntArray, size_in: IntArray, size_out: IntArray) -> IntArray:
-    """Most numbers alive at one operation of each cell, (n,).
+    """Maximum number of live elements at one operation of each cell, (n,).
 
     Args:
         genes: (n, 6).
-        size_in: numbers in the cell's input, (n,).
-        size_out: numbers in the values that the cell makes, (n,).
+        size_in: elements of the cell's input, (n,).
+        size_out: elements of each value that the cell computes, (n,).
     """
     n, rows = len(genes), np.arange(len(genes))
     live, changes = live_edges(genes), size_in != size_out

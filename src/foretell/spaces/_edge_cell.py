@@ -31,7 +31,7 @@ def edge_cell(operations: Sequence[Node]) -> Graph:
 
 
 def edge_edit(before: Sequence[str], after: Sequence[str]) -> str:
-    """Which edges carry another operation, in words; both by name, in the order of the edges."""
+    """A description of the edges whose operation differs."""
     changes = [
         f"{new} on edge {source}->{target} instead of {old}"
         for (source, target), old, new in zip(EDGES, before, after, strict=True)

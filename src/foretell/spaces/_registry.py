@@ -1,4 +1,4 @@
-"""The registry of spaces, and the one door to them."""
+"""The registry of spaces, and ``get_space``."""
 
 import copy
 from functools import lru_cache
@@ -14,7 +14,7 @@ spaces: Registry[Space] = Registry("space")
 
 
 def get_space(name: str) -> Space:
-    """The space of a name; its ``.name`` is the text asked for.
+    """The space of a name; its ``.name`` is the given text.
 
     Args:
         name: a registered name, or ``file.py:attribute`` or ``module:attribute`` that leads to a
@@ -22,7 +22,7 @@ def get_space(name: str) -> Space:
 
     Raises:
         UnknownNameError: no space of that name is registered.
-        PluginError: the text leads nowhere, or to something that is no space.
+        PluginError: the text cannot be imported, or is no space.
     """
     if name in _IN_MEMORY:
         return _IN_MEMORY[name]
@@ -33,9 +33,9 @@ def get_space(name: str) -> Space:
 def name_of(space: Space) -> str:
     """The name under which ``get_space`` finds a space that is in memory.
 
-    A space that was got by its name keeps it, and so does one whose name is free: this process
-    remembers it, in place of an earlier one of that name. A process that should find it there has
-    to call this with the same space.
+    A space that was loaded by its name keeps it, and so does one whose name is free: this process
+    registers it, replacing an earlier one of that name. Other processes have to call this with the
+    same space.
     """
     name = space.name
     if name in spaces:

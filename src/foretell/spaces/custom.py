@@ -1,4 +1,4 @@
-"""A user's own space: named choices, and a function that builds a network from them."""
+"""Custom spaces: named choices, and a function that builds a network from them."""
 
 import json
 import keyword
@@ -22,7 +22,7 @@ _RESERVED = ("classes", "input_shape")
 
 @dataclass(frozen=True, init=False, eq=False)
 class CustomSpace(ProductSpace):
-    """Independent named choices and a builder; everything else works on it.
+    """A space of independent named choices, with a builder of networks.
 
     Args:
         choices: name of a decision -> its possible values, each of which JSON can write.
@@ -31,10 +31,10 @@ class CustomSpace(ProductSpace):
             whose architectures a user evaluates in another way.
         graph: ``graph(**choices) -> Graph``, the searched part as a labelled DAG; by default a
             chain with one node per decision.
-        name: replaced by the text that a user asked for.
+        name: replaced by the text that a user gave.
 
     Raises:
-        SpaceError: the declaration cannot work.
+        SpaceError: the declaration is invalid.
 
     >>> space = CustomSpace({"width": (8, 16), "act": ("relu", "gelu")}, "mine:build")
     >>> space.parse("width=16,act=relu").genes
@@ -93,7 +93,7 @@ class CustomSpace(ProductSpace):
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
-        """How many values each decision has."""
+        """Number of values of each decision."""
         return tuple(len(v) for v in self.choices.values())
 
     def values(self, arch: Arch) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""The cells of DARTS and NAS-Bench-301: a normal one and one that halves the resolution."""
+"""The space of DARTS and NAS-Bench-301: a normal and a reduction cell."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,8 +41,8 @@ def _operation(op: str, c: int, side: int, stride: int) -> Node:
 
     Args:
         op: its name.
-        c: channels, before and behind.
-        side: pixels a side behind it.
+        c: channels of input and output.
+        side: height and width of the output in pixels.
         stride: 1 or 2.
     """
     if op == "none":
@@ -62,7 +62,7 @@ def _operation(op: str, c: int, side: int, stride: int) -> Node:
 
 
 def _inputs(c: int) -> tuple[Node, Node]:
-    """The 1x1 convolutions by which a cell takes in the two outputs before it, to c channels."""
+    """The 1x1 convolutions to c channels on a cell's two inputs."""
     weights = 4 * _CHANNELS * c
     costs = weights + 2 * c, weights * _SIDE**2
     earlier, previous = (
@@ -91,18 +91,17 @@ class Darts(Space):
     Genes are, for each node of the normal cell and then of the reduction cell, source and operation
     of two edges. Sources 0 and 1 are the outputs of the cell before the last and of the last one,
     2 to 5 the nodes; a node's two sources differ, and the smaller one comes first. Operations are
-    places in ``ops``.
+    indices into ``ops``.
 
-    Genotypes of some published tables hold ``none``, or take one source twice. Those are read, and
-    have graphs; but ``size``, ``sample`` and ``enumerate`` are about the published space, and an
-    edit does not lead out of it.
+    Genotypes of some published tables contain ``none``, or take one source twice. Those are parsed,
+    and have graphs; but ``size``, ``sample``, ``enumerate`` and edits stay within the published
+    space.
 
-    The graph is a normal cell and a reduction cell behind it, as a stage of the network that ends
-    with a reduction has them. The input is both the last output and the one before it, as behind
-    the stem; cells take in the two through 1x1 convolutions of their own, "previous_conv_1x1" and
-    "earlier_conv_1x1". A skip of stride 2 has weights: "strided_conv_1x1". Nodes know parameters
-    and multiply-adds for 36 channels and 32 pixels a side; "kernel" is how far they see, 5 for
-    "sep_conv_3x3" and "dil_conv_3x3".
+    The graph is a normal cell followed by a reduction cell, as in a stage of the network. The
+    graph's input is both inputs of the normal cell, as after the stem; cells read their inputs
+    through separate 1x1 convolutions, "previous_conv_1x1" and "earlier_conv_1x1". A skip of stride
+    2 has weights: "strided_conv_1x1". Parameters and multiply-adds of the nodes are for 36 channels
+    and 32 x 32 pixels; "kernel" is the receptive field, 5 for "sep_conv_3x3" and "dil_conv_3x3".
 
     Reference: Liu et al., DARTS, ICLR 2019; Zela et al., NAS-Bench-301, ICLR 2022.
     """
@@ -201,8 +200,8 @@ class Darts(Space):
         """The architecture of a genotype, of a tuple, of dotted genes, or of an ``Arch`` as JSON.
 
         A genotype is the official text, with ``range(2, 6)`` or ``[2, 3, 4, 5]``. A tuple is that
-        of NAS-Bench-Suite-Zero: (source, operation) of eight edges of each cell, operations by
-        their places in ``ops``. A node's two edges may come in any order.
+        of NAS-Bench-Suite-Zero: (source, operation) of eight edges of each cell, operations as
+        indices into ``ops``. A node's two edges may come in any order.
 
         Raises:
             ArchError: the text is none of them, an operation is unknown, or a source is not before
@@ -243,7 +242,7 @@ class Darts(Space):
         return ", ".join(words)
 
     def graph(self, arch: Arch) -> Graph:
-        """A normal cell and a reduction cell behind it."""
+        """A normal cell followed by a reduction cell."""
         cells = self.cells([self.check(arch)])[0].tolist()
         nodes, edges = [_INPUT], []
         outputs = [0, 0]

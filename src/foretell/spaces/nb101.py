@@ -59,12 +59,12 @@ class NB101(Space):
     order*, so that isomorphic cells are one architecture: there are 423,624, as published. ``cell``
     and ``parse`` take any order, and leave out what is on no path, as the benchmark does.
 
-    The graph leaves out the 1x1 projections, one on each edge that leaves the input: they belong to
-    the vertex behind them. So a pooling that takes in the input counts as one with weights. Nodes
-    know parameters and multiply-adds of the first stack (128 channels, 32 pixels).
+    The graph leaves out the 1x1 projections on the edges from the input: they belong to the target
+    vertex, so that a pooling that reads the input counts as one with weights. Parameters and
+    multiply-adds of the nodes are those of the first stack (128 channels, 32 pixels).
 
-    An edit adds or removes an edge, changes an operation, or puts in or takes out a vertex with
-    one edge in and one out, with or without an edge past it.
+    An edit adds or removes an edge, changes an operation, or inserts or removes a vertex with one
+    edge in and one out, with or without an edge that bypasses it.
 
     Reference: Ying et al., NAS-Bench-101, ICML 2019. Differs: no training data; those are a table.
 
@@ -90,7 +90,7 @@ class NB101(Space):
         return 423_624
 
     def enumerate(self) -> Iterator[Arch]:
-        """Every cell once; the first one takes about two seconds."""
+        """Every cell once; the first call takes about two seconds."""
         for part in np.array_split(all_keys(), 100):
             yield from self._archs(part)
 
@@ -102,7 +102,7 @@ class NB101(Space):
             ops: (n, 5) as in genes.
 
         Raises:
-            ArchError: the edges of a cell make a circle, or it is not whole.
+            ArchError: a cell has a cycle, or is not whole.
         """
         cell_keys = keys(adjacency, ops)
         if wrong := np.flatnonzero((cell_keys < 0) | ~is_whole(adjacency, ops)).tolist():
@@ -162,16 +162,16 @@ class NB101(Space):
         return linked[0][np.ix_(places, places)].astype(np.int64), names
 
     def sample(self, rng: Generator) -> Arch:
-        """One cell of all, with equal chance; the first one takes about two seconds."""
+        """One cell, uniformly; the first call takes about two seconds."""
         return self._archs(rng.choice(all_keys(), size=1))[0]
 
     def sample_as_published(self, rng: Generator) -> Arch:
         """A random cell, drawn as the benchmark's authors and NASLib do: *not* uniformly.
 
         Seven vertices, each edge with probability 1/2, uniform operations; drawn again until what
-        is on paths from input to output has at most nine edges. Small cells are drawn far too
-        often: one draw in ten is the cell without a vertex between input and output, and one in
-        five hundred has seven vertices, as 85 % of all cells have.
+        is on paths from input to output has at most nine edges. Small cells are oversampled: one
+        draw in ten is the cell without inner vertices, and one in five hundred has seven vertices,
+        as 85 % of all cells have.
         """
         while True:
             linked = np.zeros((VERTICES, VERTICES), dtype=bool)
@@ -300,7 +300,7 @@ class NB101(Space):
         return linked, genes[:, len(EDGES) :]
 
     def _pruned(self, linked: NDArray[np.bool_], ops: IntArray) -> Arch | None:
-        """The cell of what is on paths from input to output; None if that is no cell."""
+        """The cell of the vertices on paths from input to output; None if that is no cell."""
         on_paths = np.zeros(VERTICES, dtype=bool)
         on_paths[_on_paths(linked)] = True
         inside = linked & on_paths & on_paths[:, None]
@@ -310,7 +310,7 @@ class NB101(Space):
 
 
 def _on_paths(linked: NDArray[np.bool_]) -> list[int]:
-    """Vertices on paths from first to last, rising; none if there is no path."""
+    """Vertices on paths from first to last, increasing; none if there is no path."""
     rows = linked.tolist()
     last = len(rows) - 1
     reached, leads = {0}, {last}

@@ -1,4 +1,4 @@
-"""The size space of NATS-Bench (SSS): how many channels each layer has."""
+"""The size space of NATS-Bench (SSS): number of channels of each layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class SizeSpace(ProductSpace):
     """Channels 8, 16, .. 64 of five layers: cell, reduction, cell, reduction, cell.
 
     The stem has as many channels as the first layer; the cell is the best one of the topology
-    space. The official index of an architecture is its place in ``enumerate``.
+    space. The official index of an architecture is its index in ``enumerate``.
 
     Reference: Dong et al., NATS-Bench, TPAMI 2021, section 3.2.
 

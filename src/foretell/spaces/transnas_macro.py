@@ -1,4 +1,4 @@
-"""The macro networks of TransNAS-Bench-101: where to widen and where to lower the resolution."""
+"""The macro space of TransNAS-Bench-101: where to double channels and halve the resolution."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -31,12 +31,12 @@ _CHANNELS, _PIXELS = 64, 64
 
 @cache
 def _module(gene: int, channels: int, pixels: int) -> Node:
-    """Two residual blocks, with what they cost.
+    """Two residual blocks and their costs.
 
     Args:
         gene: 1 plain, 2 more channels, 3 stride, 4 both.
-        channels: that come in.
-        pixels: a side of what comes in.
+        channels: of the input.
+        pixels: height and width of the input.
     """
     factor, stride = 2 - gene % 2, 1 + (gene > 2)
     wide, side = channels * factor, pixels // stride
@@ -88,7 +88,7 @@ class TransNASMacro(Space):
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
-        """None or one of four modules, at each of six places."""
+        """None or one of four modules, at each of six positions."""
         return (1 + len(self.modules),) * _LONGEST
 
     @property
@@ -101,7 +101,7 @@ class TransNASMacro(Space):
         return (self._arch(code) for code in _codes())
 
     def sample(self, rng: Generator) -> Arch:
-        """One of all, with equal chance."""
+        """One architecture, uniformly."""
         return self._arch(_codes()[int(rng.integers(len(_codes())))])
 
     def neighbors(self, arch: Arch) -> list[Arch]:
@@ -187,7 +187,7 @@ class TransNASMacro(Space):
         return f"{where} removed: {was}" if was else ""
 
     def gene_name(self, index: int) -> str:
-        """Which module, counted from 1."""
+        """The module's number, counted from 1."""
         return f"module {index + 1}"
 
     def alive(self, archs: Sequence[Arch]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The cells of TransNAS-Bench-101, trained on seven tasks of vision."""
+"""The cell space of TransNAS-Bench-101, trained on seven vision tasks."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the store takes and gives: states, results, trials, studies, tables of scores."""
+"""Records of the store: states, results, trials, studies, tables of scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ __all__ = ["Result", "ScoreTable", "State", "Study", "Trial"]
 
 
 class State(StrEnum):
-    """What became of a trial.
+    """State of a trial or result.
 
     ``pending`` and ``running`` are states of a stored trial only, ``stale`` of a result only: a
-    result is stale when its trial belongs to another owner by now, or is finished already.
+    result is stale if its trial belongs to another owner by now, or is already finished.
     """
 
     pending = "pending"
@@ -30,13 +30,13 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether a trial in this state is finished, well or badly."""
+        """Whether this is a final state."""
         return self not in (State.pending, State.running, State.stale)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one claim: a value, or an error with its reason; never a stand-in number.
+    """Result of a claim: a value, or an error with its reason; never a placeholder number.
 
     Args:
         id: the claim's.
@@ -45,7 +45,7 @@ class Result:
         error: class name of the error; empty when done.
         message: the error's sentence.
         traceback: the text of the traceback, where there is one.
-        seconds: how long it took, with the failed part of a failure.
+        seconds: wall time, also of a failure.
 
     Raises:
         UsageError: the state is pending or running, or a failure carries a value.
@@ -60,7 +60,7 @@ class Result:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse combinations that say two things at once."""
+        """Validate the combination of fields."""
         if self.state in (State.pending, State.running):
             raise UsageError(
                 f"A result says what became of a claim, but got the state {self.state.value!r}: "
@@ -78,7 +78,7 @@ class Result:
         return self.state is State.done
 
     def as_stale(self) -> "Result":
-        """The same result, marked as come too late."""
+        """The same result, marked as stale."""
         return replace(self, state=State.stale)
 
 
@@ -88,7 +88,7 @@ class Study:
 
     Args:
         name: unique in the store.
-        config: what was asked for.
+        config: its configuration.
         created: seconds since the epoch.
     """
 
@@ -99,18 +99,18 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A stored trial, as it was when it was read.
+    """A stored trial, as of reading.
 
     Args:
         id: unique in the store.
         study: name of its study.
-        number: its place in the study, from 0, in the order of adding.
+        number: index in the study, from 0, in the order of adding.
         key: unique in the study.
         payload: what the function is called with.
         state: pending, running or a final state.
-        attempts: how often it was claimed.
-        lost: how often its owner went silent while it ran.
-        owner: who runs or ran it; None if nobody did.
+        attempts: number of claims.
+        lost: number of leases that expired while it ran.
+        owner: of the last claim; None if there was none.
         lease_until: seconds since the epoch; None unless it runs.
         value: what the function returned; None unless done.
         error: class name of the error; empty unless it failed.
@@ -143,7 +143,7 @@ class Trial:
 
 
 class ScoreTable(NamedTuple):
-    """Scores of n things under p names, in the order of writing.
+    """A table of scores with n keys and p names, in the order of writing.
 
     Args:
         keys: n texts.

@@ -25,7 +25,7 @@ class Block(NamedTuple):
 
 
 def dump(value: Json, what: str, *, sort: bool = False) -> str:
-    """A value as JSON; numpy scalars become numbers, NaN and infinities keep their names.
+    """A value as JSON; numpy scalars become numbers, NaN and infinities are supported.
 
     Args:
         value: what to write.
@@ -45,7 +45,7 @@ def dump(value: Json, what: str, *, sort: bool = False) -> str:
 
 
 def load(text: str | None) -> Json:
-    """What ``dump`` wrote; None for None."""
+    """The value that ``dump`` wrote; None for None."""
     return None if text is None else json.loads(text)
 
 
@@ -58,9 +58,8 @@ def _scalar(value: object) -> object:
 def pack(values: Array, *, exact: bool = False) -> Block:
     """A block of scores, each column in the smallest type that holds it.
 
-    A column is float32 unless that would turn a number into an infinity or a zero, cost it more
-    than float32's own rounding (subnormals), or round a column of whole numbers: counts such as
-    flops stay exact.
+    A column is float32 unless that would overflow, underflow, lose precision (subnormals), or round
+    integers: counts such as flops stay exact.
 
     Args:
         values: (n, p).

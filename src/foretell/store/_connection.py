@@ -1,4 +1,4 @@
-"""One SQLite connection per process, its transactions, and its errors as sentences."""
+"""One SQLite connection per process, with transactions and typed errors."""
 
 import contextlib
 import errno
@@ -23,18 +23,18 @@ T = TypeVar("T")
 
 _SPARE_BYTES = 1 << 20
 _inherited: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept from being closed: SQLite forbids touching them here."""
+"""Connections of a parent process, kept open: SQLite forbids using them after a fork."""
 
 
 class Database:
-    """A connection that opens itself anew in a forked process, behind one lock for all threads.
+    """A connection that reopens after a fork, with one lock for all threads.
 
     Args:
         path: the file.
         journal: "wal", "delete", or "auto": WAL unless the file lies on a network file system.
         durability: "process" survives kill -9, "power" also a power cut.
         busy_seconds: how long to wait for another process's transaction.
-        read_only: whether to open an existing store without the right to write.
+        read_only: whether to open an existing store for reading only.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Database:
 
         Raises:
             StoreVersionError: the file is a store of another format.
-            StoreLockedError: another process held it all the while.
+            StoreLockedError: another process held the lock.
             StoreFullError: there is no room for a new store.
             StoreError: the file cannot be opened, or is no store.
         """
@@ -181,7 +181,7 @@ class Database:
                     _schema.create(connection)
 
     def _prepare_read_only(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """The connection, or one that needs no help files where the folder allows none."""
+        """The connection, or an immutable one where the folder is not writable."""
         try:
             has_store = _schema.check(connection, self.path)
         except sqlite3.OperationalError:
@@ -201,7 +201,7 @@ class Database:
             connection.execute(f"PRAGMA journal_mode = {mode}")
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """Repeat while locked: SQLite's own wait does not cover a change of the journal mode."""
+        """Retry while locked: SQLite's busy timeout does not cover a change of the journal mode."""
         until = time.monotonic() + self.busy_seconds
         while True:
             try:
@@ -281,7 +281,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _is(error: sqlite3.Error, code: int) -> bool:
-    """Whether the error is of a primary code; extended codes carry it in their low byte."""
+    """Whether the error has a primary code; extended codes have it in their low byte."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF == code
 
 
@@ -295,7 +295,7 @@ _NETWORK = ("nfs", "cifs", "smb", "lustre", "beegfs", "gpfs", "ceph", "afs", "9p
 def network_file_system(path: Path) -> str | None:
     """Name of the network file system that holds the path; None for a local or unknown one.
 
-    WAL needs memory that all processes share, which no network file system offers.
+    WAL needs shared memory, which network file systems do not provide.
     """
     folder = path.parent.resolve()
     best, kind = -1, ""

@@ -1,4 +1,4 @@
-"""Names of lease owners that tell whether their process still lives."""
+"""Names of lease owners, from which it can be seen whether their process is alive."""
 
 import os
 import secrets
@@ -19,8 +19,8 @@ def owner_name() -> str:
 def is_dead(owner: str) -> bool:
     """Whether ``owner_name`` made this name in a process of this machine that has ended.
 
-    False whenever that cannot be known: for a process of another machine or container, for a name
-    of another form, and for a process id that another process has by now.
+    False if unknown: for a process of another machine or container, a name of another form, or a
+    reused process id.
     """
     machine, _, rest = owner.rpartition("/")[0].rpartition("/")
     if machine != _machine() or not rest.isdecimal():
@@ -35,7 +35,7 @@ def is_dead(owner: str) -> bool:
 
 
 def _zombie(pid: int) -> bool:
-    """Whether the process has ended and only waits for its parent to ask how."""
+    """Whether the process is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

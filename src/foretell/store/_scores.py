@@ -15,7 +15,7 @@ __all__ = ["Scores"]
 
 _ROWS = 10_000
 _VALUES = 20_000_000
-"""Rows, and values, in one block at most: SQLite allows 1e9 bytes."""
+"""Maximum rows and values of a block: SQLite allows 1e9 bytes."""
 
 
 class Scores:
@@ -37,14 +37,14 @@ class Scores:
     ) -> None:
         """Append rows of scores; all of them or, on an error, none.
 
-        Numbers are kept as float32 (relative error 6e-8), except in blocks of columns that float32
-        cannot hold: numbers beyond its range (synflow reaches 1e49) and whole numbers that it
-        would round (flops) are kept as float64. NaN and infinities stay what they are.
+        Numbers are stored as float32 (relative error 6e-8), except columns that float32 cannot
+        represent: numbers beyond its range (synflow reaches 1e49) and integers that it would round
+        (flops) are stored as float64. NaN and infinities are preserved.
 
         Args:
             study: name of the study.
             kind: name of the table of scores, such as "proxies".
-            keys: n texts; a key written again replaces the row it had.
+            keys: n texts; a repeated key replaces its row.
             names: p texts, the same in every call for one kind.
             values: (n, p).
             exact: whether to keep every number as float64.
@@ -87,7 +87,7 @@ class Scores:
                 )
 
     def scores(self, study: str, kind: str) -> ScoreTable:
-        """Every row of scores of one kind; of a key written twice, the last row.
+        """All rows of scores of one kind; the last row of a repeated key.
 
         Returns:
             Keys, names and (n, p) values; no keys and no names if nothing was stored.

@@ -25,9 +25,9 @@ class Store(Studies, Trials, Scores):
     Args:
         path: the file; created when it is absent or empty, but its folder must be there.
         journal: "wal" is fast and for processes of one machine; "delete" also works on the network
-            file systems that several machines share; "auto" takes the one that fits the place.
-        durability: "process": what a call wrote survives any end of any process (kill -9, a
-            crash); "power": also a power cut, for some milliseconds a write.
+            file systems that several machines share; "auto" chooses by the file system.
+        durability: "process": written data survive a crash or kill -9 of any process; "power": also
+            a power cut, at the cost of some milliseconds per write.
         busy_seconds: how long a call waits for another process's transaction.
         read_only: whether to open an existing store without writing, also in a read-only folder.
         now: the clock, in seconds since the epoch; leases and timestamps are measured by it.
@@ -37,7 +37,7 @@ class Store(Studies, Trials, Scores):
         StoreLockedError: another process held it for longer than ``busy_seconds``.
         StoreFullError: the disk is full.
         StoreError: the file cannot be opened or written, or is no store.
-        UsageError: an argument has no such choice.
+        UsageError: an argument is invalid.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Store(Studies, Trials, Scores):
         self._db.open()
 
     def close(self) -> None:
-        """Close this process's connection; nothing is lost without it."""
+        """Close this process's connection; optional."""
         self._db.close()
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Store(Studies, Trials, Scores):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process as a path and options."""
+        """Pickle as path and options."""
         options = {
             "journal": self._db.journal,
             "durability": self._db.durability,

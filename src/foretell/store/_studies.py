@@ -19,11 +19,11 @@ class Studies:
     _ids: dict[str, int]
 
     def put_study(self, name: str, config: Mapping[str, Json]) -> bool:
-        """Store a study, or find it stored with the same configuration.
+        """Store a study; it may already be stored with the same configuration.
 
         Args:
             name: unique in this store.
-            config: what was asked for, as JSON.
+            config: its configuration, as JSON.
 
         Returns:
             Whether it was there already.
@@ -68,7 +68,7 @@ class Studies:
         return tuple(Study(n, load(c), t) for n, c, t in rows)
 
     def put_value(self, study: str, key: str, value: Json) -> None:
-        """Store what a stage of a study found, such as a retrained winner; replaces what is there.
+        """Store or replace a named value of a study, such as a retrained winner.
 
         Raises:
             UnknownNameError: there is no such study.

@@ -33,14 +33,14 @@ class Trials:
     _id: Callable[[str], int]
 
     def add_trials(self, study: str, trials: Iterable[tuple[str, Json]]) -> int:
-        """Append trials in order; those that are there already stay as they are.
+        """Append trials in order; existing ones are not changed.
 
         Args:
             study: name of the study.
             trials: (key, payload) pairs; a key names a trial within the study.
 
         Returns:
-            How many are new.
+            Number of new trials.
 
         Raises:
             UnknownNameError: there is no such study.
@@ -73,15 +73,15 @@ class Trials:
         *,
         max_lost: int | None = None,
     ) -> list[Trial]:
-        """Take trials that nobody runs: pending ones, and running ones whose lease is over.
+        """Claim trials: pending ones, and running ones whose lease has expired.
 
         Args:
             study: name of the study.
-            owner: who takes them; see ``owner_name``.
-            count: how many at most.
-            lease_seconds: until when they are safe from others, unless renewed.
-            max_lost: a trial whose owner went silent this often is finished as failed instead of
-                being handed out again; None hands it out for ever.
+            owner: of the leases; see ``owner_name``.
+            count: maximum number of trials.
+            lease_seconds: duration of the leases, unless renewed.
+            max_lost: a trial whose lease expired this often is finished as failed; None for no
+                limit.
 
         Returns:
             The trials, lowest number first; fewer than ``count`` if there are no more.
@@ -125,7 +125,7 @@ class Trials:
             return [_trial(study, db.execute(select, (i,)).fetchone()) for i in taken]
 
     def claim_trial(self, trial: Trial, owner: str, lease_seconds: float = 60.0) -> Trial:
-        """Take one trial, whoever runs it: for those who hold the whole study.
+        """Claim one trial, whoever runs it; for the owner of the whole study.
 
         Returns:
             The trial as it is now.
@@ -146,10 +146,10 @@ class Trials:
             return _trial(trial.study, db.execute(select, (trial.id,)).fetchone())
 
     def renew(self, trials: Iterable[Trial], lease_seconds: float = 60.0) -> list[Trial]:
-        """Lengthen leases, counted from now.
+        """Renew leases, from now.
 
         Returns:
-            The trials that are still the caller's; the others were taken over, or are finished.
+            The trials that still belong to the caller; the others were taken over, or are finished.
         """
         with self._db.write() as db:
             until = self._now() + lease_seconds
@@ -163,17 +163,17 @@ class Trials:
             ]
 
     def finish(self, trial: Trial, result: Result) -> State:
-        """Store what came of a trial, once; it is on disk when this returns.
+        """Store the result of a trial, once; it is on disk when this returns.
 
-        A lease that is over does no harm as long as nobody else has taken the trial.
+        An expired lease is accepted as long as nobody else has claimed the trial.
 
         Args:
-            trial: as ``claim`` gave it.
-            result: its outcome.
+            trial: as returned by ``claim``.
+            result: its result.
 
         Returns:
-            The state stored; stale, and nothing stored, if the trial is another owner's by now or
-            finished already.
+            The stored state; stale, with nothing stored, if the trial belongs to another owner by
+            now or is already finished.
 
         Raises:
             UsageError: the value is no JSON, or the result is of another trial.
@@ -207,14 +207,14 @@ class Trials:
         return result.state if stored else State.stale
 
     def release(self, owner: str, study: str | None = None) -> int:
-        """Give an owner's unfinished trials back, to be taken by anyone.
+        """Release an owner's unfinished trials, so that anyone can claim them.
 
         Args:
             owner: whose trials.
             study: only those of one study.
 
         Returns:
-            How many there were.
+            Number of trials.
         """
         where = "state = 'running' AND owner = ?"
         values: tuple[object, ...] = (owner,)
@@ -224,10 +224,10 @@ class Trials:
             return db.execute(f"UPDATE trials SET {_CLEAR} WHERE {where}", values).rowcount
 
     def give_back(self, trials: Iterable[Trial]) -> int:
-        """Give back those of the trials that are still leased as ``claim`` gave them.
+        """Release those of the trials whose lease is unchanged since ``claim``.
 
         Returns:
-            How many there were.
+            Number of trials.
         """
         with self._db.write() as db:
             return sum(
@@ -239,13 +239,13 @@ class Trials:
             )
 
     def release_dead(self, study: str) -> int:
-        """Give back the trials of owners whose processes ended on this machine.
+        """Release the trials of owners whose processes have ended on this machine.
 
-        A resumed run need not wait for the leases of the run that was killed. Only owners named by
-        ``owner_name`` are looked at; nothing is done about those of other machines.
+        A resumed run then need not wait for the leases of a killed one. Only owners named by
+        ``owner_name`` on this machine are considered.
 
         Returns:
-            How many there were.
+            Number of trials.
         """
         key = self._id(study)
         select = "SELECT DISTINCT owner FROM trials WHERE study = ? AND state = 'running'"
@@ -263,14 +263,14 @@ class Trials:
             )
 
     def retry(self, study: str, states: Iterable[State]) -> int:
-        """Make finished trials pending again, such as those that failed by a mistake now mended.
+        """Reset finished trials to pending, such as failed ones after a bug fix.
 
         Args:
             study: name of the study.
             states: which final states to take.
 
         Returns:
-            How many there were.
+            Number of trials.
 
         Raises:
             UsageError: a state is not final.
@@ -304,7 +304,7 @@ class Trials:
         return [_trial(study, row) for row in self._db.read(sql + " ORDER BY number", *values)]
 
     def counts(self, study: str) -> dict[State, int]:
-        """How many trials are in each state; states without any are left out.
+        """Number of trials in each state; empty states are left out.
 
         Raises:
             UnknownNameError: there is no such study.
@@ -330,7 +330,7 @@ class Trials:
 
 
 def _clean(text: str) -> str:
-    """Without the half characters that undecodable file names leave and SQLite refuses."""
+    """The text without lone surrogates, which SQLite refuses."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Nodes in the making, and the one pattern of several nodes that is a single operation."""
+"""Nodes under construction, and the fusion of attention into one node."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ _PAIRS = ("matmul", "einsum")
 
 @dataclass
 class Op:
-    """A node in the making.
+    """A node under construction.
 
     Args:
         op: its name.
-        inputs: places of the nodes it reads.
-        channels: of what it makes.
-        positions: numbers in each channel.
-        attrs: what else the graph will say of it.
+        inputs: indices of the nodes it reads.
+        channels: of its output.
+        positions: elements of each channel.
+        attrs: further attributes of the graph's node.
     """
 
     op: str
@@ -33,19 +33,19 @@ class Op:
 
     @property
     def word(self) -> str:
-        """What it does, without sizes and details."""
+        """The name of its operation, without sizes and details."""
         return self.op.split("_")[0]
 
 
 def finish(ops: Sequence[Op]) -> Graph:
-    """The graph of nodes in topological order, attention brought together."""
+    """The graph of nodes in topological order, with attention fused."""
     ops = _with_attention(ops)
     nodes = tuple(Node(op.op, MappingProxyType(_attributes(op))) for op in ops)
     return Graph(nodes, tuple((s, t) for t, op in enumerate(ops) for s in op.inputs))
 
 
 def _attributes(op: Op) -> dict[str, Any]:
-    """What the graph says of a node."""
+    """Attributes of a node in the graph."""
     attrs = {k: v for k, v in op.attrs.items() if k != "product"}
     if op.op == "output":
         return attrs
@@ -54,7 +54,7 @@ def _attributes(op: Op) -> dict[str, Any]:
 
 
 def _with_attention(ops: Sequence[Op]) -> list[Op]:
-    """The same, with matmul, softmax, matmul as one operation; a learned bias belongs to it."""
+    """The same, with matmul, softmax, matmul fused into one operation, a learned bias included."""
     users = _users(ops)
     gone: set[int] = set()
     for end, op in enumerate(ops):
@@ -75,7 +75,7 @@ def _with_attention(ops: Sequence[Op]) -> list[Op]:
 
 
 def _users(ops: Sequence[Op]) -> list[list[int]]:
-    """Which nodes that lead to the output read each node."""
+    """The live readers of each node."""
     users: list[list[int]] = [[] for _ in ops]
     for target in reversed(range(len(ops))):
         if users[target] or target == len(ops) - 1:
@@ -85,7 +85,7 @@ def _users(ops: Sequence[Op]) -> list[list[int]]:
 
 
 def _scores(ops: Sequence[Op], users: Sequence[Sequence[int]], end: int) -> list[int]:
-    """Softmax, added parameters and product, whose result only ``end`` multiplies; or none."""
+    """Softmax, added parameters and product that only ``end`` reads; empty without these."""
     if ops[end].word not in _PAIRS or len(ops[end].inputs) != 2:
         return []
     for index in ops[end].inputs:

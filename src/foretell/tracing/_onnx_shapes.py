@@ -1,4 +1,4 @@
-"""Shapes of the values of an ONNX model for one image: inference, and arithmetic on shapes."""
+"""Shape inference of an ONNX model for one image, with constant folding of shapes."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from foretell.tracing._vocabulary import words
 __all__ = ["with_shapes"]
 
 _SMALL = 4096
-"""Elements of a constant whose values may be a shape or an axis that others follow from."""
+"""Maximum number of elements of a constant that can determine a shape or an axis."""
 _ROUNDS = 64
 _FOLDED = words(
     "Add Cast Concat ConstantOfShape Div Equal Expand Flatten Gather Identity Max Min Mod Mul Neg "
@@ -35,10 +35,10 @@ def with_shapes(model: Any, input_shape: Sequence[int] | None) -> Any:
 
     Args:
         model: a ModelProto; its large weights lose their content.
-        input_shape: of the first input without the batch, where the model leaves it open.
+        input_shape: of the first input without the batch, where it is open in the model.
 
     Raises:
-        NetworkError: there is no input, or a size is left open.
+        NetworkError: there is no input, or a size is open.
     """
     from onnx.inliner import inline_local_functions
     from onnx.shape_inference import infer_shapes
@@ -62,7 +62,7 @@ def with_shapes(model: Any, input_shape: Sequence[int] | None) -> Any:
 
 
 def _close(graph: Any, input_shape: Sequence[int] | None) -> None:
-    """Give every input sizes: one image where the batch is open."""
+    """Fix the sizes of all inputs; an open batch size becomes 1."""
     constants = {t.name for t in graph.initializer}
     inputs = [i for i in graph.input if i.name not in constants]
     if not inputs:
@@ -87,7 +87,7 @@ def _close(graph: Any, input_shape: Sequence[int] | None) -> None:
 
 
 def _lift(graph: Any) -> None:
-    """Turn nodes that only hold a constant into initializers."""
+    """Replace constant nodes by initializers."""
     from onnx.numpy_helper import from_array
 
     for node in [n for n in graph.node if n.op_type == "Constant"]:
@@ -105,7 +105,7 @@ def _lift(graph: Any) -> None:
 
 
 def _fold(model: Any) -> bool:
-    """Turn values that follow from shapes into initializers; whether there were any."""
+    """Replace values that are determined by shapes by initializers; whether there were any."""
     from onnx.numpy_helper import from_array, to_array
     from onnx.reference import ReferenceEvaluator
 

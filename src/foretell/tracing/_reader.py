@@ -1,4 +1,4 @@
-"""Reads what torch.export or torch.fx traced, node by node."""
+"""Reader of modules traced by torch.export or torch.fx."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,11 +25,11 @@ _ORDER: Mapping[str, tuple[str, ...]] = {
     "avgpool": ("input", "kernel_size", "stride", "padding"),
     "lppool": ("input", "norm_type", "kernel_size", "stride"),
 }
-"""Positional arguments of functions that have no schema to ask."""
+"""Names of positional arguments of functions without a schema."""
 
 
 class Reader:
-    """Writes a traced module's nodes down as steps.
+    """Converts the nodes of a traced module to steps.
 
     Args:
         module: what was traced.
@@ -37,7 +37,7 @@ class Reader:
     """
 
     def __init__(self, module: nn.Module, traced: fx.GraphModule) -> None:
-        """Give each parameter one name, however often it is used."""
+        """Give each parameter one name, also if it is shared."""
         self.traced = traced
         self.steps: list[Step] = []
         self.inputs: dict[str, tuple[int, ...]] = {}
@@ -47,7 +47,7 @@ class Reader:
         self.sizes = {self.keys[path]: p.numel() for path, p in named}
 
     def name_parameter(self, name: str, path: str) -> None:
-        """Say which parameter a value is."""
+        """Register a value as a parameter."""
         self.steps.append(Step(name, "alias", (self.keys[path],)))
 
     def graph(self, inputs: Sequence[object]) -> Graph:
@@ -57,7 +57,7 @@ class Reader:
             inputs: names of the placeholders that are inputs and no parameters.
 
         Raises:
-            ValueError: there is control flow, or nothing comes out.
+            ValueError: there is control flow, or no output.
         """
         outputs: list[str] = []
         for node in self.traced.graph.nodes:
@@ -118,7 +118,7 @@ class Reader:
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up what PyTorch's own formulas say, two for each multiply-add."""
+    """Sums the FLOPs of PyTorch's own formulas, two per multiply-add."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -164,7 +164,7 @@ def _called_name(node: fx.Node, called: nn.Module | None) -> str:
 
 
 def _argument(node: fx.Node, called: nn.Module | None, word: str, name: str) -> object:
-    """What a call was given under a name; None where that is unknown."""
+    """An argument of a call by its name; None if unknown."""
     if called is not None:
         return getattr(called, name, None)
     if name in node.kwargs:
@@ -198,7 +198,7 @@ def _window(node: fx.Node, called: nn.Module | None, word: str) -> tuple[int, in
 
 
 def _heads_together(node: fx.Node, word: str) -> int:
-    """Channels of an attention's output: those of all heads."""
+    """Channels of an attention's output, of all heads."""
     shape = _shape(node.meta.get("val"))
     return shape[-1] * (shape[-3] if len(shape) > 3 else 1) if word == "attention" and shape else 0
 
@@ -211,7 +211,7 @@ def _details(node: fx.Node, called: nn.Module | None) -> str:
 
 
 def _names(tree: Any) -> list[str]:
-    """Names of the nodes in arguments, as often as they stand there."""
+    """Names of the nodes in arguments, with repeats."""
     names: list[str] = []
 
     def see(node: fx.Node) -> fx.Node:

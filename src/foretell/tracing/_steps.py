@@ -1,4 +1,4 @@
-"""From calls, as torch.export, torch.fx or ONNX list them, to a graph of those that matter."""
+"""Conversion of calls, as listed by torch.export, torch.fx or ONNX, to a graph of operations."""
 
 import math
 import re
@@ -24,21 +24,21 @@ __all__ = ["Step", "assemble"]
 
 @dataclass(frozen=True)
 class Step:
-    """One call, as a reader saw it.
+    """A call in a traced program.
 
     Args:
-        name: of the value that it makes.
-        word: what it does, as ``plain_word`` writes it.
+        name: of its result.
+        word: the operation, as normalised by ``plain_word``.
         inputs: names of the values that it reads, constants and parameters included.
         shape: of the value, for one image; of the first, if it makes several.
-        kernel: pixels a side that it looks at.
-        stride: pixels between its looks.
-        dilation: pixels between what it looks at.
+        kernel: side in pixels.
+        stride: in pixels.
+        dilation: in pixels.
         groups: of a convolution's channels.
         flops: multiply-adds.
-        details: other arguments as text; two calls without weights are only the same if these are.
-        writes: name of the value that it changes in place, if it does.
-        channels: of the value, where the reader knows better than its shape.
+        details: other arguments as text; two calls without weights are equal only if these are.
+        writes: name of the value that it changes in place, if any.
+        channels: of the result, where its shape does not give them.
     """
 
     name: str
@@ -60,9 +60,9 @@ class _Value:
     """Where a value comes from.
 
     Args:
-        node: the operation that makes it; None for what no input leads to.
-        parameters: on the way to it and not yet counted at a node.
-        picked: whether it is only a part of what the node makes.
+        node: the operation that computes it; None for values that do not depend on the input.
+        parameters: that it depends on and that are not yet counted at a node.
+        picked: whether it is only a part of the node's output.
     """
 
     node: int | None
@@ -78,20 +78,21 @@ def assemble(
 ) -> Graph:
     """The graph of a network.
 
-    Several inputs are one node, as if they came in side by side; several outputs lead into one
-    node, each by an edge of its own.
+    Several inputs are one node, as if concatenated; several outputs lead into one node, each by a
+    separate edge.
 
     Args:
         steps: every call, in the order in which they run.
         inputs: name -> shape for one image.
         outputs: names of values.
-        parameters: name -> elements; what is neither these nor made by a step is a constant.
+        parameters: name -> elements; values that are neither parameters nor computed by a step are
+            constants.
     """
     return _Assembly(inputs, parameters).graph(steps, outputs)
 
 
 class _Assembly:
-    """Takes steps one by one."""
+    """Builds the graph step by step."""
 
     def __init__(self, inputs: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]) -> None:
         shape = next(iter(inputs.values()), ())
@@ -122,7 +123,7 @@ class _Assembly:
         return self.values.get(name, _Value(None))
 
     def _overwrite(self, name: str, made: _Value) -> None:
-        """What stands where a value stood that was changed in place."""
+        """The current name of a value that was changed in place."""
         root = self.roots.get(name, name)
         old = self._value(root)
         if root != name and made.node is None:
@@ -136,7 +137,7 @@ class _Assembly:
             self.values[alias] = made
 
     def _take(self, step: Step) -> _Value:
-        """The value that a step makes, with a new node if it needs one."""
+        """The result of a step, with a new node if needed."""
         names = step.inputs[:1] if step.word in VIEWS else step.inputs  # then shapes and types
         read = [self._value(name) for name in names]
         given = frozenset().union(*(v.parameters for v in read))
@@ -195,7 +196,7 @@ class _Assembly:
         return _Value(len(self.ops) - 1)
 
     def _counted(self, given: frozenset[str]) -> dict[str, Any]:
-        """Elements of parameters, each counted where it is used first."""
+        """Elements of parameters, each counted at its first use."""
         new = given - self.counted
         self.counted |= new
         return {"params": sum(self.sizes[p] for p in new), "weights": bool(given)}
@@ -225,7 +226,7 @@ class _Assembly:
         return channels, max(size // max(channels, 1), 1)
 
     def _window(self, step: Step, made: Op) -> tuple[int, int]:
-        """Kernel and stride; those of a pooling to a given size follow from what it leaves."""
+        """Kernel and stride; those of an adaptive pooling follow from its output size."""
         if step.word in REDUCTIONS and made.inputs:
             before = self.ops[made.inputs[0]]
             if before.channels == made.channels and before.positions > made.positions:
@@ -258,7 +259,7 @@ def _kind(step: Step) -> str:
 
 
 def _name(step: Step, made: Op, kernel: int, stride: int) -> str:
-    """An operation's name: the same name, the same function up to its weights."""
+    """Name of an operation; equal names mean equal functions up to the weights."""
     parts = [step.word]
     if step.word in PRODUCTS:
         parts.append(str(made.channels))

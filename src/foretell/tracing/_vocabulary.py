@@ -1,7 +1,6 @@
-"""The words by which operations are known, whoever names them.
+"""A common vocabulary of operations for torch.export, torch.fx and ONNX.
 
-torch.export, torch.fx and ONNX name operations in their own ways. Names are brought to one form
-(lower case, no underscores, no ending such as "2d"), so that one vocabulary serves them all.
+Names of operations are normalised to one form (lower case, no underscores, no suffix such as "2d").
 """
 
 import re
@@ -79,26 +78,26 @@ VIEWS = words(
     "pixelunshuffle channelshuffle repeat repeatinterleave tile lift liftfresh cast castlike "
     "depthtospace spacetodepth unfold asstrided quantizelinear dequantizelinear"
 )
-"""They move or copy numbers, and the next operation may as well read what they read."""
+"""Operations that only move or copy values; they are skipped."""
 PICKS = words(
     "getitem select slice narrow chunk split splitwithsizes unsafesplit unsafechunk unbind index "
     "indexselect gather tensorsplit hsplit vsplit takealongdim gatherelements gathernd"
 )
-"""Views of a part, so that two of them are not the same value."""
+"""Views of a part of a value."""
 NO_DATA = words(
     "size shape dim numel len emptylike zeroslike oneslike fulllike newzeros newones newempty "
     "newfull randlike randnlike getattr device dtype symsize constantofshape fill zero"
 )
-"""What they make depends on a shape and no number."""
+"""Operations whose result depends only on shapes."""
 COPIES = words(
     "clone to type float half double typeas flip roll pad constantpad zeropad reflectionpad "
     "replicationpad circularpad repeat repeatinterleave tile cast castlike index indexselect "
     "gather takealongdim"
 )
-"""Views and parts with a memory of their own."""
+"""Views and parts that are copies."""
 PRODUCTS = words("linear matmul einsum conv convtranspose bilinear")
 SIDE_BY_SIDE = words("mul div sub where maskedfill")
-"""With one value and constants only, these and ``add`` change nothing that a graph shows."""
+"""With one value and constants only, these and ``add`` are skipped."""
 POOLS = words("maxpool avgpool lppool fractionalmaxpool")
 REDUCTIONS = words("mean amax reducesum")
 NORMS = words("batchnorm layernorm groupnorm instancenorm rmsnorm")
@@ -107,7 +106,7 @@ _CHEAP = words("add concat relu clamp gelu silu sigmoid softmax") | NORMS
 
 
 def plain_word(name: str) -> str:
-    """The form that names of operations share.
+    """The normalised name of an operation.
 
     >>> plain_word("max_pool2d"), plain_word("MaxPool"), plain_word("relu_"), plain_word("GELU")
     ('maxpool', 'maxpool', 'relu', 'gelu')
@@ -119,5 +118,5 @@ def plain_word(name: str) -> str:
 
 
 def is_cheap(word: str) -> bool:
-    """Whether an operation has no multiply-adds for sure."""
+    """Whether an operation certainly has no multiply-adds."""
     return word in VIEWS | PICKS | NO_DATA | SIDE_BY_SIDE | POOLS | REDUCTIONS | _CHEAP

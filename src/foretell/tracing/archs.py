@@ -1,4 +1,4 @@
-"""Graphs of whole networks, traced one after the other."""
+"""Traced graphs of whole networks of architectures."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,12 +20,12 @@ def graphs(
     *,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Graph]:
-    """What the networks of architectures compute; each network is freed once it was traced.
+    """Traced graphs of the networks of architectures; each network is freed after tracing.
 
     Args:
-        archs: the architectures; one that stands there twice is traced once.
-        skeleton: what surrounds their genes.
-        on_done: told how many of ``archs`` are done.
+        archs: the architectures; a repeated one is traced once.
+        skeleton: the fixed part of their networks.
+        on_done: called with the number of finished ``archs``.
 
     Raises:
         ForetellError: a network cannot be built.

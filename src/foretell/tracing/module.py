@@ -1,7 +1,7 @@
-"""The graph of any module: torch.export reads it, and torch.fx where that fails.
+"""The graph of any module, by torch.export, or torch.fx where that fails.
 
-Nothing is computed: the module is copied with parameters and buffers that have a shape and no
-content, and the copy is traced in eval mode for one image.
+Nothing is computed: a copy with parameters and buffers on the meta device is traced in eval mode
+for one image.
 """
 
 import copy
@@ -31,10 +31,9 @@ def trace(
 ) -> Graph:
     """The operations of a module and how values flow between them.
 
-    A node is a convolution, product, attention, pooling, normalisation, activation, sum, product
-    of two values, concatenation, or whatever else computes; views, dropout, scaling by a number and
-    picking a part are left out. A matrix product, softmax and matrix product in a row are one
-    attention.
+    A node is a convolution, product, attention, pooling, normalisation, activation, sum, product of
+    two values, concatenation, or any other operation; views, dropout, scaling and indexing are left
+    out. Matrix product, softmax and matrix product in sequence are one attention.
 
     Each node says ``kind`` (a coarse class, see ``foretell.encodings``), ``kernel``, ``stride``,
     ``params`` (elements of its parameters, frozen ones included; a shared parameter counts where it
@@ -44,7 +43,7 @@ def trace(
 
     Args:
         module: takes one tensor, or one for each shape, with a batch as the first dimension; its
-            weights, mode and the random state are left as they are.
+            weights, mode and the random state are not changed.
         input_shape: without the batch, such as (3, 32, 32); or several shapes.
         dtype: of the inputs; by default that of the first parameter.
 
@@ -95,7 +94,7 @@ def _shapes(given: Any) -> list[tuple[int, ...]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No log lines and warnings, plain attention, and the random state left as it was."""
+    """Without log lines, warnings and fused attention; the random state is restored."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     level, state = logger.level, torch.get_rng_state()
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -112,7 +111,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _fake_copy(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
-    """A copy in eval mode whose parameters and buffers have no content."""
+    """A copy in eval mode with fake parameters and buffers."""
     memo: dict[int, Any] = {}
     with mode:
         for p in module.parameters():
@@ -153,7 +152,7 @@ def _symbolic(module: nn.Module, inputs: tuple[Tensor, ...]) -> Graph:
 
 
 class _Shapes(fx.Interpreter):
-    """Runs nodes on tensors without content, and writes down what they make."""
+    """Runs nodes on fake tensors, and records their outputs."""
 
     def run_node(self, n: fx.Node) -> Any:
         n.meta["val"] = value = super().run_node(n)

@@ -1,6 +1,6 @@
-"""The graph of an ONNX file; nothing in it is run, and no other file is opened.
+"""The graph of an ONNX file; nothing is run, and no other file is opened.
 
-Weights are not looked at: an initializer is its shape. Needs the extra ``onnx``.
+Only the shapes of initializers are read. Needs the extra ``onnx``.
 """
 
 import math
@@ -17,30 +17,30 @@ from foretell.tracing._vocabulary import NORMS, PRODUCTS, RECURRENT, plain_word
 __all__ = ["read_onnx"]
 
 _BY_NUMBER = {"sub", "div", "pow", "clamp", "where", "maximum", "minimum", "mod", "equal"}
-"""With a constant, they are no use of a parameter: those are added or multiplied."""
+"""Operations for which a constant operand is no parameter."""
 _OTHER_WORDS = {"Sum": "add", "Mean": "add", "Max": "maximum", "Min": "minimum"}
-"""Of several values, one by one; plain words of these names are reductions."""
+"""Elementwise in ONNX; the normalised names are reductions elsewhere."""
 
 
 def read_onnx(path: Path | str, input_shape: Sequence[int] | None = None) -> Graph:
     """The operations of an ONNX file and how values flow between them.
 
-    Nodes and their attributes are those of ``foretell.tracing.module``. What differs where a file
-    does: its exporter may have folded normalisations into convolutions, merged equal constants or
-    written one operation as several; and a file does not tell parameters from buffers, so that
-    every constant of more than one number that is added or multiplied counts as parameters.
+    Nodes and their attributes are those of ``foretell.tracing.module``. Exporters may have folded
+    normalisations into convolutions, merged equal constants or split operations; and a file does
+    not distinguish parameters from buffers, so that every constant of more than one element that is
+    added or multiplied counts as a parameter.
 
     Args:
         path: the file; weights in files beside it are not needed.
-        input_shape: of the first input without the batch, such as (3, 32, 32), where the file
-            leaves it open.
+        input_shape: of the first input without the batch, such as (3, 32, 32), where it is open in
+            the file.
 
     Returns:
         A graph whose first node stands for all inputs and whose last for all outputs.
 
     Raises:
         MissingExtraError: onnx is not installed.
-        NetworkError: the file cannot be read, is broken, leaves sizes open that are needed, or has
+        NetworkError: the file cannot be read, is broken, has open sizes that are needed, or has
             control flow.
     """
     try:
@@ -65,7 +65,7 @@ def read_onnx(path: Path | str, input_shape: Sequence[int] | None = None) -> Gra
 
 
 class _File:
-    """Writes a model's nodes down as steps.
+    """Converts the nodes of a model to steps.
 
     Args:
         model: with the shapes of all values.
@@ -132,7 +132,7 @@ class _File:
         )
 
     def _read(self, word: str, given: Sequence[str]) -> Iterator[str]:
-        """What a node reads; nothing in the place of constants that are no parameters."""
+        """Names of the values a node reads; empty for constants that are no parameters."""
         weighs = word in PRODUCTS | NORMS | RECURRENT | {"prelu", "embedding"}
         for position, name in enumerate(given):
             constant = name in self.constants
@@ -141,7 +141,7 @@ class _File:
             yield "" if constant and (running or number or word in _BY_NUMBER) else name
 
     def _one(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """A shape for one image, where the file is for a batch of a fixed size."""
+        """A shape for one image, also if the file has a fixed batch size."""
         if self.batch == 1:
             return shape
         fits = [i for i, d in enumerate(shape) if d == self.batch]
@@ -156,7 +156,7 @@ class _File:
         """Multiply-adds for one image.
 
         Raises:
-            NetworkError: a size that they depend on is not known.
+            NetworkError: a required size is unknown.
         """
         if word not in PRODUCTS | RECURRENT | {"attention"}:
             return 0

@@ -32,7 +32,7 @@ from foretell.training.loop import (
 __all__ = ["RECIPES", "get_recipe", "tensor_task", "train"]
 
 RECIPES = MappingProxyType({"short": Recipe(epochs=10), "full": Recipe(epochs=40, lr=0.1)})
-"""Short for the trials of a search, full for its winner; the page on training has the figures."""
+"""Short for the trials of a search, full for its winner; see the page on training."""
 
 
 def get_recipe(name: str) -> Recipe:
@@ -62,14 +62,14 @@ def train(
         module: maps normalised images (n, c, h, w) to logits (n, classes); it stays on ``device``.
         task: the data.
         recipe: how to train.
-        seed: of order, crops, mirroring and dropout. The caller's random state is left alone.
+        seed: of batch order, augmentation and dropout. The caller's random state is not changed.
         device: where to train, such as "cpu" or "cuda".
-        on_epoch: called after each epoch; what it raises ends the run.
-        checkpoint: a file written after each epoch; if it exists, the run goes on from it and
-            gives the same result, bit for bit, as one that was never interrupted.
+        on_epoch: called after each epoch; an exception ends the run.
+        checkpoint: a file written after each epoch; if it exists, training resumes from it, with
+            the same result, bit for bit, as an uninterrupted run.
 
     Returns:
-        Curves and accuracies. The test accuracy is for reports; choose by ``val_accuracy``.
+        Curves and accuracies. The test accuracy is for reports; select by ``val_accuracy``.
 
     Raises:
         NonFiniteLossError: the loss became infinite or not a number, in training, or on the
@@ -77,7 +77,7 @@ def train(
         CheckpointError: the checkpoint cannot be read, or is of another run.
         ModuleRaisedError: the module raised on two images of the task; the cause is chained.
         NetworkError: it does not give one logit for each class.
-        NoParametersError: it has nothing to train.
+        NoParametersError: it has no trainable parameters.
     """
     check_parameters(module, "Training")
     tensors = tensor_task(task)
@@ -99,7 +99,7 @@ def train(
 
 
 def _check_output(module: nn.Module, tensors: TensorTask, task: Task) -> None:
-    """Run two images, so that a module that cannot work fails with a sentence."""
+    """Run two images, so that an invalid module fails early with a clear error."""
     home = next(module.parameters()).device
     images = normalise(tensors.val.images[:2], tensors.mean, tensors.std).to(home)
     try:

@@ -2,10 +2,10 @@
 
 This file needs nothing but torch: it is copied beside an exported ``train.py``.
 
-The whole data set is a few tensors on the device. Each epoch is shuffled, cropped and mirrored in
-large chunks, of which batches are slices, so that little Python runs per step. All randomness
-comes from one generator on the CPU, and from a forked copy of PyTorch's own for layers such as
-dropout: the caller's random state is left as it was, and one seed gives one result.
+The whole data set is a few tensors on the device. Each epoch is shuffled and augmented in large
+chunks, of which batches are slices, so that little Python runs per step. All randomness comes from
+one generator on the CPU, and from a forked copy of PyTorch's own for layers such as dropout: the
+caller's random state is not changed, and the result is determined by the seed.
 """
 
 import io
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 CHUNK_BYTES = 32 * 2**20
-"""Size of the augmented images that are made at a time."""
+"""Size of a chunk of augmented images."""
 EVALUATION_BATCH = 512
 FORMAT = 1
 """Version of the checkpoint format."""
@@ -49,7 +49,7 @@ class DivergenceError(ArithmeticError):
 
     Args:
         epoch: counted from 0.
-        loss: what was seen.
+        loss: its value.
     """
 
     def __init__(self, epoch: int, loss: float) -> None:
@@ -68,20 +68,20 @@ class Recipe:
 
     Args:
         epochs: passes over the training images.
-        batch_size: images in a step; a last batch of half that size or less is left out.
-        lr: highest learning rate.
+        batch_size: images in a step; a last batch of at most half that size is dropped.
+        lr: peak learning rate.
         momentum: of SGD.
         nesterov: whether the momentum is Nesterov's.
-        weight_decay: on weights of two dimensions and more; not on biases and BatchNorm.
-        label_smoothing: share of the target that is spread over all classes.
-        warmup: share of all steps in which the learning rate rises linearly.
-        clip: largest norm of the gradient; None leaves it alone.
-        flip: whether to mirror at random; None takes what the task says.
-        crop: pixels of padding for random crops; None takes what the task says.
-        use_val: train on the validation images too, as for a final network; the validation
-            curves are then NaN, because nothing is left to validate on.
-        channels_last: memory format of images and weights while training, which is faster on
-            CPUs; None means where the module can work with it.
+        weight_decay: on weights of two or more dimensions; not on biases and BatchNorm.
+        label_smoothing: probability mass spread over all classes.
+        warmup: share of all steps with a linearly increasing learning rate.
+        clip: maximum norm of the gradient; None for no clipping.
+        flip: whether to mirror at random; by default as in the task.
+        crop: pixels of padding for random crops; by default as in the task.
+        use_val: train on the validation images too, as for a final network; the validation curves
+            are then NaN.
+        channels_last: memory format of images and weights during training, which is faster on CPUs;
+            by default used where the module supports it.
 
     Raises:
         ValueError: a number is out of range.
@@ -102,7 +102,7 @@ class Recipe:
     channels_last: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work."""
+        """Validate the values."""
         rules = {
             "epochs": self.epochs >= 1,
             "batch_size": self.batch_size >= 2,
@@ -135,7 +135,7 @@ class Part:
     labels: Tensor
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self.labels)
 
 
@@ -144,14 +144,14 @@ class TensorTask:
     """A task as tensors.
 
     Args:
-        train: what weights are fitted to.
-        val: what choices are made on.
-        test: what is reported.
+        train: for training the weights.
+        val: for model selection.
+        test: for the reported results only.
         mean: of each channel in [0, 1].
         std: of each channel.
         flip: whether mirroring keeps the label.
         crop: pixels of padding for random crops.
-        fingerprint: of the content, to recognise it again.
+        fingerprint: hash of the content.
     """
 
     train: Part
@@ -166,12 +166,12 @@ class TensorTask:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One point of the curves.
+    """Metrics of one epoch.
 
     Args:
         index: counted from 0.
         train_loss: mean over the epoch's steps, label smoothing included, nats.
-        val_loss: without smoothing, nats; NaN if nothing is left to validate on.
+        val_loss: without smoothing, nats; NaN without validation images.
         val_accuracy: in [0, 1]; NaN likewise.
         seconds: of this epoch.
     """
@@ -185,14 +185,14 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Curves:
-    """Values after each epoch; see ``Epoch``."""
+    """Metrics of all epochs; see ``Epoch``."""
 
     train_loss: tuple[float, ...] = ()
     val_loss: tuple[float, ...] = ()
     val_accuracy: tuple[float, ...] = ()
 
     def add(self, epoch: Epoch) -> "Curves":
-        """The curves with one more point."""
+        """The curves with one more epoch."""
         return Curves(
             (*self.train_loss, epoch.train_loss),
             (*self.val_loss, epoch.val_loss),
@@ -202,14 +202,14 @@ class Curves:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run gave.
+    """The result of a run.
 
     Args:
         curves: per epoch.
-        val_accuracy: after the last epoch, in [0, 1]; NaN if nothing was left to validate on.
-        test_accuracy: after the last epoch; never to be used for a choice.
-        seconds: of training and validating, over all resumptions.
-        epochs: how many were run.
+        val_accuracy: after the last epoch, in [0, 1]; NaN without validation images.
+        test_accuracy: after the last epoch; for reports only, never for selection.
+        seconds: of training and validation, over all resumptions.
+        epochs: number of epochs run.
     """
 
     curves: Curves
@@ -221,7 +221,7 @@ class TrainingResult:
 
 @dataclass
 class _Run:
-    """Everything that changes during a run, as a checkpoint stores it."""
+    """The state of a run, as stored in a checkpoint."""
 
     module: nn.Module
     optimizer: "_SGD"
@@ -247,11 +247,11 @@ def fit(
         module: maps normalised images (n, c, h, w) to logits (n, classes); it stays on ``device``.
         task: the data.
         recipe: how to train.
-        seed: of order, crops, mirroring and dropout.
+        seed: of batch order, augmentation and dropout.
         device: where to train.
-        on_epoch: called after each epoch; what it raises ends the run.
-        checkpoint: a file written after each epoch; if it exists, the run goes on from it and
-            gives the same result, bit for bit, as one that was never interrupted.
+        on_epoch: called after each epoch; an exception ends the run.
+        checkpoint: a file written after each epoch; if it exists, training resumes from it, with
+            the same result, bit for bit, as an uninterrupted run.
 
     Raises:
         DivergenceError: the loss became infinite or not a number, in training, or on the
@@ -312,7 +312,7 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy in [0, 1], with the module in evaluation mode.
 
-    The accuracy is NaN if the loss is not finite. Each submodule's mode is afterwards what it was.
+    The accuracy is NaN if the loss is not finite. The mode of each submodule is restored.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     loss = _zero(device)
@@ -332,7 +332,7 @@ def evaluate(
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode; afterwards each submodule's mode is what it was."""
+    """The module in evaluation mode; the mode of each submodule is restored."""
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     try:
@@ -343,7 +343,7 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Images, uint8 or floats in [0, 1], as float32 with the mean taken off, in units of std."""
+    """Images, uint8 or floats in [0, 1], as float32, normalised by mean and std."""
     scale = 255.0 if images.dtype == torch.uint8 else 1.0
     shift = torch.tensor(mean, dtype=torch.float64).mul(scale).float().view(-1, 1, 1)
     factor = torch.tensor(std, dtype=torch.float64).mul(scale).reciprocal().float().view(-1, 1, 1)
@@ -409,7 +409,7 @@ class _Batches:
 def _train_epoch(
     run: _Run, batches: _Batches, recipe: Recipe, layout: torch.memory_format
 ) -> float:
-    """One epoch; the mean loss of its steps."""
+    """Train for one epoch; the mean loss of its steps."""
     run.module.train()
     total = _zero(batches.labels.device)
     steps = batches.count
@@ -427,7 +427,7 @@ def _train_epoch(
 
 
 def schedule(progress: float, recipe: Recipe) -> float:
-    """Share of the highest learning rate: linear up to ``warmup``, then half a cosine to zero.
+    """Learning rate as a share of its peak: linear warm-up, then cosine decay to zero.
 
     Args:
         progress: share of all steps that are done, in [0, 1).
@@ -439,7 +439,7 @@ def schedule(progress: float, recipe: Recipe) -> float:
 
 
 def _zero(device: torch.device) -> Tensor:
-    """Where losses are summed up; Apple's GPUs have no float64."""
+    """Data type in which losses are summed; Apple's GPUs have no float64."""
     dtype = torch.float32 if device.type == "mps" else torch.float64
     return torch.zeros((), dtype=dtype, device=device)
 
@@ -453,7 +453,7 @@ def _check_finite(total: Tensor, epoch: int) -> None:
 class _SGD:
     """SGD with momentum and clipping, as ``torch.optim.SGD`` and ``clip_grad_norm_`` do it.
 
-    Written out because torch's own loads its compiler on first use, which takes seconds.
+    torch's own optimiser loads its compiler on first use, which takes seconds.
     """
 
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
@@ -465,7 +465,7 @@ class _SGD:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Move each weight that has a gradient, and drop the gradients."""
+        """Update each weight that has a gradient, and clear the gradients."""
         recipe = self.recipe
         moving = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         if not moving:
@@ -496,7 +496,7 @@ class _SGD:
         return self.momenta
 
     def load(self, momenta: list[Tensor]) -> None:
-        """Take over the momenta of a checkpoint.
+        """Load the momenta of a checkpoint.
 
         Raises:
             ValueError: they are of another network.
@@ -513,7 +513,7 @@ class _SGD:
 
 @contextmanager
 def _format(module: nn.Module, task: TensorTask, recipe: Recipe) -> Iterator[torch.memory_format]:
-    """The memory format to train in; afterwards the weights are contiguous again."""
+    """The memory format for training; the weights are made contiguous again afterwards."""
     if recipe.channels_last is False:
         yield torch.contiguous_format
         return
@@ -537,7 +537,7 @@ def _to_format(module: nn.Module, layout: torch.memory_format) -> None:
 
 @contextmanager
 def _forked(device: torch.device, seed: int) -> Iterator[None]:
-    """PyTorch's own generators seeded, and afterwards as they were."""
+    """PyTorch's generators with a seed; their state is restored."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
@@ -557,7 +557,7 @@ def _deterministic(device: torch.device) -> Iterator[None]:
 
 
 def _key(recipe: Recipe, task: TensorTask, seed: int) -> dict[str, Any]:
-    """What must be equal for a checkpoint to be of the same run."""
+    """The key of a run, which its checkpoint must match."""
     return {"recipe": asdict(recipe), "task": task.fingerprint, "seed": seed}
 
 
@@ -581,7 +581,7 @@ def _save(run: _Run, path: Path, key: dict[str, Any], device: torch.device) -> N
 
 
 def write_atomically(files: dict[Path, bytes]) -> None:
-    """Write files so that at any moment each is either the old one or the new one, whole.
+    """Write files atomically: each is either the old or the new one at any moment.
 
     None is replaced before all are written, so that a full disk leaves every old file.
     """

@@ -1,4 +1,4 @@
-"""Official files of published benchmarks, read into tables without running anything in them."""
+"""Importers of official files of published benchmarks; no code in them is run."""
 
 from foretell.benchmarks.importers import (  # noqa: F401  (they register)
     columns,

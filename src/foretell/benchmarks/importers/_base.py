@@ -1,4 +1,4 @@
-"""What an importer is: a function that turns an official file or folder into a table."""
+"""The contract of an importer: a function from an official file or folder to a table."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,10 +12,10 @@ from foretell.registry import Registry
 __all__ = ["Importer", "Progress", "importers", "quiet", "read_benchmark"]
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told (done, total) while a file is read: files, lines or bytes, whatever the format counts."""
+"""Called with (done, total) while a file is read, in files, lines or bytes."""
 
 Importer: TypeAlias = Callable[[Path, Progress], TableData]
-"""Reads a file or a folder; raises ``TableFormatError`` where it is not of its format."""
+"""Reads a file or a folder; raises ``TableFormatError`` if it is not of its format."""
 
 importers: Registry[Importer] = Registry("importer")
 """Name of a format -> its importer; facts: ``reads`` (which file or folder), ``space``, and
@@ -24,7 +24,7 @@ names or its file holds several spaces."""
 
 
 def quiet(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """No progress."""
 
 
 def read_benchmark(
@@ -39,18 +39,18 @@ def read_benchmark(
 
     Args:
         name: of the importer.
-        path: what its entry says it ``reads``.
-        progress: called with (done, total) now and then.
+        path: file or folder, see the fact ``reads``.
+        progress: called with (done, total).
         arch: the column that names the networks, or several with commas between; for formats
             without fixed names, by default found by its content.
         space: that the names belong to; likewise, and for formats of several spaces.
 
     Raises:
         UnknownNameError: no importer of that name.
-        UsageError: ``arch`` or ``space`` for a format that knows its own, or no such column.
+        UsageError: ``arch`` or ``space`` for a format with fixed ones, or no such column.
         MissingDataError: there is no such file or folder, or not all of it.
-        TableFormatError: it is not of that format, or is cut off or damaged.
-        UnsafePickleError: a pickle asks for code; nothing was run.
+        TableFormatError: it is not of that format, truncated or corrupt.
+        UnsafePickleError: a pickle contains code; nothing was run.
         MissingExtraError: the format needs a package that is not installed.
     """
     entry = importers.entry(name)

@@ -1,4 +1,4 @@
-"""What a column's name says about what is in it."""
+"""Facts of a metric from the name of its column."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from foretell.types import Array
 __all__ = ["FAILED", "accuracy_scale", "column_metric", "dataset_name", "proxy_name"]
 
 FAILED = -1e8
-"""What NASLib wrote where a proxy could not be computed; here that is NaN."""
+"""NASLib's value for a failed proxy; imported as NaN."""
 
 _DATASETS = r"cifar10-valid|cifar100|cifar10|imagenet16-120|ImageNet16-120|imagenet|digits"
 _PROXIES = {
@@ -36,17 +36,17 @@ def proxy_name(text: str) -> str | None:
 
 
 def accuracy_scale(values: Array) -> float:
-    """0.01 where accuracies are in per cent, 1 where they are fractions: no fraction exceeds 1."""
+    """0.01 for accuracies in per cent, 1 for fractions; inferred from the largest value."""
     measured = values[~np.isnan(values)]
     return 0.01 if measured.size and measured.max() > 1.5 else 1.0
 
 
 def column_metric(column: str, values: Array) -> Metric:
-    """The facts of a column by its name; of one that says nothing, only the name.
+    """The metric of a column, inferred from its name.
 
     Args:
         column: its name in the file.
-        values: all its numbers, to tell per cent from fractions.
+        values: its numbers, to distinguish per cent from fractions.
     """
     for pattern, make in _RULES:
         if match := pattern.fullmatch(column):

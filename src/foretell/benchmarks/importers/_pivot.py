@@ -1,4 +1,4 @@
-"""From columns to a table: which column names the networks, and which are axes."""
+"""From columns to a table: detects the column of architectures and the axes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,12 +29,12 @@ _MOST_KEYS = 64
 
 @dataclass(frozen=True)
 class Columns:
-    """What a file holds, column by column, all of one length.
+    """The columns of a file, all of one length.
 
     Args:
         what: the file, for messages.
         texts: columns of text.
-        numbers: columns of numbers, (n,); NaN where there is none.
+        numbers: columns of numbers, (n,); NaN for missing values.
         curves: columns of lists, (n, longest), NaN after the end.
     """
 
@@ -44,7 +44,7 @@ class Columns:
     curves: Mapping[str, Array]
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         for group in (self.texts, self.numbers, self.curves):
             for column in group.values():
                 return len(column)
@@ -53,7 +53,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class _Axes:
-    """Place of every row of the file in the table, and the labels along each axis."""
+    """Indices of every row of the file in the table, and the labels of each axis."""
 
     key: tuple[str, ...]
     rows: IntArray
@@ -69,20 +69,20 @@ class _Axes:
 def make_table(
     name: str, columns: Columns, *, arch: str | None, space: str | None, source: str
 ) -> TableData:
-    """A table of what the columns hold.
+    """Build a table from columns.
 
     Args:
         name: of the benchmark.
         columns: of the file.
         arch: the column that names the networks, or several with commas between; by default the
-            first with a usual name, else those that tell the rows apart.
-        space: that the texts belong to; by default one that reads all of them, if there is one.
+            first with a usual name, else those that identify the rows.
+        space: that the texts belong to; by default one that parses all of them, if there is one.
         source: for the facts.
 
     Raises:
         UsageError: there is no such column.
         ArchError: a text is no architecture of the space that was asked for.
-        TableFormatError: the rows cannot be told apart, or there is no number.
+        TableFormatError: the rows cannot be identified, or there is no number.
     """
     if not len(columns):
         raise TableFormatError(f"{columns.what} holds no rows.")

@@ -1,4 +1,4 @@
-"""The record of one network that NAS-Bench-201 and NATS-Bench share: its trials, epoch by epoch."""
+"""The record format of NAS-Bench-201 and NATS-Bench: trials of one network, epoch by epoch."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def put_trials(sheet: Sheet, row: int, record: Any, suffix: str, what: str) -> N
         what: for messages.
 
     Raises:
-        TableFormatError: something is not as the official files have it.
+        TableFormatError: the record differs from the official format.
     """
     results = record.get("all_results") if isinstance(record, dict) else None
     if not isinstance(results, dict) or not results:

@@ -1,4 +1,4 @@
-"""Plain tables: CSV and Parquet files with one network per row, or per row and epoch."""
+"""CSV and Parquet files with one row per network, or per network and epoch."""
 
 import csv
 import io

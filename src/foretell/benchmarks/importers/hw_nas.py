@@ -35,8 +35,8 @@ def hw_nas(path: Path, progress: Progress) -> TableData:
     """The official pickle; the lookup tables of the FBNet space are left out.
 
     Raises:
-        TableFormatError: the file is damaged, or holds something else.
-        UnsafePickleError: it asks for code; nothing was run.
+        TableFormatError: the file is corrupt, or has other content.
+        UnsafePickleError: it contains code; nothing was run.
     """
     path = only_file(path, r"HW-NAS-Bench.*\.pickle", "HW-NAS-Bench-v1_0.pickle")
     loaded = read_pickle(path)

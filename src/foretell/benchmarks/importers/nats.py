@@ -33,7 +33,7 @@ def nats_tss(path: Path, progress: Progress) -> TableData:
     Raises:
         MissingDataError: no such files.
         TableFormatError: a file is damaged, or is not what its name says.
-        UnsafePickleError: a file asks for code; nothing was run.
+        UnsafePickleError: a file contains code; nothing was run.
     """
     return _read(path, progress, "tss", "nb201", {"200": "", "12": "_hp12"})
 
@@ -51,7 +51,7 @@ def nats_sss(path: Path, progress: Progress) -> TableData:
     Raises:
         MissingDataError: no such files.
         TableFormatError: a file is damaged, or is not what its name says.
-        UnsafePickleError: a file asks for code; nothing was run.
+        UnsafePickleError: a file contains code; nothing was run.
     """
     return _read(path, progress, "sss", "size", {"90": "", "12": "_hp12", "01": "_hp01"})
 

@@ -39,7 +39,7 @@ _CURVES = {
 
 @dataclass
 class _Cells:
-    """What was seen of each cell: its place, and how often it was trained with each budget."""
+    """Cells by hash: row, and number of trainings with each budget."""
 
     rows: dict[str, int] = field(default_factory=dict)
     specs: list[tuple[str, str]] = field(default_factory=list)

@@ -34,8 +34,8 @@ def nb201(path: Path, progress: Progress) -> TableData:
     """The official file, read network by network: each is put into arrays and forgotten.
 
     Raises:
-        TableFormatError: the file is damaged, or holds something else.
-        UnsafePickleError: it asks for code; nothing was run.
+        TableFormatError: the file is corrupt, or has other content.
+        UnsafePickleError: it contains code; nothing was run.
     """
     path = only_file(path, r"NAS-Bench-201-v1_[01]-\w+\.pth", "NAS-Bench-201-v1_1-096897.pth")
     reader = _Reader(path.name, progress)

@@ -25,7 +25,7 @@ def nb_macro(path: Path, progress: Progress) -> TableData:
     """The official JSON file.
 
     Raises:
-        TableFormatError: the file is damaged or holds something else.
+        TableFormatError: the file is corrupt, or has other content.
     """
     path = only_file(path, r"nas-bench-macro.*\.json", "nas-bench-macro_cifar10.json")
     records = read_json(path)

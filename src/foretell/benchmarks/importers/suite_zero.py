@@ -46,7 +46,7 @@ def suite_zero(path: Path, progress: Progress) -> TableData:
     """A file of scores; in the space that the file's name says, others by their own names.
 
     Raises:
-        TableFormatError: the file is damaged, or holds something else.
+        TableFormatError: the file is corrupt, or has other content.
     """
     path = only_file(path, r"zc_.*\.json", "one file such as zc_nasbench201.json")
     datasets = read_json(path)

@@ -54,8 +54,8 @@ def transnas(path: Path, progress: Progress, *, space: str | None = None) -> Tab
 
     Raises:
         UsageError: another space.
-        TableFormatError: the file is damaged, or holds something else.
-        UnsafePickleError: it asks for code; nothing was run.
+        TableFormatError: the file is corrupt, or has other content.
+        UnsafePickleError: it contains code; nothing was run.
     """
     if space not in (None, *_SPACES):
         raise UsageError(f"Expected one of {', '.join(_SPACES)} as space, but got {space!r}.")

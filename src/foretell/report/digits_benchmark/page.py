@@ -170,9 +170,9 @@ PAGE = Page(
 """What stands on the page, in its order."""
 
 
-def write(result: DigitsBuild, folder: Path | str) -> Path:
+def write(result: DigitsBuild, path: Path | str) -> Path:
     """Write the page; see ``foretell.report.pages``."""
-    return document.save(document.render(PAGE, result), Path(folder) / "report.html")
+    return document.save(document.render(PAGE, result), path)
 
 
 def _values(column: Sequence[object]) -> Array:

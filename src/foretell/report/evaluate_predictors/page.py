@@ -67,6 +67,6 @@ def write_predictors(
     return write_folder(folder, tables, lambda: render_predictors(found, command))
 
 
-def write(result: PredictorEvaluation, folder: Path | str) -> Path:
+def write(result: PredictorEvaluation, path: Path | str) -> Path:
     """Write the page alone; see ``foretell.report.pages``."""
-    return document.save(render_predictors(result, result.command), Path(folder) / "report.html")
+    return document.save(render_predictors(result, result.command), path)

@@ -76,6 +76,6 @@ def write_evaluation(
     return write_folder(folder, tables, lambda: render_evaluation(evaluation, command))
 
 
-def write(result: ProxyEvaluation, folder: Path | str) -> Path:
+def write(result: ProxyEvaluation, path: Path | str) -> Path:
     """Write the page alone; see ``foretell.report.pages``."""
-    return document.save(render_evaluation(result, result.command), Path(folder) / "report.html")
+    return document.save(render_evaluation(result, result.command), path)

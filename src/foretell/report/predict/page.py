@@ -87,9 +87,8 @@ def write_prediction(
     )
 
 
-def write(result: Predicted, folder: Path | str) -> Path:
+def write(result: Predicted, path: Path | str) -> Path:
     """Write the page alone; see ``foretell.report.pages``."""
-    path = Path(folder) / "report.html"
     ranking, explanation = result.ranking, result.explanation
     if ranking is None or explanation is None:
         return document.save(document.render(_WAITING, result), path)

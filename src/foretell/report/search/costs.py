@@ -12,7 +12,7 @@ def costs(run: RunData) -> Section | tuple[Section, ...]:
     """Accuracy against parameters and against multiply-adds."""
     if run.task is None and not any(tables.pareto_info(run, c).trials for c in ("params", "flops")):
         return ()
-    limits = ", ".join(c.text for c in run.constraints)
+    limits = ", ".join(tables.limit_text(run, c) for c in run.constraints)
     lead = (
         f"What a smaller network would cost in {_name(run)}. The line joins the networks that no "
         "other beats, the star is the winner"

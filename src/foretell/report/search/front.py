@@ -12,7 +12,13 @@ from foretell.report.html.charts import Figure, axis, figure, scatter, wrap
 from foretell.report.html.format import inline, many, quantity
 from foretell.report.search.data import ConstraintRow, ObjectiveRow, RunData, TrialRow
 from foretell.report.search.plots import BROKEN, Window, objective_axis, star, window
-from foretell.report.search.tables import main_objective, outcome_of, star_number, value_of
+from foretell.report.search.tables import (
+    main_objective,
+    outcome_of,
+    star_number,
+    value_of,
+    violation_of,
+)
 from foretell.types import Array, Json
 
 __all__ = [
@@ -31,17 +37,20 @@ _BEST = {"size": 10, "color": "@accent", "line": {"width": 1, "color": "@card"}}
 
 @dataclass(frozen=True)
 class FrontInfo:
-    """Trials with a value of every objective, in the order in which they ran.
+    """Trials with a value of some objective, in the order in which they ran.
+
+    What broke a limit before it was trained has no value of those that need a training.
 
     Args:
         objectives: the main one first.
         trials: the rows, (n,).
-        values: of the objectives, (n, k).
+        values: of the objectives, (n, k); NaN where nothing was measured.
         front: which of them no feasible trial beats in every objective, (n,).
         feasible: which keep every limit, (n,).
         winner: place of the winner; None if it is not among them.
-        without: trials that ended without a value of some objective.
+        without: trials that failed, or ended without a value of some objective.
         limits: on the objectives.
+        broken: how each breaks a limit, in words, (n,); empty if it does not.
     """
 
     objectives: tuple[ObjectiveRow, ...]
@@ -52,6 +61,12 @@ class FrontInfo:
     winner: int | None
     without: int
     limits: tuple[ConstraintRow, ...]
+    broken: tuple[str, ...]
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Which trials have a value of every objective, (n,)."""
+        return np.asarray(np.isfinite(self.values).all(axis=1))
 
 
 def front_info(run: RunData) -> FrontInfo:
@@ -64,7 +79,7 @@ def front_info(run: RunData) -> FrontInfo:
         [[value_of(t, o.name) for o in objectives] for t in ordered], dtype=np.float64
     ).reshape(len(ordered), len(objectives))
     ended = np.array([outcome_of(t) in ("done", "infeasible") for t in ordered], dtype=bool)
-    keep = ended & np.isfinite(table).all(axis=1)
+    keep = ended & np.isfinite(table).any(axis=1)
     trials = tuple(t for t, k in zip(ordered, keep, strict=True) if k)
     number = run.winner.number if run.winner else None
     places = [i for i, t in enumerate(trials) if t.number == number]
@@ -76,8 +91,12 @@ def front_info(run: RunData) -> FrontInfo:
         front=np.array([t.on_front for t in trials], dtype=bool),
         feasible=np.array([outcome_of(t) == "done" for t in trials], dtype=bool),
         winner=places[0] if places else None,
-        without=len(ordered) - len(trials),
+        without=sum(
+            outcome_of(t) != "infeasible" and not row.all()
+            for t, row in zip(ordered, np.isfinite(table), strict=True)
+        ),
         limits=tuple(c for c in run.constraints if c.name in names),
+        broken=tuple(violation_of(run, t) for t in trials),
     )
 
 
@@ -93,7 +112,8 @@ def front(run: RunData) -> Section | tuple[Section, ...]:
         blocks += [Grid(pairs[i : i + 2], "two") for i in range(0, len(pairs), 2)]
     else:
         blocks.append(_pair(info, 1))
-    blocks.append(_table(run, info))
+    if info.trials:
+        blocks.append(_table(run, info))
     return Section(
         "front",
         "The front of all objectives",
@@ -107,10 +127,14 @@ def _lead(run: RunData, info: FrontInfo) -> str:
     names = [f"{o.label} ({'higher' if o.direction == 'max' else 'lower'} is better)" for o in
              info.objectives]  # fmt: skip
     text = f"The search was after {len(names)} objectives: {', '.join(names)}."
-    text += (
-        f" {many(int(info.front.sum()), 'trial')} of {len(info.trials):,} "
-        f"{'is' if info.front.sum() == 1 else 'are'} beaten by no other in all of them: the front."
-    )
+    count, complete = int(info.front.sum()), int(info.complete.sum())
+    if count:
+        text += (
+            f" {many(count, 'trial')} of {complete:,} {'is' if count == 1 else 'are'} beaten by no "
+            "other in all of them: the front."
+        )
+    else:
+        text += " No trial keeps every limit and has a value of every objective."
     if info.winner is not None and run.preferred == "knee":
         text += (
             " The winner is its knee: the trial where giving up a little of one objective no "
@@ -122,6 +146,8 @@ def _lead(run: RunData, info: FrontInfo) -> str:
     outside = int((~info.feasible).sum())
     if outside:
         text += f" {many(outside, 'trial')} broke a limit and cannot win."
+        early = int((~info.complete & ~info.feasible).sum())
+        text += f" {early:,} of them did so before being trained." if early else ""
     if info.without:
         verb = "has" if info.without == 1 else "have"
         text += f" {many(info.without, 'trial')} {verb} no value of some objective."
@@ -136,6 +162,7 @@ def _lead(run: RunData, info: FrontInfo) -> str:
 
 def _pair(info: FrontInfo, other: int) -> Chart:
     first, second = info.objectives[0], info.objectives[other]
+    known = np.isfinite(info.values[:, [0, other]]).all(axis=1).any()
     text = "The line joins the front." if len(info.objectives) == 2 else "Filled is the front."
     better = [
         ("up" if first.direction == "max" else "down"),
@@ -147,8 +174,8 @@ def _pair(info: FrontInfo, other: int) -> Chart:
     return Chart(
         f"front-{other}",
         f"{first.label} and {inline(second.label)}",
-        text,
-        front_plot(info, other) if info.trials else None,
+        text if known else "",
+        front_plot(info, other) if known else None,
         "No trial has a value of both.",
     )
 
@@ -159,7 +186,7 @@ def _lines(info: FrontInfo) -> Chart:
         "All objectives at once",
         "A line for each trial; up is better on every axis. Blue is the front, orange the winner, "
         "dotted what breaks a limit.",
-        lines_plot(info) if info.trials else None,
+        lines_plot(info) if info.complete.any() else None,
         "No trial has a value of every objective.",
     )
 
@@ -176,7 +203,7 @@ def columns_of(run: RunData) -> tuple[ObjectiveRow, ...]:
 def _table(run: RunData, info: FrontInfo) -> Table:
     main, winner = info.objectives[0], star_number(run)
     sign = 1.0 if main.direction == "max" else -1.0
-    gains = sign * info.values[:, 0]
+    gains = np.nan_to_num(sign * info.values[:, 0], nan=-np.inf)
     order = sorted(
         range(len(info.trials)),
         key=lambda i: (not info.front[i], not info.feasible[i], -gains[i], info.trials[i].number),
@@ -188,7 +215,7 @@ def _table(run: RunData, info: FrontInfo) -> Table:
         line += [
             quantity(float(v), o.unit) for v, o in zip(info.values[i], info.objectives, strict=True)
         ]
-        rows.append((*line, arch_cell(trial, trial.number == winner)))
+        rows.append((*line, arch_cell(trial.arch, info.broken[i], trial.number == winner)))
     columns = [Column("Trial", "n"), *(Column(_head(o), "n") for o in info.objectives)]
     first = int(info.front.sum()) or 10
     return Table(
@@ -208,11 +235,10 @@ def _head(objective: ObjectiveRow) -> str:
     return "Validation" if objective.name == "accuracy" else objective.label
 
 
-def arch_cell(trial: TrialRow, winner: bool) -> Cell:
+def arch_cell(arch: str, broken: str, winner: bool) -> Cell:
     """An architecture, whether it won, and how it breaks a limit."""
-    broken = outcome_of(trial) == "infeasible"
-    why = f"breaks a limit: {trial.violation}" if trial.violation else "breaks a limit"
-    return Cell(trial.arch, tag="winner" if winner else "", below=(why,) if broken else ())
+    below = (f"breaks a limit: {broken}",) if broken else ()
+    return Cell(arch, tag="winner" if winner else "", below=below)
 
 
 def _shown(value: float, objective: ObjectiveRow) -> str:
@@ -222,14 +248,15 @@ def _shown(value: float, objective: ObjectiveRow) -> str:
 
 def _tips(info: FrontInfo) -> list[str]:
     tips = []
-    for trial, row in zip(info.trials, info.values, strict=True):
+    for trial, row, broken in zip(info.trials, info.values, info.broken, strict=True):
         lines = [f"Trial {trial.number}"]
         lines += [
             f"<b>{_shown(v, o)}</b> {escape(inline(o.label), quote=False)}"
             for v, o in zip(row, info.objectives, strict=True)
+            if np.isfinite(v)
         ]
-        if trial.violation:
-            lines.append(f"breaks a limit: {wrap(trial.violation)}")
+        if broken:
+            lines.append(f"breaks a limit: {wrap(broken)}")
         tips.append("<br>".join([*lines, wrap(trial.arch)]))
     return tips
 
@@ -245,12 +272,17 @@ def front_plot(info: FrontInfo, other: int) -> Figure:
     seen = [_seen(info.values[:, k], info.front, o) for k, o in ((other, second), (0, first))]
     across, wide = objective_axis(second, info.values[:, other])
     upright, high = objective_axis(first, info.values[:, 0])
-    x = wide * np.clip(info.values[:, other], seen[0].low, seen[0].high)
-    y = high * np.clip(info.values[:, 0], seen[1].low, seen[1].high)
+    # what was not measured, since a limit was broken first, is drawn at the worse edge
+    x, y = (
+        factor * np.clip(np.where(np.isfinite(v), v, part.edge), part.low, part.high)
+        for factor, v, part in (
+            (wide, info.values[:, other], seen[0]), (high, info.values[:, 0], seen[1])
+        )
+    )  # fmt: skip
     tips, data = _tips(info), []
     for mask, name, marker in (
         (~info.feasible, "breaks a limit", BROKEN),
-        (info.feasible & ~info.front, "trained", _DOT),
+        (info.feasible & ~info.front & info.complete, "trained", _DOT),
     ):
         if mask.any():
             text = [t for t, k in zip(tips, mask, strict=True) if k]
@@ -328,14 +360,14 @@ def lines_plot(info: FrontInfo) -> Figure:
     """
     count = len(info.objectives)
     signs = np.array([1.0 if o.direction == "max" else -1.0 for o in info.objectives])
-    gains = info.values * signs
-    low, high = gains.min(axis=0), gains.max(axis=0)
+    gains, complete = info.values * signs, info.complete
+    low, high = gains[complete].min(axis=0), gains[complete].max(axis=0)
     height = np.where(high > low, (gains - low) / np.where(high > low, high - low, 1.0), 0.5)
     tips = _tips(info)
     is_winner = np.arange(len(info.trials)) == (-1 if info.winner is None else info.winner)
     kinds = (
-        (~info.feasible, "breaks a limit", {"width": 1, "color": "@dot", "dash": "dot"}),
-        (info.feasible & ~info.front, "trained", {"width": 1, "color": "@faint"}),
+        (~info.feasible & complete, "breaks a limit", {"width": 1, "color": "@dot", "dash": "dot"}),
+        (info.feasible & ~info.front & complete, "trained", {"width": 1, "color": "@faint"}),
         (info.front & ~is_winner, "front", {"width": 2, "color": "@accent"}),
         (is_winner, "winner", {"width": 3, "color": "@warm"}),
     )

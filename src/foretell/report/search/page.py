@@ -56,7 +56,8 @@ def _hero(run: RunData) -> Hero:
         return _own_hero(run, info)
     known = math.isfinite(info.test_accuracy)
     if found is None:
-        spread = "No network was trained to the end."
+        why = tables.why_no_winner(run) if run.trials else "no network was trained to the end"
+        spread = f"{why[:1].upper()}{why[1:]}."
     elif not known:
         spread = "The winner was not tested."
     else:
@@ -81,7 +82,11 @@ def _own_hero(run: RunData, info: tables.HeroInfo) -> Hero:
     number, _, unit = quantity(value, objective.unit).partition(" ")
     label = inline(objective.label)
     return Hero(
-        what=f"Best {label}" if found else "No winner",
+        what="No winner"
+        if not found
+        else f"{objective.label} of the winner"
+        if len(run.objectives) > 1
+        else f"Best {label}",
         number=number,
         unit=unit,
         range=f"as it was measured in trial {trial.number:,}"

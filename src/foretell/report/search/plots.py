@@ -66,7 +66,6 @@ def tip(trial: TrialRow, objective: ObjectiveRow, *extra: str) -> str:
     shown = escape(quantity(value, objective.unit), quote=False)
     name = "validation" if objective.name == "accuracy" else escape(objective.label, quote=False)
     facts = [f"<b>{shown}</b> {name}"] if known else []
-    facts += [wrap(trial.violation)] if trial.violation else []
     facts += extra
     costs = [
         f"{amount(v)} {name}"
@@ -181,7 +180,10 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     upright, factor = objective_axis(info.objective, info.accuracy)
     below = done & seen.beyond(info.accuracy)
     old = np.array([t.resumed for t in info.trials], dtype=bool).reshape(len(x))
-    tips = [tip(t, info.objective) for t in info.trials]
+    tips = [
+        tip(t, info.objective, *([f"breaks a limit: {wrap(why)}"] if why else []))
+        for t, why in zip(info.trials, info.broken, strict=True)
+    ]
     dot = {"size": 8, "color": "@dot", "line": {"width": 1, "color": "@muted"}}
     hollow = {"size": 8, "color": "@card", "line": {"width": 1.5, "color": "@muted"}}
     data = []
@@ -204,7 +206,8 @@ def progress_plot(info: ProgressInfo, by: str = "trials") -> Figure:
     if outside.any():
         measured = np.array([value_of(t, info.objective.name) for t in info.trials])
         where = np.where(np.isfinite(measured), seen.place(measured), seen.edge)
-        where = factor * np.clip(where, seen.low, seen.high)
+        inset = 0.03 * (seen.high - seen.low)  # a mark on the edge is seen whole
+        where = factor * np.clip(where, seen.low + inset, seen.high - inset)
         text = _pick(tips, outside)
         data.append(scatter(x[outside], where[outside], "breaks a limit", marker=BROKEN, text=text))
     if failed.any():

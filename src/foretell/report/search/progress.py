@@ -35,7 +35,8 @@ def progress(run: RunData) -> Section:
         when, end = duration(float(info.seconds[info.winner])), duration(float(info.seconds[-1]))
         seconds = f"The winner was there after {when} of {end}."
     elif info.trials:
-        trials = "No trial ended well."
+        kept = hero.infeasible and not hero.failed
+        trials = "No trial kept every limit." if kept else "No trial ended well."
         seconds = f"The trials took {duration(float(info.seconds[-1]))} in all."
     if len(info.trials) == 1:
         trials += " With one trial there is no progress to see."

@@ -13,8 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.metrics import kendall, non_dominated, spearman
-from foretell.report.html.format import inline
-from foretell.report.search.data import BASELINES, CurveRow, ObjectiveRow, RunData, TrialRow, Winner
+from foretell.report.html.format import inline, many, quantity
+from foretell.report.search.data import (
+    BASELINES,
+    ConstraintRow,
+    CurveRow,
+    ObjectiveRow,
+    RunData,
+    TrialRow,
+    Winner,
+)
 from foretell.types import Array
 
 __all__ = [
@@ -34,6 +42,7 @@ __all__ = [
     "funnel_info",
     "hero_info",
     "interval",
+    "limit_text",
     "main_objective",
     "outcome_of",
     "pareto_info",
@@ -43,6 +52,8 @@ __all__ = [
     "star_number",
     "value_of",
     "verb_of",
+    "violation_of",
+    "why_no_winner",
 ]
 
 NAN = float("nan")
@@ -108,6 +119,37 @@ def value_of(trial: TrialRow, name: str) -> float:
     if name in trial.values:
         return float(trial.values[name])
     return trial.val_accuracy if name == "accuracy" else NAN
+
+
+def limit_text(run: RunData, limit: ConstraintRow) -> str:
+    """A limit in the unit of its quantity, such as "latency@torch<=4 ms"; as typed if unknown."""
+    unit = _unit(run, limit.name)
+    bounds = [(limit.min, ">="), (limit.max, "<=")]
+    if unit is None or all(value is None for value, _ in bounds):
+        return limit.text
+    return ", ".join(
+        f"{limit.name}{sign}{quantity(value, unit)}" for value, sign in bounds if value is not None
+    )
+
+
+def violation_of(run: RunData, trial: TrialRow) -> str:
+    """How a trial breaks a limit, in the unit of its quantity; empty if it does not."""
+    if outcome_of(trial) != "infeasible":
+        return ""
+    for limit in run.constraints:
+        value, unit = value_of(trial, limit.name), _unit(run, limit.name)
+        for bound, sign in ((limit.max, 1.0), (limit.min, -1.0)):
+            if unit is not None and bound is not None and sign * value > sign * bound:
+                shown = f"{quantity(value, unit)} {'>' if sign > 0 else '<'}"
+                return f"{limit.name} {shown} {quantity(bound, unit)}"
+    return trial.violation
+
+
+def _unit(run: RunData, name: str) -> str | None:
+    """The unit of a quantity; None if the run does not say it."""
+    known = {"params": "count", "flops": "count", "memory": "bytes"}
+    known |= {o.name: o.unit for o in run.objectives}
+    return known.get(name)
 
 
 def outcome_of(trial: TrialRow) -> Literal["done", "infeasible", "pruned", "failed"]:
@@ -197,6 +239,16 @@ def hero_info(run: RunData) -> HeroInfo:
     )
 
 
+def why_no_winner(run: RunData) -> str:
+    """Why there is none, as the end of a sentence."""
+    info = hero_info(run)
+    if not run.trials:
+        return f"nothing was {verb_of(run)}"
+    if info.infeasible and not info.trained:
+        return f"none of {many(len(run.trials), 'trial')} kept every limit"
+    return f"no network was {verb_of(run)} to the end"
+
+
 @dataclass(frozen=True)
 class FunnelRow:
     """One step on the way from all networks to the winner.
@@ -261,6 +313,7 @@ class ProgressInfo:
         winner: the place of the winner's trial, or of the best one if no winner was chosen; None
             if there is none.
         objective: whose values these are.
+        broken: how each trial breaks a limit; empty if it does not.
         verb: what was done with a network: "trained", or "evaluated" by the user's own function.
     """
 
@@ -272,6 +325,7 @@ class ProgressInfo:
     winner: int | None
     objective: ObjectiveRow = ACCURACY
     verb: str = "trained"
+    broken: tuple[str, ...] = ()
 
 
 def progress_info(run: RunData) -> ProgressInfo:
@@ -293,6 +347,7 @@ def progress_info(run: RunData) -> ProgressInfo:
         winner=_place(trials, _sign(objective) * accuracy, run.winner),
         objective=objective,
         verb=verb_of(run),
+        broken=tuple(violation_of(run, t) for t in trials),
     )
 
 

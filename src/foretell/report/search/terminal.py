@@ -7,9 +7,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from foretell.report.html.format import amount, duration, percent, signed, size
+from foretell.report.html.format import amount, duration, inline, percent, quantity, signed, size
 from foretell.report.search import tables
 from foretell.report.search.data import RunData
+from foretell.report.search.front import columns_of
 
 __all__ = ["summary"]
 
@@ -38,16 +39,23 @@ def summary(run: RunData) -> RenderableType:
 def _winner(run: RunData) -> RenderableType:
     winner, hero = run.winner, tables.hero_info(run)
     if winner is None:
-        why = "no network was trained to the end" if run.trials else "nothing was trained"
-        return Text(f"No winner: {why}.", style="bold yellow")
+        return Text(f"No winner: {tables.why_no_winner(run)}.", style="bold yellow")
     line = Text()
+    if run.task is None:
+        objective = tables.main_objective(run)
+        trial = next((t for t in run.trials if t.number == winner.number), None)
+        value = tables.value_of(trial, objective.name) if trial else math.nan
+        line.append(quantity(value, objective.unit), style="bold green")
+        line.append(f" {inline(objective.label)}\n")
+        line.append(winner.arch, style="cyan")
+        return line
     line.append(percent(hero.test_accuracy), style="bold green")
     line.append(" test accuracy")
     if math.isfinite(hero.low):
         line.append(
             f" (95 % interval {percent(hero.low, 1)} to {percent(hero.high, 1)}", style="dim"
         )
-        line.append(f", {run.task.test if run.task else 0:,} images)", style="dim")
+        line.append(f", {run.task.test:,} images)", style="dim")
     line.append("\n")
     line.append(winner.arch, style="cyan")
     return line
@@ -64,23 +72,34 @@ def _facts(run: RunData) -> RenderableType:
             table.add_row(name, Text(text))
 
     if winner is not None:
-        limits = ", ".join(c.text for c in run.constraints)
-        row(
-            "cost",
-            f"{amount(winner.params)} params",
-            f"{amount(winner.flops)} multiply-adds",
-            f"{size(winner.memory)} activations",
-        )
+        limits = ", ".join(tables.limit_text(run, c) for c in run.constraints)
+        if run.task is not None or math.isfinite(winner.params):
+            row(
+                "cost",
+                f"{amount(winner.params)} params",
+                f"{amount(winner.flops)} multiply-adds",
+                f"{size(winner.memory)} activations",
+            )
+        trial = next((t for t in run.trials if t.number == winner.number), None)
+        if trial is not None:
+            for o in columns_of(run):
+                row(inline(o.label), quantity(tables.value_of(trial, o.name), o.unit))
+        front = sum(t.on_front for t in run.trials)
+        if len(run.objectives) > 1:
+            row("front", f"{front:,} of {hero.trained:,} trials", f"winner: {run.preferred}")
         row("limits", limits)
-        row("validation", percent(winner.val_accuracy))
+        if run.task is not None:
+            row("validation", percent(winner.val_accuracy))
     for attack in tables.robustness_info(run):
         pairs = zip(attack.eps, attack.accuracy, strict=True)
         row(attack.attack, *(f"{percent(float(a), 1)} at {e:g}/255" for e, a in pairs if e))
     of = f" of {hero.budget:,}" if hero.budget is not None else ""
     row(
-        "trained",
+        tables.verb_of(run),
         f"{hero.trained:,}{of} networks",
         f"{hero.failed:,} failed" if hero.failed else "",
+        f"{hero.infeasible:,} outside the limits" if hero.infeasible else "",
+        f"{hero.pruned:,} ended early" if hero.pruned else "",
         f"{hero.drawn:,} drawn" if hero.drawn else "",
         f"{hero.scored:,} scored" if hero.scored else "",
     )

@@ -73,7 +73,10 @@ def trials(run: RunData) -> Section:
     if any(tables.outcome_of(t) == "infeasible" for t in run.trials):
         lead += " Trials outside the limits come after those within."
     more = f" ({hidden} more are in trials.csv)" if hidden else ""
-    rows = tuple(_row(t, objective, others, scale, t.number == star) for t in shown)
+    rows = tuple(
+        _row(t, objective, others, scale, t.number == star, tables.violation_of(run, t))
+        for t in shown
+    )
     keep = [i for i in range(len(columns)) if not _unused(columns[i].head, rows, i, run)]
     table = Table(
         "Best trials",
@@ -111,6 +114,7 @@ def _row(
     others: tuple[ObjectiveRow, ...],
     scale: bool,
     star: bool,
+    broken: str,
 ) -> Line:
     predicted = f"{trial.predicted:.4g}" if math.isfinite(trial.predicted) else DASH
     value, end = tables.value_of(trial, objective.name), tables.outcome_of(trial)
@@ -127,5 +131,5 @@ def _row(
         amount(trial.params),
         amount(trial.flops),
         duration(trial.seconds),
-        arch_cell(trial, star),
+        arch_cell(trial.arch, broken, star),
     )

@@ -18,7 +18,7 @@ __all__ = ["winner"]
 def winner(run: RunData) -> Section:
     """The network that the run recommends."""
     if run.winner is None:
-        why = _why_none(run)
+        why = tables.why_no_winner(run)
         gap = Note(f"There is no winner, because {why}.", "empty")
         return Section("winner", "The winner", blocks=(gap,), link="Winner")
     drawing = _drawing(run.winner)
@@ -43,15 +43,6 @@ def winner(run: RunData) -> Section:
     )
 
 
-def _why_none(run: RunData) -> str:
-    info = tables.hero_info(run)
-    if not run.trials:
-        return "nothing was trained"
-    if info.infeasible and not info.trained:
-        return f"none of {many(len(run.trials), 'trial')} kept every limit"
-    return "no network was trained to the end"
-
-
 def _facts(run: RunData, found: Winner) -> tuple[Pair, ...]:
     pairs = [Pair("Architecture", found.arch, "arch")]
     if found.number is not None:
@@ -71,7 +62,7 @@ def _facts(run: RunData, found: Winner) -> tuple[Pair, ...]:
         Pair("Final training", duration(found.seconds)),
     ]
     pairs += [p for p in costs if run.task is not None or p.value != DASH]
-    return (*pairs, *(Pair("Limit", c.text, "arch") for c in run.constraints))
+    return (*pairs, *(Pair("Limit", tables.limit_text(run, c), "arch") for c in run.constraints))
 
 
 def _exact(value: float) -> str:

@@ -1,9 +1,9 @@
-"""Cells with operations on their vertices, many at once: whole ones, and one form for each.
+"""Cells with operations on vertices: validity and canonical form, vectorised over cells.
 
-A cell has up to seven vertices: the input 0, the output 6 and those between. It is an adjacency
-matrix (7, 7) of 0 and 1 and five operations, 0 where there is no vertex. Vertices between can
-change places without another cell; of all orders in which every edge leads forward the canonical
-one has the largest key: the upper triangle row by row as bits, then the operations.
+A cell has up to seven vertices: the input 0, the output 6 and inner ones. It is an adjacency matrix
+(7, 7) of 0 and 1 and five operations, 0 where there is no vertex. Permuting inner vertices gives an
+isomorphic cell; of all topological orders the canonical one has the largest key: the upper triangle
+row by row as bits, then the operations.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ __all__ = ["EDGES", "MIDDLE", "MOST_EDGES", "VERTICES", "all_keys", "decode", "i
 
 VERTICES, MIDDLE, MOST_EDGES = 7, 5, 9
 EDGES = tuple(combinations(range(VERTICES), 2))
-"""(from, to) of each bit of a key, row by row."""
+"""(source, target) of each bit of a key, row by row."""
 _OPERATIONS = 3
 _OPERATION_BITS = 2 * MIDDLE
 _BITS = len(EDGES) + _OPERATION_BITS
@@ -26,14 +26,14 @@ _CHUNK = 20_000
 
 
 def keys(linked: NDArray[np.bool_], ops: IntArray) -> IntArray:
-    """The largest key over all orders of each cell, (n,); equal for isomorphic cells alone.
+    """Canonical key of each cell, the largest over all orders, (n,); equal for isomorphic cells.
 
     Args:
         linked: (n, 7, 7), edges in any direction.
         ops: (n, 5) operations 0..3.
 
     Returns:
-        (n,) int64; negative where the edges make a circle.
+        (n,) int64; negative where the edges form a cycle.
     """
     largest = np.empty(len(linked), dtype=np.int64)
     for start in range(0, len(linked), _CHUNK):
@@ -54,7 +54,7 @@ def is_whole(linked: NDArray[np.bool_], ops: IntArray) -> NDArray[np.bool_]:
     """Whether every vertex is on a path from input to output, with at most nine edges, (n,).
 
     Args:
-        linked: (n, 7, 7) without circles.
+        linked: (n, 7, 7), acyclic.
         ops: (n, 5) operations, 0 where there should be no vertex.
     """
     enters, leaves = linked.sum(axis=1), linked.sum(axis=2)
@@ -68,7 +68,7 @@ def is_whole(linked: NDArray[np.bool_], ops: IntArray) -> NDArray[np.bool_]:
 
 @cache
 def all_keys() -> IntArray:
-    """Keys of all 423,624 whole cells, rising, (423624,): about two seconds on first use."""
+    """Keys of all 423,624 whole cells, increasing, (423624,): about two seconds on first use."""
     few = [m for m in range(1 << len(EDGES)) if m.bit_count() <= MOST_EDGES]
     linked, there = _shapes(np.array(few))
     whole = is_whole(linked, there)
@@ -95,7 +95,7 @@ def _shapes(triangles: IntArray) -> tuple[NDArray[np.bool_], IntArray]:
 
 @cache
 def _weights() -> Array:
-    """What each edge and operation adds to the key under each order, (54, 120)."""
+    """Contribution of each edge and operation to the key under each order, (54, 120)."""
     edge_index = {edge: i for i, edge in enumerate(EDGES)}
     orders = list(permutations(range(1, VERTICES - 1)))
     weights = np.zeros((VERTICES * VERTICES + MIDDLE, len(orders)))

@@ -10,8 +10,8 @@ _KERNELS = {"conv1x1-bn-relu": 1, "conv3x3-bn-relu": 3}
 def vertex_channels(linked: Sequence[Sequence[int]], out: int) -> list[int]:
     """Channels of each vertex but the input, (v,).
 
-    Those that lead to the output share its channels, the first ones with one more where they cannot
-    be equal; the others have as many as the largest that they lead to.
+    The predecessors of the output split its channels, the first ones with one more where these do
+    not divide; any other vertex has as many as the largest of its successors.
 
     Args:
         linked: (v, v) of 0 and 1.
@@ -33,8 +33,8 @@ def vertex_costs(
 ) -> list[tuple[int, int]]:
     """Parameters and multiply-adds of each vertex, (v,).
 
-    A convolution has a BatchNorm. A vertex that takes in the input has, besides, a 1x1 convolution
-    of it with a BatchNorm: also the output.
+    A convolution has a BatchNorm. A successor of the input, the output included, has a 1x1
+    projection of it with a BatchNorm as well.
 
     Args:
         linked: (v, v) of 0 and 1.

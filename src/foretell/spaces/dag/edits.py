@@ -1,4 +1,4 @@
-"""Edits of one cell with operations on its vertices, and what tells two cells apart."""
+"""Edits of a cell with operations on vertices, and descriptions of the difference of two cells."""
 
 from collections.abc import Sequence
 from itertools import permutations
@@ -18,11 +18,11 @@ _Pairs = list[tuple[int, int]]
 def edits(
     linked: NDArray[np.bool_], ops: IntArray, operations: int
 ) -> tuple[NDArray[np.bool_], IntArray]:
-    """Everything one edit away, cells or not, in a fixed order.
+    """Everything one edit away, valid or not, in a fixed order.
 
-    An edit adds or removes an edge, changes an operation, takes out a vertex with one edge in and
-    one out, or puts in such a vertex. Where no edge leads past a vertex, one may come when it goes;
-    where one leads along, it may go when the vertex comes. Every edit has one that takes it back.
+    An edit adds or removes an edge, changes an operation, removes a vertex with one edge in and one
+    out, or inserts such a vertex; the edge that bypasses the vertex may be added on removal, or
+    removed on insertion. Every edit has an inverse.
 
     Args:
         linked: (7, 7).
@@ -30,7 +30,7 @@ def edits(
         operations: how many there are.
 
     Returns:
-        (m, 7, 7) and (m, 5), with circles and cells that are not whole among them.
+        (m, 7, 7) and (m, 5), including cells with cycles and cells that are not whole.
     """
     cells: list[NDArray[np.bool_]] = []
     codes: list[IntArray] = []
@@ -76,9 +76,9 @@ def place_name(vertex: int) -> str:
 
 
 def differences(linked: NDArray[np.bool_], ops: IntArray, names: Sequence[str]) -> list[str]:
-    """What turns the first of two cells into the second, in words.
+    """A description of the edit that turns the first of two cells into the second.
 
-    Vertices have their places in the first cell, or the next free ones.
+    Vertices have their numbers in the first cell, or the next free ones.
 
     Args:
         linked: (2, 7, 7).
@@ -108,7 +108,7 @@ def differences(linked: NDArray[np.bool_], ops: IntArray, names: Sequence[str]) 
 def _aligned(
     linked: NDArray[np.bool_], ops: IntArray
 ) -> tuple[list[NDArray[np.bool_]], list[IntArray]]:
-    """Two cells, the second with its vertices in the order that makes it most like the first."""
+    """Two cells, the second with its vertices permuted to match the first best."""
 
     def moved(order: tuple[int, ...]) -> tuple[NDArray[np.bool_], IntArray]:
         places = [0, *order, _OUTPUT]

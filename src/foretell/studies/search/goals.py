@@ -87,11 +87,6 @@ class Goals:
         return tuple(c for c in self.constraints if self.known[c.name].stage is Stage.GRAPH)
 
     @property
-    def late(self) -> tuple[Constraint, ...]:
-        """Constraints that are known after asking only."""
-        return tuple(c for c in self.constraints if self.known[c.name].stage is not Stage.GRAPH)
-
-    @property
     def attacked(self) -> bool:
         """Whether a quantity needs an attack."""
         return bool(self.at(Stage.ATTACKED))

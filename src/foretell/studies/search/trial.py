@@ -6,7 +6,6 @@ the job, which pickle sends.
 
 import math
 import pickle
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -215,8 +214,3 @@ def check_sendable(resources: Resources) -> None:
                 f"The {what} cannot be sent to worker processes ({error}): define it at the top "
                 f"of a file and name it as my_file.py:{what}, or take workers=0."
             ) from error
-
-
-def values_of(trial_value: Mapping[str, Json] | None) -> Mapping[str, float] | None:
-    """Quantity -> value of a finished trial's stored value; None of a failed one."""
-    return None if trial_value is None else trial_value["values"]

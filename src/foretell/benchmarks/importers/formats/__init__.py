@@ -1,1 +1,1 @@
-"""Readers of file formats; what they hold is the importers' affair."""
+"""Readers of file formats."""

@@ -1,4 +1,4 @@
-"""Reading the containers that official files come in, with bounds on what they may unfold to."""
+"""Readers of compressed and pickled files, with limits on the decompressed size."""
 
 import bz2
 import io
@@ -19,11 +19,11 @@ def read_pickle_bz2(path: Path, limit: int) -> Any:
 
     Args:
         path: of the file.
-        limit: the most bytes it may unfold to.
+        limit: maximum decompressed bytes.
 
     Raises:
-        TableFormatError: damaged, cut off, or larger than that.
-        UnsafePickleError: it asks for code; nothing was run.
+        TableFormatError: corrupt, truncated, or larger than that.
+        UnsafePickleError: it contains code; nothing was run.
     """
     unpacker = bz2.BZ2Decompressor()
     try:
@@ -47,7 +47,7 @@ def read_pickle(path: Path) -> Any:
 
     Raises:
         TableFormatError: damaged or cut off.
-        UnsafePickleError: it asks for code; nothing was run.
+        UnsafePickleError: it contains code; nothing was run.
     """
     return _plain(path.read_bytes(), path.name)
 
@@ -62,10 +62,10 @@ def _plain(raw: bytes, what: str) -> Any:
 
 
 def read_json(path: Path) -> Json:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
-        TableFormatError: it is no JSON, or is nested beyond reason.
+        TableFormatError: it is no JSON, or too deeply nested.
     """
     try:
         return json.loads(path.read_bytes())
@@ -76,7 +76,7 @@ def read_json(path: Path) -> Json:
 
 
 def only_file(path: Path, pattern: str, what: str) -> Path:
-    """The path itself, or the one file of a folder whose name fits.
+    """The path itself, or the one file of a folder with a matching name.
 
     Raises:
         MissingDataError: the folder holds none, or several.

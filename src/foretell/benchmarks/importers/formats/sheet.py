@@ -1,4 +1,4 @@
-"""Collecting what a file says, in any order, into one array per metric."""
+"""Growing arrays, one per metric, filled in any order."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _MOST_METRICS = 5_000
 
 @dataclass
 class _Block:
-    """The numbers of one metric: (rows, seeds, epochs), NaN where nothing was put."""
+    """The numbers of one metric: (rows, seeds, epochs), NaN by default."""
 
     metric: Metric
     seeds: list[int]
@@ -31,10 +31,10 @@ class _Block:
 
 @dataclass
 class Sheet:
-    """Arrays that grow where a file turns out to hold more rows, seeds or epochs.
+    """Arrays that grow with the rows, seeds and epochs of a file.
 
     Args:
-        rows: how many architectures there will be, as far as is known.
+        rows: expected number of architectures.
         what: the file, for messages.
     """
 
@@ -52,10 +52,10 @@ class Sheet:
         seed: int = 0,
         epochs: Sequence[int] = (0,),
     ) -> None:
-        """Store the numbers of one architecture and run, one for each of the epochs.
+        """Store the numbers of one architecture and run, one per epoch.
 
         Raises:
-            TableFormatError: there are not as many numbers as epochs, or the table becomes absurd.
+            TableFormatError: the numbers do not match the epochs, or the table exceeds a limit.
         """
         if len(values) != len(epochs):
             raise TableFormatError(
@@ -89,7 +89,7 @@ class Sheet:
             block.values[row, seed_index, columns] = values
 
     def finish(self, rows: int) -> tuple[dict[str, Metric], dict[str, NDArray[Any]]]:
-        """Facts and numbers of every metric, by key; seeds and epochs rising."""
+        """Facts and numbers of every metric, by key; seeds and epochs increasing."""
         metrics, values = {}, {}
         for key, block in self._blocks.items():
             order = np.argsort(block.seeds, kind="stable")
@@ -149,7 +149,7 @@ def same(value: Any, expected: int | str) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value of a file for a message: short, whatever it is."""
+    """A short text of a value for messages."""
     if isinstance(value, str):
         return repr(value[:60])
     if value is None or isinstance(value, bool | float):

@@ -66,14 +66,14 @@ def _crc32c_of_all(records: list[bytes]) -> list[int]:
 
 
 def read_records(path: Path, progress: Progress) -> Iterator[bytes]:
-    """Every record of the file, in order, after its checksum was found to be right.
+    """All records of the file, in order, with verified checksums.
 
     Args:
         path: of the file; it is read a few MiB at a time.
         progress: called with bytes.
 
     Raises:
-        TableFormatError: a checksum is wrong, or the file is cut off inside a record.
+        TableFormatError: a checksum is wrong, or the file is truncated.
     """
     total = path.stat().st_size
     done = 0
