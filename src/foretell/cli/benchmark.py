@@ -90,8 +90,8 @@ def info(name: str, as_json: bool) -> None:
 
 @benchmark_command.command(
     epilog=examples(
-        'foretell benchmark query digits-nb201 digits/test_accuracy "|nor_conv_3x3~0|'
-        '+|none~0|skip_connect~1|+|nor_conv_3x3~0|nor_conv_1x1~1|skip_connect~2|"',
+        'foretell benchmark query digits-nb201 digits/test_accuracy "|skip_connect~0|'
+        '+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_1x1~1|nor_conv_1x1~2|"',
     ),
 )
 @click.argument("name", metavar="NAME|FILE")
