@@ -226,8 +226,8 @@ def test_reading_needs_no_torch_and_no_lock(two):
     code = (
         "import json, sys\nfrom foretell.studies.search.read import read\n"
         "r = read(sys.argv[1])\n"
-        "print(json.dumps([r.state, r.winner.arch, [t.arch for t in r.trials], 'torch' in sys.modules]"
-        "))"
+        "archs = [t.arch for t in r.trials]\n"
+        "print(json.dumps([r.state, r.winner.arch, archs, 'torch' in sys.modules]))"
     )
     from foretell.studies import RunFolder
 
