@@ -164,8 +164,8 @@ _ALLOWED: dict[str, Any] = {
     "numpy.ndarray": None,
     "_codecs.encode": _latin1,
     "collections.OrderedDict": _ordered,
-    **{f"{place}.set": _set for place in ("__builtin__", "builtins")},
-    **{f"{place}.bytes": _no_bytes for place in ("__builtin__", "builtins")},
+    **{f"{module}.set": _set for module in ("__builtin__", "builtins")},
+    **{f"{module}.bytes": _no_bytes for module in ("__builtin__", "builtins")},
     **{f"numpy.{core}.multiarray._reconstruct": _reconstruct for core in _CORES},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in _CORES},
     **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in _CORES},
@@ -286,11 +286,11 @@ class _Machine:
         self.marks.append(self.stack)
         self.stack = []
 
-    def put(self, place: int) -> None:
+    def put(self, index: int) -> None:
         top = self.stack[-1]
         if type(top) is _Array:
-            top.places.append(place)
-        self.memo[place] = top
+            top.places.append(index)
+        self.memo[index] = top
 
     def make_tuple(self, items: list[Any]) -> None:
         simple = _STAND_INS.isdisjoint(map(type, items))
