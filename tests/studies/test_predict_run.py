@@ -1,5 +1,6 @@
 """A prediction in a run folder: what is kept, what may change, what is refused."""
 
+import copy
 import json
 
 import numpy as np
@@ -15,7 +16,7 @@ from foretell.errors import (
     UsageError,
 )
 from foretell.report.pages import page_of
-from foretell.spaces import get_space
+from foretell.spaces import _registry, get_space
 from foretell.studies._base import Resources
 from foretell.studies.predict import study
 from foretell.studies.predict.explain import explain_ranking
@@ -71,8 +72,8 @@ def test_what_is_read_can_be_shown_but_not_asked(config, tmp_path):
     again = read(tmp_path / "run")
     same(again, found)
     assert repr(again.ranking.fitted.context.costs) == repr(found.ranking.fitted.context.costs)
-    first = page_of("predict").write(found, tmp_path).read_text()
-    assert page_of("predict").write(again, tmp_path).read_text() == first
+    first = page_of("predict").write(found, tmp_path / "page.html").read_text()
+    assert page_of("predict").write(again, tmp_path / "page.html").read_text() == first
     with pytest.raises(UsageError, match="without the predictor"):
         explain_ranking(again.ranking)
 
@@ -94,7 +95,7 @@ def test_a_ranking_without_explanations_has_a_page(config, tmp_path):
         run(config, tmp_path / "run", on_progress=stop)
     half = read(tmp_path / "run")
     assert half.explanation.explained == ()
-    assert "not there yet" in page_of("predict").write(half, tmp_path).read_text()
+    assert "not there yet" in page_of("predict").write(half, tmp_path / "page.html").read_text()
     whole = run(config, tmp_path / "run")
     assert half.tables()["predictions"]["arch"] == whole.tables()["predictions"]["arch"]
 
@@ -112,7 +113,7 @@ def test_scored_networks_are_kept(config, tmp_path):
         run(config, tmp_path / "run", **here, on_progress=stop)
     half = read(tmp_path / "run")
     assert (half.ranking, half.scored, half.tables()) == (None, 20, {})
-    assert "foretell resume" in page_of("predict").write(half, tmp_path).read_text()
+    assert "foretell resume" in page_of("predict").write(half, tmp_path / "page.html").read_text()
     told = []
     run(config, tmp_path / "run", **here, on_progress=told.append)
     scored = [p.done for p in told if p.stage == "score"]
@@ -159,3 +160,15 @@ def test_other_files_and_settings_are_refused_by_name(config, tmp_path):
 def test_a_space_in_memory(config, tmp_path):
     found = run(config, tmp_path / "run", resources=Resources(space=SPACE))
     same(found, run(config, tmp_path / "other"))
+
+
+def test_a_space_that_only_this_process_has(config, tmp_path, monkeypatch):
+    space = copy.copy(SPACE)
+    object.__setattr__(space, "name", "mine")
+    config = replace(config, proxies=("nwot",), data="digits", encodings="scores", level=0.0)
+    found = run(config, tmp_path / "run", resources=Resources(space=space))
+    assert found.ranking.archs[0].space == "mine"
+    same(read(tmp_path / "run"), found)
+    monkeypatch.setattr(_registry, "_IN_MEMORY", {})
+    with pytest.raises(RunFolderError, match="was in memory"):
+        read(tmp_path / "run")
