@@ -9,9 +9,12 @@ from pathlib import Path
 import own_evaluation as own
 import pytest
 
+from foretell.cli._app import run as cli_run
 from foretell.errors import (
+    ArchError,
     ConstraintError,
     NoFeasibleArchError,
+    PluginError,
     RunFolderError,
     SearchError,
     UnknownNameError,
@@ -35,6 +38,11 @@ def optimize(tmp_path):
         return run(config, tmp_path / out, resources=Resources(space, evaluate=function))
 
     return call
+
+
+def cli(*words):
+    """The exit code of a command."""
+    return cli_run(list(words))
 
 
 def rows(folder):
@@ -309,6 +317,8 @@ class TestFailures:
             ({"prefer": "joules"}, UnknownNameError, "choice of a winner"),
             ({"constraints": ("value<=90%ref",)}, ConstraintError, "bound value by a number"),
             ({"constraints": ("value<5",)}, ConstraintError, "<= or >="),
+            ({"constraints": ("params<=90%ref",)}, ConstraintError, "bound params by a number"),
+            ({"reference": "a=9"}, ArchError, "no architecture"),
             ({"constraints": ("value<=1", "value>=2")}, ConstraintError, "No value"),
             ({"searcher": "robot"}, UsageError, "take evolution, local or random"),
             ({"searcher": "evolutoin"}, UnknownNameError, "did you mean evolution"),
@@ -319,6 +329,22 @@ class TestFailures:
             optimize(**settings)
         assert not (tmp_path / "out" / "study.db").exists()
         optimize(trials=2)  # the folder is as good as new
+
+    @pytest.mark.parametrize(
+        ("name", "error", "word"),
+        [
+            ("no_such.py:f", PluginError, "no file"),
+            ("no_such_module:f", PluginError, "No module"),
+            (f"{HERE / 'own_evaluation.py'}:space", UsageError, "is a CustomSpace, not a function"),
+            (f"{HERE / 'own_evaluation.py'}:wroth", PluginError, "it has worth"),
+            ("worth", UsageError, "in memory"),
+            ("ask and tell", UsageError, "foretell.create_study"),
+        ],
+    )
+    def test_functions_that_are_none(self, optimize, tmp_path, name, error, word):
+        with pytest.raises(error, match=word):
+            optimize(None, evaluate=name)
+        assert not (tmp_path / "out" / "study.db").exists()
 
     @pytest.mark.parametrize(
         "settings",
@@ -563,10 +589,33 @@ class TestResuming:
 
         optimize(evaluate, trials=1)
 
-    def test_a_function_that_was_in_memory(self, optimize):
+    def test_a_function_that_was_in_memory(self, optimize, tmp_path, capsys):
         optimize(trials=2)
-        with pytest.raises(SearchError, match=r"call foretell.optimize\(\.\.\.\) with it again"):
-            optimize(None, evaluate="memory:worth", trials=1, out="other")
+        code = cli("resume", str(tmp_path / "out"), "--quiet")
+        assert code == 2
+        assert "call foretell.optimize(...) with it again" in capsys.readouterr().err
+        assert len(read(tmp_path / "out").trials) == 2
+
+    def test_a_function_in_a_file_is_resumed_by_the_command(self, optimize, tmp_path, capsys):
+        calls = []
+
+        def stop(progress):
+            calls.append(progress)
+            if progress.done == 4 and progress.stage == "train":
+                raise KeyboardInterrupt
+
+        name = f"{HERE / 'own_evaluation.py'}:worth"
+        config = OptimizeConfig(evaluate=name, trials=7)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path / "out", on_progress=stop)
+        assert cli("report", str(tmp_path / "out")) == 0
+        assert read(tmp_path / "out").state == "stopped"
+        assert cli("resume", str(tmp_path / "out"), "--quiet") == 0
+        result = read(tmp_path / "out")
+        assert (result.state, len(result.trials)) == ("finished", 7)
+        assert (tmp_path / "out" / "report.html").is_file()
+        whole = run(config, tmp_path / "whole")
+        assert [t.values for t in result.trials] == [t.values for t in whole.trials]
 
 
 def _resumed(trials):
