@@ -26,6 +26,7 @@ Kind = Literal["quality", "proxy", "cost"]
 """Kind of a metric: quality after training, a proxy before training, or a cost."""
 
 Split = Literal["train", "val", "test", ""]
+"""The part of the data that a metric was measured on; empty where there is none."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,12 @@ import click
 from foretell import __version__
 from foretell.errors import ForetellError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "examples", "main"]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: command lines as they are typed, never wrapped."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _commands() -> dict[str, str]:
@@ -67,7 +72,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `foretell search`: it needs no data, no GPU and about two minutes.",
+    epilog=examples("foretell search", "foretell score --sample 5", "foretell list proxies")
+    + "\n\nThe first needs no data, no GPU and about two minutes.",
 )
 @click.version_option(__version__, prog_name="foretell")
 def app() -> None:

@@ -5,18 +5,32 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foretell.cli._app import examples
+
 if TYPE_CHECKING:
     from foretell.types import Json
 
 __all__ = ["benchmark_command"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "foretell benchmark list",
+        "foretell benchmark info digits-nb201",
+    ),
+)
 def benchmark_command() -> None:
     """Tables of trained networks: the truth that predictions are judged by."""
 
 
-@benchmark_command.command("list")
+@benchmark_command.command(
+    "list",
+    epilog=examples(
+        "foretell benchmark list",
+        "foretell benchmark list --json",
+    ),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def list_benchmarks(as_json: bool) -> None:
     """List the benchmarks that are here, and those that can be had."""
@@ -34,7 +48,11 @@ def list_benchmarks(as_json: bool) -> None:
     click.echo("\n'foretell benchmark info NAME' says what a table holds, and how to get it.")
 
 
-@benchmark_command.command()
+@benchmark_command.command(
+    epilog=examples(
+        "foretell benchmark info digits-nb201",
+    ),
+)
 @click.argument("name", metavar="NAME|FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(name: str, as_json: bool) -> None:
@@ -70,7 +88,12 @@ def info(name: str, as_json: bool) -> None:
         click.echo(f"\n{link['file']}  {link['about']}\n  {link['url']}")
 
 
-@benchmark_command.command()
+@benchmark_command.command(
+    epilog=examples(
+        'foretell benchmark query digits-nb201 digits/test_accuracy "|skip_connect~0|'
+        '+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_1x1~1|nor_conv_1x1~2|"',
+    ),
+)
 @click.argument("name", metavar="NAME|FILE")
 @click.argument("metric")
 @click.argument("archs", nargs=-1, required=True, metavar="ARCH...")
@@ -102,7 +125,13 @@ def query(
     )
 
 
-@benchmark_command.command("import")
+@benchmark_command.command(
+    "import",
+    epilog=examples(
+        "foretell benchmark import nats-tss NATS-tss-v1_0-3ffb9-simple --name tss",
+        "foretell benchmark import csv measured.csv --space nb201 --arch arch",
+    ),
+)
 @click.argument("format_name", metavar="FORMAT")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--name", help="What to call the table [default: the format's own name].")
@@ -146,7 +175,12 @@ def import_table(
     _wrote(path, as_json)
 
 
-@benchmark_command.command()
+@benchmark_command.command(
+    epilog=examples(
+        "foretell benchmark download nb101",
+        "foretell benchmark download nb101 --to tables",
+    ),
+)
 @click.argument("name")
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder to put the file in.")
 @click.option("--file", help="Which of its files [default: the first that info lists].")
@@ -176,7 +210,12 @@ def download(name: str, folder: Path | None, file: str | None, as_json: bool, qu
     click.echo(f"{path}\nNow run: foretell benchmark import {name} {path}")
 
 
-@benchmark_command.command()
+@benchmark_command.command(
+    epilog=examples(
+        "foretell benchmark build digits-nb201 --cells 8 --epochs 2 --out small.foretell",
+        "foretell benchmark build digits-nb201 --workers 2",
+    ),
+)
 @click.argument("name", metavar="digits-nb201")
 @click.option("--cells", default=1600, show_default=True, help="How many to train.")
 @click.option("--epochs", default=20, show_default=True, help="Length of each training.")

@@ -2,10 +2,17 @@
 
 import click
 
+from foretell.cli._app import examples
+
 __all__ = ["completion_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell completion bash",
+        "foretell completion fish",
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
     """Print the script that completes foretell in your shell.

@@ -4,10 +4,17 @@ from pathlib import Path
 
 import click
 
+from foretell.cli._app import examples
+
 __all__ = ["cost_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell cost --sample 5 --out costs.csv",
+        "foretell cost tutorials/my_net.py:small --input 1x8x8 --json",
+    ),
+)
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
 @click.option("--sample", type=int, help="Also count this many random architectures.")

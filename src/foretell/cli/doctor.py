@@ -8,12 +8,18 @@ from importlib.metadata import PackageNotFoundError, requires, version
 import click
 
 from foretell import __version__
+from foretell.cli._app import examples
 from foretell.types import Json
 
 __all__ = ["doctor_command", "examine"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell doctor",
+        "foretell doctor --json",
+    ),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor_command(as_json: bool) -> None:
     """Print versions, devices and extras, for bug reports."""

@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foretell.cli._app import examples
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["encode_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell encode --sample 5 --encoding graf+onehot --out encodings.csv",
+        "foretell encode tutorials/my_net.py:small --input-shape 1x8x8",
+    ),
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
 @click.option("--sample", type=int, help="Also describe this many random architectures.")

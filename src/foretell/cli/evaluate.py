@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foretell.cli._app import examples
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,12 +20,25 @@ _NUMBER = re.compile(r"[1-9]\d{0,9}")
 _MOST = 10_000
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "foretell evaluate proxies digits-nb201",
+        "foretell evaluate predictors digits-nb201",
+    ),
+)
 def evaluate_command() -> None:
     """Judge predictions by a table of trained networks."""
 
 
-@evaluate_command.command("proxies")
+@evaluate_command.command(
+    "proxies",
+    epilog=examples(
+        "foretell evaluate proxies digits-nb201 --out runs/evaluation",
+        "foretell evaluate proxies digits-nb201 --population alive --proxy nwot --proxy zico",
+        "foretell evaluate proxies digits-nb201 --recompute --data digits --n 100",
+    ),
+)
 @click.argument("bench", metavar="BENCH")
 @click.option(
     "--target", "targets", multiple=True, metavar="KEY",
@@ -145,7 +160,13 @@ def _rows(columns: "Mapping[str, Sequence[object]]") -> list[dict[str, object]]:
     return [dict(zip(columns, map(plain, line), strict=True)) for line in lines]
 
 
-@evaluate_command.command("predictors")
+@evaluate_command.command(
+    "predictors",
+    epilog=examples(
+        "foretell evaluate predictors digits-nb201 --out runs/predictors",
+        "foretell evaluate predictors digits-nb201 --predictor gp --encoding graf --sizes 32",
+    ),
+)
 @click.argument("bench", metavar="BENCH")
 @click.option(
     "--predictor", "predictors", multiple=True, metavar="NAME",

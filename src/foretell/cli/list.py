@@ -4,6 +4,7 @@ from enum import Flag
 
 import click
 
+from foretell.cli._app import examples
 from foretell.errors import UnknownNameError
 
 __all__ = ["KINDS", "list_command"]
@@ -25,7 +26,12 @@ _WIDE = 110
 """Terminals of so many columns have room for references; JSON always has them."""
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell list proxies",
+        "foretell list quantities --json",
+    ),
+)
 @click.argument("kind", metavar="|".join(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def list_command(kind: str, as_json: bool) -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foretell.cli._app import examples
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["predict_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell predict measured.csv --sample 2000 --top 20",
+        "foretell predict measured.csv --proxies nwot,synflow --data digits --out ranking.csv",
+        "foretell predict measured.csv --explain 3 --report runs/prediction",
+    ),
+)
 @click.argument("measured", type=click.Path(path_type=Path))
 @click.option(
     "--value", "column", metavar="COLUMN", help="What was measured [default: the only one]."

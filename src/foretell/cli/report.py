@@ -4,10 +4,16 @@ from pathlib import Path
 
 import click
 
+from foretell.cli._app import examples
+
 __all__ = ["report_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell report runs/digits",
+    ),
+)
 @click.argument("run", type=click.Path(path_type=Path))
 def report_command(run: Path) -> None:
     """Write RUN/report.html from what the study in the folder RUN has found so far.

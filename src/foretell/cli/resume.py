@@ -4,10 +4,17 @@ from pathlib import Path
 
 import click
 
+from foretell.cli._app import examples
+
 __all__ = ["resume_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell resume runs/digits",
+        "foretell resume runs/digits --quiet",
+    ),
+)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def resume_command(run: Path, quiet: bool) -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foretell.cli._app import examples
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,7 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["score_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell score --sample 5 --proxies params,synflow,nwot,zico --sort nwot",
+        "foretell score tutorials/my_net.py:small tutorials/my_net.py:wide --out scores.csv",
+    ),
+)
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
 @click.option("--sample", type=int, help="Also score this many random architectures.")

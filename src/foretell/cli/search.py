@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foretell.cli._app import examples
+
 if TYPE_CHECKING:
     from foretell.api import SearchResult
 
@@ -15,7 +17,13 @@ def _list(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell search --max-params 100k --workers 2 --out runs/digits",
+        "foretell search --data folder:photos --image-size 24 --max-flops 2M --out runs/photos",
+        "foretell search --objective accuracy,latency@torch --prefer knee --out runs/fast",
+    ),
+)
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
 @click.option(
     "--data", default="digits", show_default=True,

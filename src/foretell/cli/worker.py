@@ -4,10 +4,17 @@ from pathlib import Path
 
 import click
 
+from foretell.cli._app import examples
+
 __all__ = ["worker_command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "foretell worker runs/digits",
+        "foretell worker runs/digits --workers 2 --wait",
+    ),
+)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--workers", default=0, show_default=True, help="Processes; 0 trains in this one.")
 @click.option("--wait", is_flag=True, help="Stay when all is finished, for trials yet to come.")

@@ -19,6 +19,7 @@ Runtime: TypeAlias = Callable[[nn.Module, Tensor, int], Callable[[], object]]
 function that runs the module on the images once. The module is a copy: it may be changed."""
 
 runtimes: Registry[Runtime] = Registry("runtime")
+"""Runtimes that latency is measured in, by name."""
 
 
 @runtimes.add("torch")

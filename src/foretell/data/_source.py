@@ -48,6 +48,7 @@ Source: TypeAlias = Callable[[str, Options], Task]
 """Called with the text after the colon; returns the task."""
 
 sources: Registry[Source] = Registry("source")
+"""Data by the first word of their name."""
 
 
 def existing(place: str, name: str) -> Path:

@@ -50,6 +50,7 @@ Published: TypeAlias = Callable[[Space, Sequence[Arch]], EncodingTable]
 """GRAF's own columns of some architectures."""
 
 encodings: Registry[Encoding] = Registry("encoding")
+"""Encodings by name; the fact ``identity`` marks those that only identify an architecture."""
 
 _MOST = 1000
 """Maximum number of columns of an encoding without a fixed number of them."""

@@ -23,6 +23,7 @@ from foretell.errors import ExportError
 __all__ = ["Exporter", "onnx_bytes", "onnx_missing", "unknown_operation"]
 
 Exporter: TypeAlias = Literal["dynamo", "torchscript"]
+"""Which of torch's exporters writes the file."""
 OPSET = 17
 """Version of the operators that "torchscript" writes: the first with LayerNormalization."""
 

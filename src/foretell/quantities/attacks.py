@@ -59,10 +59,12 @@ FGSM = Quantity(
     summary="Validation accuracy under FGSM; fgsm@8 changes a pixel by 8/255 at most.",
     reference="Goodfellow et al., ICLR 2015",
 )  # fmt: skip
+"""Accuracy under FGSM."""
 PGD = Quantity(
     "pgd", "fraction", "max", Stage.ATTACKED, measure=_pgd, argument="eps", check=_check,
     summary="Validation accuracy under PGD; pgd@8 changes a pixel by 8/255 at most.",
     reference="Madry et al., ICLR 2018",
 )  # fmt: skip
+"""Accuracy under PGD."""
 for _quantity in (FGSM, PGD):
     register(_quantity)

@@ -19,5 +19,6 @@ COSTS = (
         summary="Sum over live weight layers of log of their number of weights.",
     ),
 )  # fmt: skip
+"""Costs of a network, known without training."""
 for _quantity in COSTS:
     register(_quantity)

@@ -27,4 +27,5 @@ LATENCY = Quantity(
     argument="runtime", arguments=("torch", "onnxruntime"), default="torch",
     summary="Median time of one image in a runtime, one thread of this machine's CPU.",
 )  # fmt: skip
+"""Latency in a runtime."""
 register(LATENCY)

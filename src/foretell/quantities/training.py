@@ -24,13 +24,16 @@ ACCURACY = Quantity(
     "accuracy", "fraction", "max", Stage.TRAINED, measure=_accuracy,
     summary="Accuracy on the validation part after the last epoch.",
 )  # fmt: skip
+"""Validation accuracy."""
 LOSS = Quantity(
     "loss", "nats", "min", Stage.TRAINED, measure=_loss,
     summary="Cross-entropy on the validation part after the last epoch.",
 )  # fmt: skip
+"""Validation loss in nats."""
 SECONDS = Quantity(
     "seconds", "s", "min", Stage.TRAINED, reproducible=False, measure=_seconds,
     summary="Wall time of the training.",
 )  # fmt: skip
+"""Training time in seconds."""
 for _quantity in (ACCURACY, LOSS, SECONDS):
     register(_quantity)

@@ -11,6 +11,7 @@ from foretell.spaces._base import Space
 __all__ = ["get_space", "name_of", "spaces"]
 
 spaces: Registry[Space] = Registry("space")
+"""Search spaces by name."""
 
 
 def get_space(name: str) -> Space:

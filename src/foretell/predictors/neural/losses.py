@@ -66,6 +66,7 @@ def listmle(predicted: "Tensor", target: "Tensor") -> "Tensor":
 LOSSES = MappingProxyType[str, Callable[["Tensor", "Tensor"], "Tensor"]](
     {"mse": mse, "mae": mae, "pairwise": pairwise, "listmle": listmle}
 )
+"""Name -> function of (predicted, target), (members, n) each -> (members,)."""
 RANK_LOSSES = frozenset({"pairwise", "listmle"})
 """Losses that are invariant to an offset of the scores."""
 

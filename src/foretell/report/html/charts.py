@@ -32,9 +32,13 @@ __all__ = [
 ]
 
 Figure = dict[str, Json]
+"""A figure as plotly.js reads it: data and layout."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+"""Marker symbols of the series, in their order."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+"""Line styles of the series, in their order."""
 SERIES = ("@accent", "@warm", "@third", "@fourth", "@muted")
+"""Colors of the series, in their order: names that the page's script resolves by theme."""
 
 
 def jsonable(value: Json) -> Json:

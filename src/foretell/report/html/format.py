@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 DASH = "–"
+"""Stands where there is no finite number."""
 
 
 def percent(value: float, digits: int = 2) -> str:

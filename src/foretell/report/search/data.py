@@ -27,3 +27,4 @@ __all__ = [
 ]
 
 RunData = SearchResult
+"""What the sections of the page read."""

@@ -180,6 +180,7 @@ PAGE: Page[RunData] = Page(
     "Accuracy is a share of images, flops are multiply-adds, tau-b is Kendall's, eps is in units "
     "of 1/255.",
 )
+"""What stands on the page, in its order."""
 
 
 def figures(run: RunData) -> dict[str, Json]:

@@ -58,6 +58,7 @@ COST_TITLES = {
     "flops": "Multiply-adds of one image",
     "memory": "Peak activation memory of one image (bytes)",
 }
+"""Cost -> title of its axis."""
 
 
 def tip(trial: TrialRow, objective: ObjectiveRow, *extra: str) -> str:

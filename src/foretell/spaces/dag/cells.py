@@ -16,7 +16,12 @@ from foretell.types import Array, IntArray
 
 __all__ = ["EDGES", "MIDDLE", "MOST_EDGES", "VERTICES", "all_keys", "decode", "is_whole", "keys"]
 
-VERTICES, MIDDLE, MOST_EDGES = 7, 5, 9
+VERTICES = 7
+"""Most vertices of a cell, input and output included."""
+MIDDLE = VERTICES - 2
+"""Most vertices between input and output."""
+MOST_EDGES = 9
+"""Most edges of a cell."""
 EDGES = tuple(combinations(range(VERTICES), 2))
 """(source, target) of each bit of a key, row by row."""
 _OPERATIONS = 3

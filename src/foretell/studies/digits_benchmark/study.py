@@ -29,6 +29,7 @@ from foretell.types import Json
 __all__ = ["CONFIG", "DigitsBuild", "DigitsConfig", "draw_cells", "read", "run"]
 
 CONFIG = DigitsConfig
+"""The settings of this kind of study."""
 _FUNCTION = "foretell.studies.digits_benchmark.run_cell:run_cell"
 _FILE, _CELLS = "file", "cells"
 

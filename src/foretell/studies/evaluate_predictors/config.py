@@ -10,7 +10,9 @@ from foretell.studies.run.workers import check_workers
 __all__ = ["DEFAULT", "SPLITS", "PredictorsConfig"]
 
 SPLITS = ("own", "sklearn")
+"""Ways to draw train and test sets: this library's, or scikit-learn's as published."""
 DEFAULT = ("gp", "random_forest", "bayes_linear")
+"""Predictors that are evaluated where none is named."""
 
 
 class PredictorsConfig(StudyConfig, frozen=True, kw_only=True):

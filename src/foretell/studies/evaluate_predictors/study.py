@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 CONFIG = PredictorsConfig
+"""The settings of this kind of study."""
 _FRAME = "frame"
 
 

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 CONFIG = ProxiesConfig
+"""The settings of this kind of study."""
 _FRAME, _RESULT, _TIMES = "frame", "result", "times"
 
 

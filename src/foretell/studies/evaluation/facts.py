@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 __all__ = ["BASELINE", "OWN", "PUBLISHED", "ProxyInfo", "TargetInfo"]
 
-PUBLISHED, BASELINE, OWN = "table", "baseline", "own"
-"""Where a proxy's values come from: the table, a closed form of the cost, this library."""
+PUBLISHED = "table"
+"""Values of a proxy that come from the table."""
+BASELINE = "baseline"
+"""Values of a proxy that are a closed form of the cost."""
+OWN = "own"
+"""Values of a proxy that this library computed."""
 
 
 @dataclass(frozen=True)

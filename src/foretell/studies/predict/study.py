@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 CONFIG = PredictConfig
+"""The settings of this kind of study."""
 _RANKING, _EXPLANATION = "ranking", "explanation"
 
 

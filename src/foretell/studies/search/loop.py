@@ -19,6 +19,7 @@ from foretell.types import Json
 __all__ = ["Extra", "Loop", "tell"]
 
 Extra: TypeAlias = Callable[[Arch, int, Sequence[Trial]], Mapping[str, Json]]
+"""(architecture, number of the trial, finished trials) -> further fields of its payload."""
 
 MEASURE = "measure"
 """Behind the kind of a study, the name of the measurements in its store."""
