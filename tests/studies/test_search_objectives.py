@@ -266,3 +266,14 @@ def test_a_space_in_memory_is_searched(tmp_path):
     result = run(config, tmp_path, resources=Resources(space))
     assert result.space == "widths"
     assert {t.arch for t in result.trials} < {"width=4", "width=6", "width=8"}
+
+
+def test_scores_and_costs_take_a_space_in_memory():
+    import foretell
+    from foretell.api import cost
+
+    space = CustomSpace({"width": (4, 8)}, build, name="scored widths")
+    rows = foretell.score(["width=4", "width=8"], ["params"], space=space).columns()
+    # one image channel: 9 w + w for the convolution, 10 w + 10 for the linear layer
+    assert rows["params"] == [20 * 4 + 10, 20 * 8 + 10]
+    assert cost(["width=8"], space=space, input_shape=(1, 8, 8))["params"] == [170]
