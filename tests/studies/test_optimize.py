@@ -96,6 +96,19 @@ class TestResults:
         result = optimize(lambda arch: {"value": own.worth(arch), "note": 7}, trials=2)
         assert [t.values["note"] for t in result.trials] == [7, 7]
 
+    def test_values_do_not_take_the_columns_of_a_trial(self, optimize, tmp_path):
+        def evaluate(arch):
+            return {"error": own.worth(arch), "state": 7.0, "params": 9.0}
+
+        result = optimize(evaluate, objectives=("min:error",), trials=3)
+        table = rows(tmp_path / "out")
+        assert [r["state"] for r in table] == ["done"] * 3
+        assert [r["error"] for r in table] == [""] * 3
+        assert [float(r["error_value"]) for r in table] == [
+            t.values["error"] for t in result.trials
+        ]
+        assert [(r["state_value"], float(r["params"])) for r in table] == [("7.0", 9.0)] * 3
+
     def test_the_trial_is_given_to_those_who_take_it(self, optimize):
         seen = []
 
@@ -428,6 +441,49 @@ class TestCosts:
         assert next(r["params"] for r in rows(tmp_path / "plain") if r["arch"] == "width=8") == ""
 
 
+class TestQuantitiesOfOnesOwn:
+    """One that is known from the architecture alone, in a file."""
+
+    @pytest.fixture
+    def weight(self, tmp_path):
+        path = tmp_path / "weight.py"
+        path.write_text(
+            "from foretell import Quantity\n"
+            "from foretell.quantities import Stage\n"
+            "def grams(subject):\n"
+            "    width, depth = subject.arch.genes\n"
+            "    if width == depth == 0:\n"
+            "        raise ZeroDivisionError('nothing to weigh')\n"
+            "    return float(10 * width + depth)\n"
+            "weight = Quantity('weight', 'g', 'min', Stage.GRAPH, measure=grams)\n"
+        )
+        return f"{path}:weight"
+
+    def test_it_bounds_before_anything_is_evaluated(self, optimize, weight):
+        seen = []
+
+        def evaluate(arch):
+            seen.append(arch.genes)
+            return float(sum(arch.genes))
+
+        optimize(evaluate, own.networks, constraints=(f"{weight}<=12",), trials=12)
+        assert sorted(seen) == [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+
+    def test_it_is_an_objective_and_its_failure_is_one_trials(self, optimize, weight):
+        result = optimize(
+            lambda arch: float(sum(arch.genes)), own.networks,
+            objectives=("value", weight), trials=12,
+        )  # fmt: skip
+        assert len(result.trials) == 12
+        for trial in result.trials:
+            genes = own.networks.parse(trial.arch).genes
+            if genes == (0, 0):
+                assert trial.state == "failed"
+                assert trial.message.endswith("ZeroDivisionError: nothing to weigh.")
+            else:
+                assert trial.values[weight] == 10 * genes[0] + genes[1]
+
+
 class TestWorkers:
     def test_the_same_trials_in_two_processes(self, optimize, monkeypatch):
         settings = {"round": 3, "trials": 9, "objectives": ("value", "min:joules")}
@@ -675,3 +731,29 @@ class TestReading:
                 store.put_study(kind, {})
             with pytest.raises(RunFolderError, match=word):
                 read(folder)
+
+
+class TestScripts:
+    """As users write them: function and space in the script that is run."""
+
+    SCRIPT = (
+        "import sys\n"
+        "import foretell\n"
+        "from foretell.spaces import CustomSpace\n"
+        "space = CustomSpace({'a': (1, 2, 3), 'b': (1, 2, 3)}, name=sys.argv[2])\n"
+        "def evaluate(arch, trial):\n"
+        "    return trial.values['a'] * trial.values['b']\n"
+        "if __name__ == '__main__':\n"
+        "    result = foretell.optimize(evaluate, space, trials=6, round=2, workers=2,\n"
+        "                               out=sys.argv[1])\n"
+        "    print(result.space, len([t for t in result.trials if t.state == 'done']))\n"
+    )
+
+    @pytest.mark.parametrize(("name", "shown"), [("mine", "mine"), ("nb201", "memory:nb201")])
+    def test_two_workers(self, tmp_path, name, shown):
+        (tmp_path / "mine.py").write_text(self.SCRIPT)
+        command = [sys.executable, "mine.py", "out", name]
+        for _ in range(2):
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.split() == [shown, "6"]
