@@ -94,18 +94,18 @@ MUTATIONS = [
         "free = n - 2 - len(square)",
         LINEAR,
     ),
-    Mutation("ridge: free not squared", "missed / free**2", "missed / free", LINEAR),
+    Mutation("ridge: free not squared", "residual / free**2", "residual / free", LINEAR),
     Mutation(
         "conformal: no place for the new one",
-        "place = math.ceil((n + 1) * self.level)",
-        "place = math.ceil(n * self.level)",
+        "rank = math.ceil((n + 1) * self.level)",
+        "rank = math.ceil(n * self.level)",
         MODELS,
         "interval",
     ),
     Mutation(
         "conformal: one place lower",
-        "np.sort(errors)[place - 1]",
-        "np.sort(errors)[place - 2]",
+        "np.sort(errors)[rank - 1]",
+        "np.sort(errors)[rank - 2]",
         MODELS,
         "interval",
     ),
@@ -118,8 +118,8 @@ MUTATIONS = [
     ),
     Mutation(
         "conformal: others' errors",
-        "place = math.ceil(n * self.level) - 1",
-        "place = math.ceil(n * self.level) - 2",
+        "rank = math.ceil(n * self.level) - 1",
+        "rank = math.ceil(n * self.level) - 2",
         MODELS,
         "interval",
     ),
@@ -157,7 +157,9 @@ MUTATIONS = [
         "hypervolume: half better", "(gains > 0).all(axis=1)", "(gains > 0).any(axis=1)", PARETO
     ),
     Mutation("front: equals dominate", "(rows[:, 1] > best)", "(rows[:, 1] >= best)", PARETO),
-    Mutation("normal scores: Hazen's half", "+ 0.5) / known.sum()", "+ 0.4) / known.sum()", ROBOT),
+    Mutation(
+        "normal scores: Hazen's half", "+ 0.5) / present.sum()", "+ 0.4) / present.sum()", ROBOT
+    ),
     # search
     Mutation("robot: trust in the sum", "_TRUST = 0.5", "_TRUST = 0.6", ROBOT),
     Mutation(
@@ -166,7 +168,12 @@ MUTATIONS = [
         "[*self._known()[0]]",
         ROBOT,
     ),
-    Mutation("Gaussian process: noise", "noise * np.eye(len(distances))", "0.0", ROBOT),
+    Mutation(
+        "Gaussian process: noise",
+        "noisy = k + noise_var * np.eye(len(y))",
+        "noisy = k + 0.9 * noise_var * np.eye(len(y))",
+        ROBOT,
+    ),
     Mutation("evolution: nobody dies", "deque(maxlen=population)", "deque()", WALKS),
     Mutation(
         "evolution: the worst wins",
@@ -196,7 +203,10 @@ MUTATIONS = [
     Mutation("constraints: MiB are MB", '"mib": 2.0**20', '"mib": 1e6', CONSTRAINTS),
     Mutation("constraints: loosest bound", "max=min(highs) if", "max=max(highs) if", CONSTRAINTS),
     Mutation(
-        "constraints: % are wholes", "return value / 100, True", "return value, True", CONSTRAINTS
+        "constraints: % are wholes",
+        "return float(match[1]) / 100, True",
+        "return float(match[1]), True",
+        CONSTRAINTS,
     ),
     Mutation(
         "constraints: dead networks are feasible",
@@ -232,7 +242,10 @@ MUTATIONS = [
         TRIALS,
     ),
     Mutation(
-        "store: claims are not counted", "attempts = attempts + 1", "attempts = attempts", TRIALS
+        "store: claims are not counted",
+        "attempts = attempts + 1, owner = ?, lease_until = ?, started = ? WHERE",
+        "attempts = attempts, owner = ?, lease_until = ?, started = ? WHERE",
+        TRIALS,
     ),
     Mutation(
         "store: a first claim counts as lost",
@@ -256,42 +269,42 @@ MUTATIONS = [
     # winner and resume
     Mutation(
         "winner: higher loss of equals",
-        'pair[0].value["val_loss"]',
-        '-pair[0].value["val_loss"]',
+        'return values.get("loss", np.inf), costs',
+        'return -values.get("loss", np.inf), costs',
         SEARCH,
         WINNER,
     ),
     Mutation(
         "winner: no look at the loss",
-        'pair[0].value["val_loss"]',
-        "0.0",
+        'return values.get("loss", np.inf), costs',
+        "return 0.0, costs",
         SEARCH,
         WINNER,
     ),
     Mutation(
         "winner: more parameters of equals",
-        'pair[0].value["val_loss"], pair[1]',
-        'pair[0].value["val_loss"], -pair[1]',
+        'costs.get("params", np.inf), trial.number',
+        '-costs.get("params", np.inf), trial.number',
         SEARCH,
         WINNER,
     ),
     Mutation(
         "winner: loss before accuracy",
-        '-pair[0].value["val_accuracy"], pair[0].value["val_loss"]',
-        'pair[0].value["val_loss"], -pair[0].value["val_accuracy"]',
+        "ordered[int(np.nanargmax(gains[:, 0]))]",
+        "ordered[0]",
         SEARCH,
         WINNER,
     ),
     Mutation(
         "resume: another seed",
-        '"trials", "final_epochs"',
-        '"trials", "seed", "final_epochs"',
+        '"trials", "prefer", "final_epochs"',
+        '"trials", "seed", "prefer", "final_epochs"',
         SEARCH,
         "another",
     ),
     Mutation(
         "resume: other images",
-        '"data fingerprint": task.fingerprint',
+        '"data fingerprint": checked.task.fingerprint',
         '"data fingerprint": ""',
         SEARCH,
         RESUMED,
@@ -319,8 +332,8 @@ MUTATIONS = [
     ),
     Mutation(
         "resume: a round too large",
-        "min(config.round, config.trials - len(rows))",
-        "config.round",
+        "min(round_, trials - len(rows))",
+        "round_",
         SEARCH,
         RESUMED,
     ),

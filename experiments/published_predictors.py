@@ -32,7 +32,9 @@ from foretell.benchmarks import Benchmark, Metric, TableData, from_data
 from foretell.predictors import predictors
 from foretell.rng import stream
 from foretell.spaces import Space, get_space
-from foretell.studies.evaluate_predictors.study import PredictorsConfig, evaluate_predictors
+from foretell.studies import Resources
+from foretell.studies.evaluate_predictors.study import PredictorsConfig
+from foretell.studies.evaluate_predictors.study import run as run_study
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FORETELL_VALIDATION_DATA") or ROOT.parent / "shared" / "data")
@@ -93,8 +95,7 @@ def run(options: argparse.Namespace) -> None:
                 print(f"Out of time before trial {trial} of {space}: run again to go on.")
                 return
             folder = options.out / space / f"trial_{trial}"
-            found = evaluate_predictors(
-                make(trial),
+            found = run_study(
                 PredictorsConfig(
                     predictors=tuple(names),
                     encodings=ENCODINGS[space],
@@ -102,10 +103,11 @@ def run(options: argparse.Namespace) -> None:
                     seeds=(trial,),
                     test=TEST,
                     baselines=False,
+                    workers=1,
+                    timeout=options.timeout,
                 ),
-                out=folder,
-                workers=1,
-                timeout=options.timeout,
+                folder,
+                resources=Resources(benchmark=make(trial)),
             )
             write(folder / "fits.csv", space, trial, found.each())
             failed = f", {len(found.failures)} failed" if found.failures else ""

@@ -10,7 +10,7 @@ from foretell.arch import Arch
 from foretell.data import Task, load_task
 from foretell.errors import ArchError, MissingExtraError, NetworkError
 from foretell.registry import short_name
-from foretell.spaces import Space, get_space
+from foretell.spaces import Space, get_space, name_of
 from foretell.studies import (
     CostBook,
     OnProgress,
@@ -257,7 +257,7 @@ def score(
     items: Sequence["Arch | str | nn.Module"],
     proxies: Sequence[str] | None = None,
     *,
-    space: str = "nb201",
+    space: str | Space = "nb201",
     data: str | Task = "digits",
     image_size: int | None = None,
     preset: str | None = None,
@@ -272,7 +272,7 @@ def score(
         items: architectures, texts of architectures of the space, ``file.py:function`` or
             ``module:function`` texts that lead to any nn.Module, or modules.
         proxies: names; all registered ones by default.
-        space: whose texts the items are.
+        space: a name or a space; the items are its texts.
         data: a data source, or a task in memory.
         image_size: pixels to which images are resized.
         preset: skeleton preset of the space.
@@ -282,7 +282,7 @@ def score(
         on_progress: told how many are done.
 
     Raises:
-        ArchError: a text is neither an architecture nor a place.
+        ArchError: a text is neither an architecture nor a the_space.
         ForetellError: a name or the data are at fault. A network that fails costs its own row only.
     """
     from functools import partial
@@ -294,37 +294,37 @@ def score(
     from foretell.proxies import score as score_networks
 
     task = data if isinstance(data, Task) else load_task(data, seed=seed, image_size=image_size)
-    place = get_space(space)
-    found: list[Arch | nn.Module | Callable[[], nn.Module]] = []
+    the_space = _space(space)
+    networks: list[Arch | nn.Module | Callable[[], nn.Module]] = []
     labels: list[str] = []
     for item in items:
-        known = _arch_or_place(place, item) if isinstance(item, str) else item
-        labels.append(_label(place, known))
-        if isinstance(known, str):
+        parsed = _arch_or_target(the_space, item) if isinstance(item, str) else item
+        labels.append(_label(the_space, parsed))
+        if isinstance(parsed, str):
             shape, classes = task.input_shape, task.classes
-            found.append(
-                partial(build_module, known, input_shape=shape, classes=classes, seed=seed)
+            networks.append(
+                partial(build_module, parsed, input_shape=shape, classes=classes, seed=seed)
             )
         else:
-            found.append(known)
+            networks.append(parsed)
     batches = make_batches(task, batch_size=batch_size, count=2, seed=seed)
     tell = Tracker(on_progress)
-    tell("score", 0, len(found))
+    tell("score", 0, len(networks))
     done = count(1)
     scores = score_networks(
-        found,
+        networks,
         tuple(proxies) if proxies is not None else registry.names(),
         batches,
-        skeleton=place.skeleton(task.input_shape, task.classes, preset),
+        skeleton=the_space.skeleton(task.input_shape, task.classes, preset),
         seed=seed,
         workers=workers,
-        on_done=lambda _: tell("score", next(done), len(found)),
+        on_done=lambda _: tell("score", next(done), len(networks)),
     )
     return ScoreRun(tuple(labels), scores, task, batch_size, seed)
 
 
-def _arch_or_place(space: Space, text: str) -> Arch | str:
-    """An architecture of the space, or the text itself if it is the place of a function.
+def _arch_or_target(space: Space, text: str) -> Arch | str:
+    """An architecture of the space, or the text itself if it leads to a function.
 
     Raises:
         ArchError: it is neither.
@@ -344,6 +344,11 @@ _ONNX = re.compile(r"\.onnx$")
 _NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
 
+def _space(space: str | Space) -> Space:
+    """The space of a name, or the one that is given, made known to this process."""
+    return get_space(space if isinstance(space, str) else name_of(space))
+
+
 def _label(space: Space, item: "Arch | str | nn.Module") -> str:
     if isinstance(item, Arch):
         return space.format(item)
@@ -353,7 +358,7 @@ def _label(space: Space, item: "Arch | str | nn.Module") -> str:
 def cost(
     items: Sequence[Arch | str],
     *,
-    space: str = "nb201",
+    space: str | Space = "nb201",
     input_shape: Shape3 = (3, 32, 32),
     classes: int = 10,
     preset: str | None = None,
@@ -371,29 +376,29 @@ def cost(
         A table: arch, params, flops (multiply-adds of one image), memory (bytes).
 
     Raises:
-        ArchError: a text is neither an architecture nor a place.
+        ArchError: a text is neither an architecture nor a the_space.
         NetworkError: a network cannot be built or traced.
     """
-    place = get_space(space)
-    skeleton = place.skeleton(input_shape, classes, preset)
-    book = CostBook(place, skeleton)
+    the_space = _space(space)
+    skeleton = the_space.skeleton(input_shape, classes, preset)
+    book = CostBook(the_space, skeleton)
     rows: list[tuple[str, int, int, int]] = []
     for item in items:
-        known = _arch_or_place(place, item) if isinstance(item, str) else item
-        label = _label(place, known)
-        if isinstance(known, Arch):
-            table = book([known])
-            if known in book.failures:
-                raise NetworkError(book.failures[known])
+        parsed = _arch_or_target(the_space, item) if isinstance(item, str) else item
+        label = _label(the_space, parsed)
+        if isinstance(parsed, Arch):
+            table = book([parsed])
+            if parsed in book.failures:
+                raise NetworkError(book.failures[parsed])
             params, flops, memory = table.params[0], table.flops[0], table.memory[0]
             rows.append((label, int(params), int(flops), int(memory)))
         else:
             from foretell.cost import count
             from foretell.networks import build_module
 
-            module = build_module(known, input_shape=input_shape, classes=classes, seed=0)
-            found = count(module, input_shape)
-            rows.append((label, int(found.params), int(found.flops), int(found.memory)))
+            module = build_module(parsed, input_shape=input_shape, classes=classes, seed=0)
+            counted = count(module, input_shape)
+            rows.append((label, int(counted.params), int(counted.flops), int(counted.memory)))
     names = ("arch", "params", "flops", "memory")
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
@@ -430,20 +435,24 @@ def encode(
     """
     from foretell.studies.predict.describe import describe
 
-    place = get_space(space) if isinstance(space, str) else space
+    the_space = _space(space)
     if data is not None:
         task = load_task(data) if isinstance(data, str) else data
         input_shape, classes = task.input_shape, task.classes
-    known = [
-        _arch_or_place(place, item) if isinstance(item, str) and not _ONNX.search(item) else item
+    parsed = [
+        _arch_or_target(the_space, item)
+        if isinstance(item, str) and not _ONNX.search(item)
+        else item
         for item in items
     ]
-    skeleton = place.skeleton(input_shape, classes, preset)
-    found = describe(known, encodings, space=place, skeleton=skeleton, on_progress=on_progress)
-    tables = list(found.tables.values())
-    names = found.names if len(tables) > 1 else tables[0].names
-    columns = dict(zip(names, found.matrix().T.tolist(), strict=True))
-    return {"arch": [_label(place, item) for item in known], **columns}
+    skeleton = the_space.skeleton(input_shape, classes, preset)
+    encoded = describe(
+        parsed, encodings, space=the_space, skeleton=skeleton, on_progress=on_progress
+    )
+    tables = list(encoded.tables.values())
+    names = encoded.names if len(tables) > 1 else tables[0].names
+    columns = dict(zip(names, encoded.matrix().T.tolist(), strict=True))
+    return {"arch": [_label(the_space, item) for item in parsed], **columns}
 
 
 def predict(
@@ -481,22 +490,22 @@ def predict(
     from foretell.tables import read_archs, read_values
 
     config = config or PredictConfig()
-    place = get_space(space) if isinstance(space, str) else space
+    the_space = _space(space)
     if isinstance(measured, Mapping):
         archs, values = list(measured), list(measured.values())
     else:
-        archs, found, name = read_values(measured, place, column)
-        values = found.tolist()
+        archs, array, name = read_values(measured, the_space, column)
+        values = array.tolist()
         config = replace(config, target=config.target or name)
     task = load_task(data, seed=config.seed) if isinstance(data, str) else data
-    skeleton = place.skeleton(preset=preset)
+    skeleton = the_space.skeleton(preset=preset)
     if task is not None:
-        skeleton = place.skeleton(task.input_shape, task.classes, preset)
+        skeleton = the_space.skeleton(task.input_shape, task.classes, preset)
     return predict_values(
-        place,
+        the_space,
         archs,
         values,
-        read_archs(pool, place) if isinstance(pool, Path | str) else pool,
+        read_archs(pool, the_space) if isinstance(pool, Path | str) else pool,
         config,
         skeleton=skeleton,
         task=task,

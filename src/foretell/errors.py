@@ -1,7 +1,7 @@
-"""The error tree: one base, one sentence each, the values as attributes.
+"""The exception hierarchy of foretell.
 
-Every error says what was expected, what came and what to do. The command line prints the sentence
-alone and exits with 2; a library user catches the class.
+Every message says what was expected, what was given and what to do. The command line prints the
+message and exits with 2; library users catch the class.
 """
 
 from collections.abc import Iterable
@@ -58,10 +58,10 @@ __all__ = [
 
 
 class ForetellError(Exception):
-    """Base of every error that foretell raises on purpose."""
+    """Base class of all errors raised by foretell."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive the way back from a worker process, whatever ``__init__`` takes."""
+        """Support pickling, whatever the arguments of ``__init__``."""
         return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
@@ -82,14 +82,14 @@ class UnknownNameError(ForetellError):
     """A registry holds no entry of that name.
 
     Args:
-        kind: what was looked for, such as "proxy".
-        name: the name asked for.
-        nearest: registered names that look alike, best first.
+        kind: of the name, such as "proxy".
+        name: the requested name.
+        nearest: the most similar registered names, best first.
         known: every registered name.
     """
 
     def __init__(self, kind: str, name: str, nearest: Iterable[str], known: Iterable[str]) -> None:
-        """Store the values and write the sentence."""
+        """Store the values and format the message."""
         self.kind, self.name = kind, name
         self.nearest, self.known = tuple(nearest), tuple(known)
         hint = (
@@ -104,7 +104,7 @@ class DuplicateNameError(ForetellError):
     """A registry already holds an entry of that name."""
 
     def __init__(self, kind: str, name: str) -> None:
-        """Store the values and write the sentence."""
+        """Store the values and format the message."""
         self.kind, self.name = kind, name
         super().__init__(f"A {kind} named {name!r} is registered already: choose another name.")
 
@@ -117,7 +117,7 @@ class MissingExtraError(ForetellError):
     """An optional dependency is needed and not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        """Store the values and write the sentence."""
+        """Store the values and format the message."""
         self.package, self.extra, self.purpose = package, extra, purpose
         super().__init__(
             f"{purpose} needs the package {package}: install it with "
@@ -130,7 +130,7 @@ class ArchError(ForetellError):
 
 
 class DataError(ForetellError):
-    """A data source cannot be read, or holds what no task can be made of."""
+    """A data source cannot be read, or does not contain a valid task."""
 
 
 class BrokenImageError(DataError):
@@ -146,23 +146,23 @@ class LabelError(DataError):
 
 
 class MissingDataError(DataError):
-    """There is no such file or folder, or nothing of use in it."""
+    """A file or folder is missing or empty."""
 
 
 class NonFinitePixelsError(DataError):
-    """An image holds infinite pixels, or such that are no number."""
+    """An image has infinite or NaN pixels."""
 
 
 class UnsafePickleError(DataError):
-    """A pickle asks for more than plain data; nothing in it was run.
+    """A pickle contains more than plain data; nothing was run.
 
     Args:
-        found: the name it asked for.
+        found: the name it refers to.
         what: the file.
     """
 
     def __init__(self, found: str, what: str = "the pickle") -> None:
-        """Store the values and write the sentence."""
+        """Store the values and format the message."""
         self.found, self.what = found, what
         super().__init__(
             f"{what} asks for {found}, which plain data never do, so it was not read: use the "
@@ -170,7 +170,7 @@ class UnsafePickleError(DataError):
         )
 
     def __reduce__(self) -> tuple[type["UnsafePickleError"], tuple[str, str]]:
-        """Survive the way back from a worker process."""
+        """Support pickling."""
         return type(self), (self.found, self.what)
 
 
@@ -183,11 +183,11 @@ class EmptySplitError(DataError):
 
 
 class PredictorError(ForetellError):
-    """A predictor cannot learn from what it was given, or was asked for something else."""
+    """A predictor cannot be fitted on the given data, or be used as requested."""
 
 
 class BenchmarkError(ForetellError):
-    """A table of trained networks cannot be read, or does not hold what was asked for."""
+    """A table of trained networks cannot be read, or does not have the requested values."""
 
 
 class OutOfTableError(BenchmarkError):
@@ -195,27 +195,27 @@ class OutOfTableError(BenchmarkError):
 
 
 class MissingValueError(BenchmarkError):
-    """The table holds the architecture, but nothing was measured for it."""
+    """The table has the architecture, but no value for it."""
 
 
 class TableFormatError(BenchmarkError):
-    """A file of a benchmark is not of the format it should be, or is cut off or damaged."""
+    """A file of a benchmark has another format, or is truncated or corrupt."""
 
 
 class DownloadError(BenchmarkError):
-    """A file could not be downloaded, or is not what was expected."""
+    """A file could not be downloaded, or differs from the expected one."""
 
 
 class ConstraintError(ForetellError):
-    """A constraint cannot be understood or applied."""
+    """A constraint cannot be parsed or applied."""
 
 
 class NoFeasibleArchError(ConstraintError):
-    """No architecture that was drawn meets the constraints."""
+    """No sampled architecture meets the constraints."""
 
 
 class TrialPrunedError(ForetellError):
-    """A trial was ended early, because what it reported was worse than others at that step.
+    """A trial was pruned, because its reported value was worse than others at that step.
 
     Args:
         sentence: what was compared.
@@ -223,12 +223,12 @@ class TrialPrunedError(ForetellError):
     """
 
     def __init__(self, sentence: str, value: Any = None) -> None:
-        """Make the sentence."""
+        """Format the message."""
         super().__init__(sentence)
         self.value = value
 
     def __reduce__(self) -> tuple[type["TrialPrunedError"], tuple[str, Any]]:
-        """Survive the way from a worker process."""
+        """Support pickling."""
         return type(self), (str(self), self.value)
 
 
@@ -241,17 +241,17 @@ class QuantityError(ForetellError):
     """
 
     def __init__(self, name: str, why: str) -> None:
-        """Make the sentence."""
+        """Format the message."""
         super().__init__(f"{name} could not be measured: {why}.")
         self.name, self.why = name, why
 
     def __reduce__(self) -> tuple[type["QuantityError"], tuple[str, str]]:
-        """Survive the way from a worker process."""
+        """Support pickling."""
         return type(self), (self.name, self.why)
 
 
 class SpaceError(ForetellError):
-    """A search space is declared in a way that cannot work."""
+    """The declaration of a search space is invalid."""
 
 
 class NetworkError(ForetellError):
@@ -263,7 +263,7 @@ class ModuleRaisedError(NetworkError):
 
 
 class NoParametersError(NetworkError):
-    """A module without parameters was given where weights are needed."""
+    """A module has no parameters where weights are needed."""
 
 
 class DeadNetworkError(NetworkError):
@@ -271,15 +271,15 @@ class DeadNetworkError(NetworkError):
 
 
 class MeasurementLockError(ForetellError):
-    """Another process measured latency for longer than one waits, or the lock cannot be used."""
+    """The lock of latency measurements was not free in time, or cannot be used."""
 
 
 class ProxyError(ForetellError):
-    """A proxy cannot be computed on what it was given."""
+    """A proxy cannot be computed."""
 
 
 class TooFewBatchesError(ProxyError):
-    """A proxy that compares batches was given fewer than it needs."""
+    """A proxy needs more batches."""
 
 
 class TrainingError(ForetellError):
@@ -290,12 +290,12 @@ class NonFiniteLossError(TrainingError):
     """The training loss became infinite or not a number.
 
     Args:
-        epoch: the epoch, counted from 0, in which it happened.
-        loss: the loss that was seen.
+        epoch: counted from 0.
+        loss: its value.
     """
 
     def __init__(self, epoch: int, loss: float) -> None:
-        """Store the values and write the sentence."""
+        """Store the values and format the message."""
         self.epoch, self.loss = epoch, loss
         super().__init__(
             f"The training loss became {loss} in epoch {epoch + 1}: lower the learning rate "
@@ -312,7 +312,7 @@ class ExportError(ForetellError):
 
 
 class SearchError(ForetellError):
-    """A searcher was used in a way it cannot serve."""
+    """A searcher was used in an unsupported way."""
 
 
 class StoreError(ForetellError):
@@ -320,7 +320,7 @@ class StoreError(ForetellError):
 
 
 class StoreFullError(StoreError):
-    """The disk or a quota is full; what was committed before is kept."""
+    """The disk or a quota is full; earlier commits are preserved."""
 
 
 class StoreLockedError(StoreError):
@@ -337,7 +337,7 @@ class StoreVersionError(StoreError):
     """
 
     def __init__(self, path: object, found: int, expected: int) -> None:
-        """Store the values and write the sentence."""
+        """Store the values and format the message."""
         self.path, self.found, self.expected = str(path), found, expected
         advice = (
             "install a newer foretell"
@@ -350,12 +350,12 @@ class StoreVersionError(StoreError):
         )
 
     def __reduce__(self) -> tuple[type["StoreVersionError"], tuple[str, int, int]]:
-        """Survive the way back from a worker process."""
+        """Support pickling."""
         return type(self), (self.path, self.found, self.expected)
 
 
 class StudyConflictError(StoreError):
-    """A study, a trial or a table of scores is stored already, with other content."""
+    """A study, a trial or a table of scores is already stored with other content."""
 
 
 class RunFolderError(ForetellError):
@@ -363,4 +363,4 @@ class RunFolderError(ForetellError):
 
 
 class WorkerError(ForetellError):
-    """Worker processes cannot be started, or cannot load what they are to run."""
+    """Worker processes cannot be started, or cannot load the function."""

@@ -1,4 +1,4 @@
-"""Writing files so that at any moment each is either the old one or the new one, whole."""
+"""Atomic writing of files."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ __all__ = ["whole"]
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A draft beside a file, which takes the file's place once the block has ended well.
+    """A temporary file that replaces a file when the block ends without an error.
 
     Args:
-        path: of the file; its folder is there.
+        path: of the file, in an existing folder.
 
     Yields:
-        The draft's path, to be written to. It is gone afterwards, whatever happened.
+        Path of the temporary file, which is removed in any case.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

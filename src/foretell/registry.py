@@ -1,9 +1,9 @@
-"""One registry class for spaces, proxies, searchers and whatever else has names.
+"""The registry class of spaces, proxies, searchers and all other named objects.
 
-An entry is frozen and carries facts (plain values) and a citation. Its target may be an object, or
-a ``module:attribute`` string that is resolved on first use: naming a thing does not import it.
-Third parties come in through the entry-point group ``foretell.<kind>`` or, wherever a name is asked
-for, through a string such as ``my_pkg.mine:thing`` or ``path/to/mine.py:thing``.
+An entry is frozen and has facts (plain values) and a citation. Its target may be an object, or a
+``module:attribute`` string that is imported on first use. Plug-ins are found through the
+entry-point group ``foretell.<kind>`` or, wherever a name is expected, through a string such as
+``my_pkg.mine:thing`` or ``path/to/mine.py:thing``.
 """
 
 import difflib
@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """A name, what it stands for, and what is known about it.
+    """A registered name with its target and facts.
 
     Args:
         name: the name users type.
-        target: the thing itself, or a ``module:attribute`` string.
+        target: the object, or a ``module:attribute`` string.
         summary: one line.
         reference: paper and section, empty for our own.
         facts: plain values such as ``needs`` or ``data``.
@@ -44,10 +44,10 @@ class Entry(Generic[T]):
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def load(self) -> T:
-        """The thing itself; imports it if the entry holds a string.
+        """The target; imported if the entry holds a string.
 
         Raises:
-            PluginError: the string leads nowhere.
+            PluginError: the string cannot be imported.
         """
         if isinstance(self.target, str):
             return cast(T, resolve(self.target))
@@ -107,7 +107,7 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: no such name; it carries the nearest ones.
-            PluginError: a string with a colon leads nowhere.
+            PluginError: a string with a colon cannot be imported.
         """
         self._scan()
         if name in self._points:
@@ -124,7 +124,7 @@ class Registry(Generic[T]):
         )
 
     def __getitem__(self, name: str) -> T:
-        """The thing that a name stands for."""
+        """The target of a name."""
         return self.entry(name).load()
 
     def __contains__(self, name: object) -> bool:
@@ -137,7 +137,7 @@ class Registry(Generic[T]):
         return iter(self.names())
 
     def __len__(self) -> int:
-        """How many names there are."""
+        """Number of names."""
         self._scan()
         return len(self._entries)
 
@@ -167,7 +167,7 @@ class Registry(Generic[T]):
             self._points.add(point.name)
 
     def _import_point(self, name: str) -> None:
-        """Import what an entry point names; its module may register the name with its facts."""
+        """Import the module of an entry point, which may register the name with its facts."""
         self._points.remove(name)
         bare = self._entries.pop(name)
         try:
@@ -177,13 +177,13 @@ class Registry(Generic[T]):
 
 
 def _imported(text: str) -> object:
-    """What ``module:attribute`` names if that module is imported already, else None."""
+    """The object of ``module:attribute`` if that module is already imported, else None."""
     module, _, attribute = text.partition(":")
     return getattr(sys.modules.get(module), attribute, None)
 
 
 def resolve(text: str) -> object:
-    """What ``package.module:attribute`` or ``path/to/file.py:attribute`` names.
+    """The object that ``package.module:attribute`` or ``path/to/file.py:attribute`` names.
 
     A file is imported once per path and stays importable by worker processes through the same text.
 
@@ -220,7 +220,7 @@ def resolve(text: str) -> object:
 
 
 def short_name(text: str) -> str:
-    """The name to show: of ``path/to/mine.py:proxy``, what stands after the colon."""
+    """The name to show: of ``path/to/mine.py:proxy``, the part after the colon."""
     return text.rpartition(":")[2]
 
 

@@ -1,4 +1,4 @@
-"""Tables to and from files: CSV, JSON lines, and Parquet where the extra is there."""
+"""Reading and writing tables: CSV, JSON lines, and Parquet with an extra."""
 
 import csv
 import io
@@ -21,14 +21,14 @@ Columns = Mapping[str, Sequence[object]]
 
 
 def write_table(path: Path | str, columns: Columns) -> Path:
-    """Write a table, whole or not at all.
+    """Write a table atomically.
 
     Args:
         path: ends in .csv, .json (one object per line) or .parquet.
         columns: name -> values, all of one length; NaN and None become empty cells or nulls.
 
     Raises:
-        UsageError: another ending.
+        UsageError: another extension.
         MissingExtraError: Parquet without the extra ``store``.
         OSError: the file cannot be written.
     """
@@ -49,10 +49,10 @@ def write_table(path: Path | str, columns: Columns) -> Path:
 
 
 def check_table_path(path: Path | str) -> Path:
-    """The path, if a table can be written there: asked before hours of work, not after.
+    """The path, if a table can be written there; for a check before a long run.
 
     Raises:
-        UsageError: an ending that is no table's, or a folder that is not there.
+        UsageError: an unknown extension, or a missing folder.
         MissingExtraError: Parquet without the extra ``store``.
     """
     path = Path(path).expanduser()
@@ -79,7 +79,7 @@ def _duckdb(purpose: str) -> Any:
 
 
 def plain(value: object) -> object:
-    """A cell as JSON can hold it: NaN as None, infinities as text, numpy scalars as Python's."""
+    """A cell as a JSON value: NaN as None, infinities as text, numpy scalars as Python's."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None if value != value else str(value)
@@ -139,12 +139,12 @@ def read_archs(path: Path | str, space: Space) -> list[Arch]:
 def read_values(
     path: Path | str, space: Space, column: str | None = None
 ) -> tuple[list[Arch], Array, str]:
-    """Measured architectures, their values, and what was measured.
+    """Measured architectures, their values, and the name of the column.
 
     Args:
         path: .csv, .json (one object per line) or .parquet with a column ``arch`` and others.
         space: whose texts they are.
-        column: where the values stand; by default in the only other column of numbers.
+        column: of the values; by default the only other column of numbers.
 
     Returns:
         Architectures, (n,) values and the column's name; rows without a value are left out.
@@ -207,7 +207,7 @@ def _number(value: object) -> float | None:
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
-    """The rows of a table as they stand in the file."""
+    """The rows of a table file."""
     if path.suffix == ".parquet":
         duckdb = _duckdb("Reading Parquet")
         try:

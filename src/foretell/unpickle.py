@@ -1,9 +1,9 @@
-"""Reading pickles of plain data without running anything in them.
+"""Safe reading of pickles of plain data.
 
-A pickle is a program for a small stack machine. The machine here knows only the instructions that
+A pickle is a program for a small stack machine. This machine implements only the instructions that
 build dictionaries, lists, tuples, sets, numbers, texts, bytes and numeric numpy arrays; Python's
-own unpickler is not used at all. Whatever else a pickle asks for is refused by name before anything
-happens, and nothing that is read can ask for more memory than the file is long.
+own unpickler is not used. Anything else is refused by name, nothing is executed, and memory is
+bounded by the size of the file.
 """
 
 import codecs
@@ -18,19 +18,19 @@ from foretell.errors import DataError, ForetellError, UnsafePickleError
 __all__ = ["load_plain", "load_plain_bytes"]
 
 Watch: TypeAlias = Callable[[Any, Any], None]
-"""Told every (key, dictionary) pair with a whole number as key, as soon as it is complete."""
+"""Called with every complete (key, dictionary) pair with an integer key."""
 
 
 def load_plain(file: IO[bytes], what: str) -> Any:
-    """The plain data in a pickle; texts written by Python 2 come as bytes.
+    """The plain data in a pickle; texts written by Python 2 are bytes.
 
     Args:
         file: open for reading.
         what: for messages, such as a file's name.
 
     Raises:
-        UnsafePickleError: the pickle asks for anything but plain data; nothing was run.
-        DataError: the file is no pickle, or is cut off.
+        UnsafePickleError: the pickle contains more than plain data; nothing was run.
+        DataError: the file is no pickle, or truncated.
     """
     return load_plain_bytes(file.read(), what)[0]
 
@@ -38,18 +38,18 @@ def load_plain(file: IO[bytes], what: str) -> Any:
 def load_plain_bytes(
     data: Any, what: str, start: int = 0, watch: Watch | None = None
 ) -> tuple[Any, int]:
-    """The plain data in one of several pickles in a row, and where the next one starts.
+    """The plain data of one of several consecutive pickles, and the offset of the next.
 
     Args:
         data: bytes, or a memory map of a file.
         what: for messages, such as a file's name.
-        start: where the pickle begins.
-        watch: called with each finished entry of a dictionary that maps whole numbers to
-            dictionaries; it may empty the value, so that a long file needs little memory.
+        start: offset of the pickle.
+        watch: called with each complete entry of a dictionary of dictionaries with integer keys; it
+            may empty the value to limit memory.
 
     Raises:
-        UnsafePickleError: the pickle asks for anything but plain data; nothing was run.
-        DataError: the bytes are no pickle, or are cut off.
+        UnsafePickleError: the pickle contains more than plain data; nothing was run.
+        DataError: the bytes are no pickle, or truncated.
     """
     machine = _Machine(data, start, watch)
     try:
@@ -66,14 +66,14 @@ def load_plain_bytes(
 
 
 class _Name:
-    """Stand-in for a function or class that the pickle names: its name, and what we do instead."""
+    """Placeholder of a function or class that the pickle names, and its replacement."""
 
     def __init__(self, name: str, call: "Callable[..., Any] | None") -> None:
         self.name, self.call = name, call
 
 
 class _Dtype:
-    """Stand-in for numpy.dtype: remembers the letter code and the byte order."""
+    """Placeholder of numpy.dtype, with type code and byte order."""
 
     def __init__(self, code: Any) -> None:
         self.code = code.decode("ascii") if isinstance(code, bytes) else code
@@ -95,7 +95,7 @@ _CODES = {f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8)} - {"f1"} |
 
 
 class _Array:
-    """Stand-in for an array whose content is still to come, and where it is remembered."""
+    """Placeholder of an array before its content is read, and its memo indices."""
 
     def __init__(self) -> None:
         self.places: list[int] = []
@@ -109,7 +109,7 @@ class _Array:
 
 
 class _Arguments(tuple[Any, ...]):
-    """A tuple with a stand-in in it: only of use as arguments or as a state."""
+    """A tuple that contains a placeholder; valid only as arguments or state."""
 
     __slots__ = ()
 
@@ -164,8 +164,8 @@ _ALLOWED: dict[str, Any] = {
     "numpy.ndarray": None,
     "_codecs.encode": _latin1,
     "collections.OrderedDict": _ordered,
-    **{f"{place}.set": _set for place in ("__builtin__", "builtins")},
-    **{f"{place}.bytes": _no_bytes for place in ("__builtin__", "builtins")},
+    **{f"{module}.set": _set for module in ("__builtin__", "builtins")},
+    **{f"{module}.bytes": _no_bytes for module in ("__builtin__", "builtins")},
     **{f"numpy.{core}.multiarray._reconstruct": _reconstruct for core in _CORES},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in _CORES},
     **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in _CORES},
@@ -180,7 +180,7 @@ def _name(module: str, name: str) -> _Name:
 
 
 def _check_key(key: Any) -> None:
-    """Keys are simple, or tuples of a bounded number of simple things: hashing must end."""
+    """Keys are scalars, or tuples of a bounded number of them, so that hashing terminates."""
     left, waiting = 10_000, [key]
     while waiting and left:
         value, left = waiting.pop(), left - 1
@@ -208,7 +208,7 @@ def _plain(items: Any) -> None:
 
 
 class _Machine:
-    """The stack machine: ``_OPS`` holds its instructions, by their byte."""
+    """The stack machine; ``_OPS`` maps bytes to instructions."""
 
     def __init__(self, data: Any, start: int, watch: Watch | None) -> None:
         self.data, self.at, self.watch = data, start, watch
@@ -254,7 +254,7 @@ class _Machine:
         return value
 
     def spend(self, size: int) -> None:
-        """Count what is made without being in the file."""
+        """Count memory that is allocated beyond the file's content."""
         self.budget -= size
         if self.budget < 0:
             raise ValueError("more data than the file can hold")
@@ -286,11 +286,11 @@ class _Machine:
         self.marks.append(self.stack)
         self.stack = []
 
-    def put(self, place: int) -> None:
+    def put(self, index: int) -> None:
         top = self.stack[-1]
         if type(top) is _Array:
-            top.places.append(place)
-        self.memo[place] = top
+            top.places.append(index)
+        self.memo[index] = top
 
     def make_tuple(self, items: list[Any]) -> None:
         simple = _STAND_INS.isdisjoint(map(type, items))

@@ -19,7 +19,7 @@ def test_example():
     for block in re.findall(r"```python\n(.*?)```", TEXT, re.S):
         exec(compile(block, PAGE.name, "exec"), names)
     others = np.setdiff1d(np.arange(len(names["models"])), names["measured"])
-    found, truth = names["found"].mean[others], names["accuracy"][others]
+    found, truth = names["prediction"].mean[others], names["accuracy"][others]
     assert float(kendall(found, truth)) > 0.8
     nodes = [node for graph in names["graphs"] for node in graph.nodes]
     for key in {key for node in nodes for key in node.attrs}:

@@ -80,9 +80,9 @@ def test_the_penalty_is_the_best_of_its_grid_where_each_degree_of_freedom_counts
 def test_quantiles_of_the_values_are_what_is_fitted_by_default(data):
     fit, y, ask = data
     target = NormalTarget.of(y)
-    inner = Linear(normal_target=False).fit(fit, target.forward(y)).predict(ask)
+    inner = Linear(normal_target=False).fit(fit, target.transform(y)).predict(ask)
     found = Linear().fit(fit, y).predict(ask)
-    np.testing.assert_allclose(found.mean, target.back(inner.mean), rtol=1e-9)
+    np.testing.assert_allclose(found.mean, target.inverse_transform(inner.mean), rtol=1e-9)
 
 
 @pytest.mark.parametrize("normal_target", [False, True])

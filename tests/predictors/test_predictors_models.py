@@ -40,11 +40,11 @@ def table(x):
 def test_targets_go_there_and_back(values):
     y = np.array(values)
     target = NormalTarget.of(y)
-    z = target.forward(y)
-    np.testing.assert_allclose(target.back(z), y, atol=1e-9)
+    z = target.transform(y)
+    np.testing.assert_allclose(target.inverse_transform(z), y, atol=1e-9)
     order = np.argsort(y, kind="stable")
     assert (np.diff(z[order]) >= -1e-12).all()
-    beyond = target.back(np.array([z.min() - 1, z.max() + 1]))
+    beyond = target.inverse_transform(np.array([z.min() - 1, z.max() + 1]))
     assert beyond[0] <= y.min()
     assert beyond[1] >= y.max()
 
@@ -59,24 +59,30 @@ def test_targets_go_on_as_steeply_as_over_the_last_unit_of_quantiles_for_four_of
     target = NormalTarget.of(y)
     beyond = np.array([0.0, 0.5, 1.0, 2.0, 3.9, 4.0, 4.1, 9.0])
     slope = np.array([0.0, 0.5, 1.0, 2.0, 3.9, 4.0, 4.0, 4.0])
-    np.testing.assert_allclose(target.back(z[0] - beyond), values[0] - slope * low, atol=1e-12)
-    np.testing.assert_allclose(target.back(z[-1] + beyond), values[-1] + slope * high, atol=1e-12)
+    np.testing.assert_allclose(
+        target.inverse_transform(z[0] - beyond), values[0] - slope * low, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        target.inverse_transform(z[-1] + beyond), values[-1] + slope * high, atol=1e-12
+    )
     far = values[-1] + high * beyond
-    np.testing.assert_allclose(target.forward(far), z[-1] + slope, atol=1e-12)
+    np.testing.assert_allclose(target.transform(far), z[-1] + slope, atol=1e-12)
     far = values[0] - low * beyond
-    np.testing.assert_allclose(target.forward(far), z[0] - slope, atol=1e-12)
+    np.testing.assert_allclose(target.transform(far), z[0] - slope, atol=1e-12)
 
 
 def test_a_spread_is_half_of_what_lies_between():
     target = NormalTarget(np.array([0.0, 1.0, 3.0]), np.array([-1.0, 0.0, 1.0]))
-    np.testing.assert_allclose(target.spread(np.array([0.0]), np.array([0.5])), [(2.0 - 0.5) / 2])
+    np.testing.assert_allclose(
+        target.inverse_std(np.array([0.0]), np.array([0.5])), [(2.0 - 0.5) / 2]
+    )
 
 
 @pytest.mark.parametrize("normal", [False, True])
 def test_targets_of_mean_0_and_variance_1(normal):
     y = np.random.default_rng(0).gamma(2.0, size=50)
     target = UnitTarget.of(y, normal)
-    t = target.forward(y)
+    t = target.transform(y)
     assert t.mean() == pytest.approx(0, abs=1e-12)
     assert t.std() == pytest.approx(1)
     found = target.prediction(t, np.full(50, 0.1))
@@ -202,7 +208,7 @@ def test_random_forest_is_scikit_learns(cells):
     found = RandomForest().fit(fit, y[:60]).predict(ask)
     np.testing.assert_allclose(found.mean, reference.predict(ask.matrix()), rtol=1e-6)
     reference.set_params(min_samples_leaf=3, bootstrap=False).fit(fit.matrix(), y[:60])
-    found = RandomForest(least_in_leaf=3, bootstrap=False).fit(fit, y[:60]).predict(ask)
+    found = RandomForest(min_samples_leaf=3, bootstrap=False).fit(fit, y[:60]).predict(ask)
     np.testing.assert_allclose(found.mean, reference.predict(ask.matrix()), rtol=1e-6)
 
 

@@ -184,7 +184,7 @@ def test_raw_values_that_are_all_equal(make):
 @each_predictor
 def test_few_architectures_are_enough(make):
     x, y = data(5)
-    for n in (make().least, 5):
+    for n in (make().min_train_size, 5):
         found = make().fit(table(x).take(np.arange(n)), y[:n]).predict(table(x))
         assert np.isfinite(found.mean).all()
         assert found.std is None or np.isfinite(found.std).all()

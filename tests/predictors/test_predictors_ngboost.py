@@ -80,7 +80,7 @@ def test_where_values_scatter_it_is_less_sure():
     rng = np.random.default_rng(2)
     x = rng.uniform(-1, 1, (300, 1))
     y = np.where(x[:, 0] < 0, 0.05, 1.0) * rng.standard_normal(300)
-    model = NGBoost(40, depth=2, leaf=20, normal_target=False).fit(table(x), y)
+    model = NGBoost(40, depth=2, min_samples_leaf=20, normal_target=False).fit(table(x), y)
     low, high = model.predict(table(np.array([[-0.5], [0.5]]))).std
     assert high > 3 * low
 

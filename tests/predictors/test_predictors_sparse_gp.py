@@ -135,12 +135,12 @@ def test_with_all_architectures_predictions_are_the_exact_ones(make):
     exact = GaussianProcess().fit(fit, y[:60])
     model = make(60).fit(fit, y[:60])
     assert len(model.rows_) == 60
-    loss = exact_loss([g.distances(fit) for g in exact.groups_], model.target_.forward(y[:60]))
+    loss = exact_loss([g.distances(fit) for g in exact.groups_], model.target_.transform(y[:60]))
     assert loss(model.theta_)[0] == pytest.approx(loss(exact.theta_)[0], abs=0.05)
     exact.theta_ = model.theta_
     square = covariance([g.distances(fit) for g in exact.groups_], model.theta_)
     exact.posterior_ = Posterior.fit(
-        square, model.target_.forward(y[:60]), noise_variance(model.theta_)
+        square, model.target_.transform(y[:60]), noise_variance(model.theta_)
     )
     found, expected = model.predict(ask), exact.predict(ask)
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-6)

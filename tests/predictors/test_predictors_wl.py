@@ -51,7 +51,7 @@ def test_it_equals_kernel_ridge_on_cosines(rounds):
 def test_the_rounds_are_those_of_the_highest_evidence(decide):
     encodings, y = table(150, decide=decide)
     chosen = GraphGaussianProcess().fit(encodings, y)
-    t = chosen.target_.forward(y)
+    t = chosen.target_.transform(y)
 
     def evidence(rounds):
         model = GraphGaussianProcess(rounds).fit(encodings, y)

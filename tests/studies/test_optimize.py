@@ -9,9 +9,12 @@ from pathlib import Path
 import own_evaluation as own
 import pytest
 
+from foretell.cli._app import run as cli_run
 from foretell.errors import (
+    ArchError,
     ConstraintError,
     NoFeasibleArchError,
+    PluginError,
     RunFolderError,
     SearchError,
     UnknownNameError,
@@ -35,6 +38,11 @@ def optimize(tmp_path):
         return run(config, tmp_path / out, resources=Resources(space, evaluate=function))
 
     return call
+
+
+def cli(*words):
+    """The exit code of a command."""
+    return cli_run(list(words))
 
 
 def rows(folder):
@@ -87,6 +95,19 @@ class TestResults:
     def test_more_than_was_asked_for_is_kept(self, optimize):
         result = optimize(lambda arch: {"value": own.worth(arch), "note": 7}, trials=2)
         assert [t.values["note"] for t in result.trials] == [7, 7]
+
+    def test_values_do_not_take_the_columns_of_a_trial(self, optimize, tmp_path):
+        def evaluate(arch):
+            return {"error": own.worth(arch), "state": 7.0, "params": 9.0}
+
+        result = optimize(evaluate, objectives=("min:error",), trials=3)
+        table = rows(tmp_path / "out")
+        assert [r["state"] for r in table] == ["done"] * 3
+        assert [r["error"] for r in table] == [""] * 3
+        assert [float(r["error_value"]) for r in table] == [
+            t.values["error"] for t in result.trials
+        ]
+        assert [(r["state_value"], float(r["params"])) for r in table] == [("7.0", 9.0)] * 3
 
     def test_the_trial_is_given_to_those_who_take_it(self, optimize):
         seen = []
@@ -309,6 +330,8 @@ class TestFailures:
             ({"prefer": "joules"}, UnknownNameError, "choice of a winner"),
             ({"constraints": ("value<=90%ref",)}, ConstraintError, "bound value by a number"),
             ({"constraints": ("value<5",)}, ConstraintError, "<= or >="),
+            ({"constraints": ("params<=90%ref",)}, ConstraintError, "bound params by a number"),
+            ({"reference": "a=9"}, ArchError, "no architecture"),
             ({"constraints": ("value<=1", "value>=2")}, ConstraintError, "No value"),
             ({"searcher": "robot"}, UsageError, "take evolution, local or random"),
             ({"searcher": "evolutoin"}, UnknownNameError, "did you mean evolution"),
@@ -319,6 +342,22 @@ class TestFailures:
             optimize(**settings)
         assert not (tmp_path / "out" / "study.db").exists()
         optimize(trials=2)  # the folder is as good as new
+
+    @pytest.mark.parametrize(
+        ("name", "error", "word"),
+        [
+            ("no_such.py:f", PluginError, "no file"),
+            ("no_such_module:f", PluginError, "No module"),
+            (f"{HERE / 'own_evaluation.py'}:space", UsageError, "is a CustomSpace, not a function"),
+            (f"{HERE / 'own_evaluation.py'}:wroth", PluginError, "it has worth"),
+            ("worth", UsageError, "in memory"),
+            ("ask and tell", UsageError, "foretell.create_study"),
+        ],
+    )
+    def test_functions_that_are_none(self, optimize, tmp_path, name, error, word):
+        with pytest.raises(error, match=word):
+            optimize(None, evaluate=name)
+        assert not (tmp_path / "out" / "study.db").exists()
 
     @pytest.mark.parametrize(
         "settings",
@@ -400,6 +439,49 @@ class TestCosts:
         plain = optimize(self.worth, space, trials=3, out="plain")  # nobody asks for its cost
         assert {t.state for t in plain.trials} == {"done"}
         assert next(r["params"] for r in rows(tmp_path / "plain") if r["arch"] == "width=8") == ""
+
+
+class TestQuantitiesOfOnesOwn:
+    """One that is known from the architecture alone, in a file."""
+
+    @pytest.fixture
+    def weight(self, tmp_path):
+        path = tmp_path / "weight.py"
+        path.write_text(
+            "from foretell import Quantity\n"
+            "from foretell.quantities import Stage\n"
+            "def grams(subject):\n"
+            "    width, depth = subject.arch.genes\n"
+            "    if width == depth == 0:\n"
+            "        raise ZeroDivisionError('nothing to weigh')\n"
+            "    return float(10 * width + depth)\n"
+            "weight = Quantity('weight', 'g', 'min', Stage.GRAPH, measure=grams)\n"
+        )
+        return f"{path}:weight"
+
+    def test_it_bounds_before_anything_is_evaluated(self, optimize, weight):
+        seen = []
+
+        def evaluate(arch):
+            seen.append(arch.genes)
+            return float(sum(arch.genes))
+
+        optimize(evaluate, own.networks, constraints=(f"{weight}<=12",), trials=12)
+        assert sorted(seen) == [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+
+    def test_it_is_an_objective_and_its_failure_is_one_trials(self, optimize, weight):
+        result = optimize(
+            lambda arch: float(sum(arch.genes)), own.networks,
+            objectives=("value", weight), trials=12,
+        )  # fmt: skip
+        assert len(result.trials) == 12
+        for trial in result.trials:
+            genes = own.networks.parse(trial.arch).genes
+            if genes == (0, 0):
+                assert trial.state == "failed"
+                assert trial.message.endswith("ZeroDivisionError: nothing to weigh.")
+            else:
+                assert trial.values[weight] == 10 * genes[0] + genes[1]
 
 
 class TestWorkers:
@@ -563,10 +645,33 @@ class TestResuming:
 
         optimize(evaluate, trials=1)
 
-    def test_a_function_that_was_in_memory(self, optimize):
+    def test_a_function_that_was_in_memory(self, optimize, tmp_path, capsys):
         optimize(trials=2)
-        with pytest.raises(SearchError, match=r"call foretell.optimize\(\.\.\.\) with it again"):
-            optimize(None, evaluate="memory:worth", trials=1, out="other")
+        code = cli("resume", str(tmp_path / "out"), "--quiet")
+        assert code == 2
+        assert "call foretell.optimize(...) with it again" in capsys.readouterr().err
+        assert len(read(tmp_path / "out").trials) == 2
+
+    def test_a_function_in_a_file_is_resumed_by_the_command(self, optimize, tmp_path, capsys):
+        calls = []
+
+        def stop(progress):
+            calls.append(progress)
+            if progress.done == 4 and progress.stage == "train":
+                raise KeyboardInterrupt
+
+        name = f"{HERE / 'own_evaluation.py'}:worth"
+        config = OptimizeConfig(evaluate=name, trials=7)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path / "out", on_progress=stop)
+        assert cli("report", str(tmp_path / "out")) == 0
+        assert read(tmp_path / "out").state == "stopped"
+        assert cli("resume", str(tmp_path / "out"), "--quiet") == 0
+        result = read(tmp_path / "out")
+        assert (result.state, len(result.trials)) == ("finished", 7)
+        assert (tmp_path / "out" / "report.html").is_file()
+        whole = run(config, tmp_path / "whole")
+        assert [t.values for t in result.trials] == [t.values for t in whole.trials]
 
 
 def _resumed(trials):
@@ -626,3 +731,29 @@ class TestReading:
                 store.put_study(kind, {})
             with pytest.raises(RunFolderError, match=word):
                 read(folder)
+
+
+class TestScripts:
+    """As users write them: function and space in the script that is run."""
+
+    SCRIPT = (
+        "import sys\n"
+        "import foretell\n"
+        "from foretell.spaces import CustomSpace\n"
+        "space = CustomSpace({'a': (1, 2, 3), 'b': (1, 2, 3)}, name=sys.argv[2])\n"
+        "def evaluate(arch, trial):\n"
+        "    return trial.values['a'] * trial.values['b']\n"
+        "if __name__ == '__main__':\n"
+        "    result = foretell.optimize(evaluate, space, trials=6, round=2, workers=2,\n"
+        "                               out=sys.argv[1])\n"
+        "    print(result.space, len([t for t in result.trials if t.state == 'done']))\n"
+    )
+
+    @pytest.mark.parametrize(("name", "shown"), [("mine", "mine"), ("nb201", "memory:nb201")])
+    def test_two_workers(self, tmp_path, name, shown):
+        (tmp_path / "mine.py").write_text(self.SCRIPT)
+        command = [sys.executable, "mine.py", "out", name]
+        for _ in range(2):
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.split() == [shown, "6"]

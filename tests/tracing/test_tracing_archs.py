@@ -89,9 +89,9 @@ def test_builders_that_look_at_values():
 
 
 def test_which_graphs_say_enough():
-    assert get_space("nb201").telling_graph
-    assert not SPACE.telling_graph
-    assert drawn_by_hand.telling_graph
+    assert get_space("nb201").graph_describes_network
+    assert not SPACE.graph_describes_network
+    assert drawn_by_hand.graph_describes_network
 
 
 def test_prediction_learns_from_traced_graphs():

@@ -337,3 +337,16 @@ def test_the_full_recipe_passes_98_percent_on_digits():
     result = train(network, task, get_recipe("full"), seed=0)
     assert result.val_accuracy > 0.98
     assert result.test_accuracy > 0.98
+
+
+def test_the_test_part_is_left_alone_where_that_is_asked_for(tmp_path):
+    task = load_task("synthetic:1x8x8x3", seed=0)
+    results = []
+    for test in (True, False):
+        skeleton = get_space("nb201").skeleton(task.input_shape, task.classes)
+        module = build(Arch("nb201", (3, 1, 2, 0, 3, 1)), skeleton, seed=0)
+        results.append(train(module, task, Recipe(epochs=2), seed=0, test=test))
+    seen, unseen = results
+    assert 0 <= seen.test_accuracy <= 1
+    assert math.isnan(unseen.test_accuracy)
+    assert seen.curves == unseen.curves

@@ -116,7 +116,7 @@ def predict_command(
         preset=preset,
         explain=explain or 1,
     )
-    slow = config.proxies or explain or report or not where.telling_graph
+    slow = config.proxies or explain or report or not where.graph_describes_network
     why = None
     with progress(quiet or as_json or not slow) as tell:
         if report is not None:

@@ -37,7 +37,7 @@ class Predictor(ABC):
     and ``_predict``. Fitted attributes end in an underscore.
     """
 
-    least = 2
+    min_train_size = 2
     """Minimum number of labelled architectures."""
 
     def fit(self, encodings: Encodings, y: Array) -> Self:
@@ -56,10 +56,10 @@ class Predictor(ABC):
                 f"Expected one value for each of {len(encodings)} architectures, but got values of "
                 f"shape {values.shape}."
             )
-        if len(values) < self.least:
+        if len(values) < self.min_train_size:
             raise PredictorError(
-                f"{type(self).__name__} needs {self.least} measured architectures or more, but got "
-                f"{len(values)}."
+                f"{type(self).__name__} needs {self.min_train_size} measured architectures or "
+                f"more, but got {len(values)}."
             )
         if not np.isfinite(values).all():
             raise PredictorError(

@@ -53,7 +53,7 @@ class Auto(Predictor):
         weights: name of a candidate -> its weight; by default chosen by cross-validation.
     """
 
-    least = 5
+    min_train_size = 5
     weights_: dict[str, float]
     candidates_: tuple[Candidate, ...]
     held_out_: Prediction | None
@@ -98,7 +98,7 @@ class Auto(Predictor):
             rng = np.random.default_rng(self.seed)
             held[name] = held_out(make, encodings.only(tables), y, count, rng)
             spent[name] = time.process_time() - before
-        quantiles = {name: self.target_.forward(p.mean) for name, p in held.items()}
+        quantiles = {name: self.target_.transform(p.mean) for name, p in held.items()}
         self.weights_ = _stack(quantiles, truth)
         self.candidates_ = tuple(
             Candidate(name, _tau(z, y), self.weights_.get(name, 0.0), spent[name])
@@ -136,17 +136,17 @@ class Auto(Predictor):
         weight_with_std = 0.0
         for name, weight in self.weights_.items():
             prediction = each[name]
-            z = self.target_.forward(prediction.mean)
+            z = self.target_.transform(prediction.mean)
             mean += weight * z
             if prediction.std is not None:
-                high = self.target_.forward(prediction.mean + prediction.std)
-                low = self.target_.forward(prediction.mean - prediction.std)
+                high = self.target_.transform(prediction.mean + prediction.std)
+                low = self.target_.transform(prediction.mean - prediction.std)
                 square += weight * ((high - low) / 2) ** 2
                 weight_with_std += weight
         std = None
         if weight_with_std > 0:
-            std = self.target_.spread(mean, np.sqrt(square / weight_with_std))
-        return Prediction(self.target_.back(mean), std)
+            std = self.target_.inverse_std(mean, np.sqrt(square / weight_with_std))
+        return Prediction(self.target_.inverse_transform(mean), std)
 
     def why(self) -> str:
         """A sentence with the chosen weights and the cross-validated score of each candidate.

@@ -62,7 +62,7 @@ class Conformal:
         self.make, self.level, self.seed = make, level, seed
 
     @staticmethod
-    def least(level: float) -> int:
+    def min_train_size(level: float) -> int:
         """How many labelled architectures intervals of a level need."""
         return math.ceil(round(level / (1 - level), 6))
 
@@ -83,7 +83,7 @@ class Conformal:
         rank = math.ceil((n + 1) * self.level)
         if rank > n:
             raise PredictorError(
-                f"{self.level:.0%} intervals need {self.least(self.level)} measured "
+                f"{self.level:.0%} intervals need {self.min_train_size(self.level)} measured "
                 f"architectures or more, but there are {n}: measure more, or ask for a lower level."
             )
         self.predictor_ = self.make().fit(encodings, y) if fitted is None else fitted

@@ -34,7 +34,7 @@ class DNGO(Neural):
     Differs: in the paper the precisions are sampled, on the network's own training data.
     """
 
-    least = 4
+    min_train_size = 4
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class DNGO(Neural):
         super().__init__(normal_target)
         self.hidden, self.steps, self.seed = hidden, steps, seed
 
-    def _learn(self, x: Array, t: Array) -> None:
+    def _train(self, x: Array, t: Array) -> None:
         check_at_least(1, hidden=self.hidden, steps=self.steps)
         recipe = Recipe(self.hidden, self.steps)
         self.network_ = train(x[None], t[None], recipe, [stream(self.seed, "network")])
@@ -62,7 +62,7 @@ class DNGO(Neural):
         alpha, beta = 1 / np.mean(variances, axis=0)
         self.head_ = LinearHead(self.network_.features(x)[0], t, alpha, beta)
 
-    def _guess(self, x: Array) -> tuple[Array, Array]:
+    def _predict_targets(self, x: Array) -> tuple[Array, Array]:
         return self.head_.predict(self.network_.features(x)[0])
 
 

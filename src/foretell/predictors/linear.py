@@ -40,7 +40,7 @@ class Linear(Predictor):
         if self.penalty is not None and not self.penalty >= 0:
             raise PredictorError(f"Expected a penalty of 0 or more, but got {self.penalty}.")
         self.target_ = NormalTarget.of(y) if self.normal_target else None
-        z = y if self.target_ is None else self.target_.forward(y)
+        z = y if self.target_ is None else self.target_.transform(y)
         self.scales_ = encodings.scales
         x = encodings.scaled()
         self.shift_, self.mean_ = x.mean(axis=0), float(z.mean())
@@ -56,7 +56,7 @@ class Linear(Predictor):
 
     def _predict(self, encodings: Encodings) -> Prediction:
         z = self.mean_ + (encodings.scaled(self.scales_) - self.shift_) @ self.weights_
-        return Prediction(z if self.target_ is None else self.target_.back(z))
+        return Prediction(z if self.target_ is None else self.target_.inverse_transform(z))
 
 
 def _cross_validated(square: Array, along: Array, rest: float, n: int) -> float:
@@ -95,7 +95,7 @@ class BayesianLinear(Predictor):
 
     def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = NormalTarget.of(y) if self.normal_target else None
-        z = y if self.target_ is None else self.target_.forward(y)
+        z = y if self.target_ is None else self.target_.transform(y)
         self.scales_ = encodings.scales
         x = encodings.scaled()
         self.shift_, self.mean_ = x.mean(axis=0), float(z.mean())
@@ -133,4 +133,4 @@ class BayesianLinear(Predictor):
         std = np.sqrt(variance)
         if self.target_ is None:
             return Prediction(z, std)
-        return Prediction(self.target_.back(z), self.target_.spread(z, std))
+        return Prediction(self.target_.inverse_transform(z), self.target_.inverse_std(z, std))

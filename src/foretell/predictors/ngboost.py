@@ -65,7 +65,7 @@ class NGBoost(Predictor):
         trees: boosting rounds of two trees each.
         lr: learning rate, the share of the step of the line search.
         depth: maximum depth of a tree.
-        leaf: minimum number of labelled architectures in a leaf.
+        min_samples_leaf: minimum number of labelled architectures in a leaf.
         columns: share of the columns considered at each split.
         rows: share of the architectures used in each round.
         folds: of the calibration of the standard deviation; 0 for none.
@@ -78,7 +78,7 @@ class NGBoost(Predictor):
         trees: int = 200,
         lr: float = 0.08,
         depth: int = 4,
-        leaf: int = 3,
+        min_samples_leaf: int = 3,
         columns: float = 0.5,
         rows: float = 0.5,
         folds: int = 3,
@@ -86,7 +86,7 @@ class NGBoost(Predictor):
         seed: int = 0,
     ) -> None:
         """Store the options."""
-        self.trees, self.lr, self.depth, self.leaf = trees, lr, depth, leaf
+        self.trees, self.lr, self.depth, self.min_samples_leaf = trees, lr, depth, min_samples_leaf
         self.columns, self.rows, self.folds = columns, rows, folds
         self.normal_target, self.seed = normal_target, seed
 
@@ -98,7 +98,7 @@ class NGBoost(Predictor):
             )
         rng = np.random.default_rng(self.seed)
         self.target_ = UnitTarget.of(y, self.normal_target)
-        t, x = self.target_.forward(y), encodings.matrix().astype(np.float32)
+        t, x = self.target_.transform(y), encodings.matrix().astype(np.float32)
         self.steps_ = self._boost(x, t, rng)
         self.widening_, self.held_out_ = 1.0, None
         if self.folds:
@@ -142,7 +142,7 @@ class NGBoost(Predictor):
         for target in gradient.T:
             tree = DecisionTreeRegressor(
                 max_depth=self.depth,
-                min_samples_leaf=self.leaf,
+                min_samples_leaf=self.min_samples_leaf,
                 max_features=self.columns,
                 random_state=int(rng.integers(2**31)),
             )

@@ -62,7 +62,7 @@ class SVR(Predictor):
                 f"{self.gamma} and {self.nu}."
             )
         self.target_ = UnitTarget.of(y, self.normal_target)
-        t = self.target_.forward(y)
+        t = self.target_.transform(y)
         self.scales_, self.rows_ = encodings.scales, encodings.scaled()
         square = squared_distances(self.rows_, self.rows_)
         apart = square[square > 1e-9]

@@ -38,14 +38,17 @@ class _Trees(Predictor):
 
     def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = NormalTarget.of(y) if self.normal_target else None
-        self._grow(encodings.matrix(), y if self.target_ is None else self.target_.forward(y))
+        self._fit_trees(
+            encodings.matrix(), y if self.target_ is None else self.target_.transform(y)
+        )
 
     def _predict(self, encodings: Encodings) -> Prediction:
-        z, std = self._ask(encodings.matrix())
+        z, std = self._predict_trees(encodings.matrix())
         if self.target_ is None:
             return Prediction(z, std)
         return Prediction(
-            self.target_.back(z), None if std is None else self.target_.spread(z, std)
+            self.target_.inverse_transform(z),
+            None if std is None else self.target_.inverse_std(z, std),
         )
 
     def _contributions(self, encodings: Encodings) -> Array | None:
@@ -55,11 +58,11 @@ class _Trees(Predictor):
         return _in_values(shares, self.target_)
 
     @abstractmethod
-    def _grow(self, x: Array, z: Array) -> None:
+    def _fit_trees(self, x: Array, z: Array) -> None:
         """Fit to values or quantiles (n,) of columns (n, d)."""
 
     @abstractmethod
-    def _ask(self, x: Array) -> tuple[Array, Array | None]:
+    def _predict_trees(self, x: Array) -> tuple[Array, Array | None]:
         """Predicted values or quantiles, and their standard deviations, if there are any."""
 
     def _shares(self, x: Array) -> Array | None:
@@ -76,9 +79,9 @@ def _in_values(shares: Array, target: NormalTarget) -> Array:
     base = shares[:, -1]
     z = shares.sum(axis=1)
     apart = np.where(np.abs(z - base) > _NEAR, z - base, _NEAR)
-    slope = (target.back(base + apart) - target.back(base)) / apart
+    slope = (target.inverse_transform(base + apart) - target.inverse_transform(base)) / apart
     contributions = shares * slope[:, None]
-    contributions[:, -1] = target.back(base)
+    contributions[:, -1] = target.inverse_transform(base)
     return np.asarray(contributions)
 
 
@@ -92,28 +95,28 @@ class _Forest(_Trees):
         self,
         trees: int,
         max_features: float,
-        least_in_leaf: int,
+        min_samples_leaf: int,
         bootstrap: bool,
         normal_target: bool,
         seed: int,
     ) -> None:
         """Store the options."""
         self.trees, self.max_features, self.seed = trees, max_features, seed
-        self.least_in_leaf, self.bootstrap = least_in_leaf, bootstrap
+        self.min_samples_leaf, self.bootstrap = min_samples_leaf, bootstrap
         self.normal_target = normal_target
 
-    def _grow(self, x: Array, z: Array) -> None:
+    def _fit_trees(self, x: Array, z: Array) -> None:
         make = getattr(_sklearn_ensemble(type(self).__name__), self.estimator)
         forest = make(
             self.trees,
             max_features=self.max_features,
-            min_samples_leaf=self.least_in_leaf,
+            min_samples_leaf=self.min_samples_leaf,
             bootstrap=self.bootstrap,
             random_state=self.seed,
         )
         self.forest_ = forest.fit(x, z)
 
-    def _ask(self, x: Array) -> tuple[Array, Array | None]:
+    def _predict_trees(self, x: Array) -> tuple[Array, Array | None]:
         narrow = x.astype(np.float32)
         each = np.stack([tree.predict(narrow) for tree in self.forest_.estimators_])
         return each.mean(axis=0), each.std(axis=0)
@@ -131,7 +134,7 @@ class RandomForest(_Forest):
     Args:
         trees: number of trees.
         max_features: share of the columns considered at each split.
-        least_in_leaf: minimum number of labelled architectures in a leaf.
+        min_samples_leaf: minimum number of labelled architectures in a leaf.
         bootstrap: whether each tree is fitted to a bootstrap sample.
         normal_target: whether to transform values to normal quantiles.
         seed: of bootstrap samples and columns.
@@ -143,13 +146,13 @@ class RandomForest(_Forest):
         self,
         trees: int = 80,
         max_features: float = 1 / 3,
-        least_in_leaf: int = 1,
+        min_samples_leaf: int = 1,
         bootstrap: bool = True,
         normal_target: bool = False,
         seed: int = 42,
     ) -> None:
         """Store the options."""
-        super().__init__(trees, max_features, least_in_leaf, bootstrap, normal_target, seed)
+        super().__init__(trees, max_features, min_samples_leaf, bootstrap, normal_target, seed)
 
 
 @predictors.add(
@@ -191,7 +194,7 @@ class LightGBM(_Trees):
         trees: number of trees.
         lr: learning rate.
         leaves: maximum number of leaves of a tree.
-        least_in_leaf: minimum number of labelled architectures in a leaf.
+        min_samples_leaf: minimum number of labelled architectures in a leaf.
         normal_target: whether to transform values to normal quantiles.
         seed: of rows and columns.
     """
@@ -201,15 +204,15 @@ class LightGBM(_Trees):
         trees: int = 200,
         lr: float = 0.05,
         leaves: int = 15,
-        least_in_leaf: int = 3,
+        min_samples_leaf: int = 3,
         normal_target: bool = True,
         seed: int = 42,
     ) -> None:
         """Store the options."""
         self.trees, self.lr, self.leaves = trees, lr, leaves
-        self.least_in_leaf, self.normal_target, self.seed = least_in_leaf, normal_target, seed
+        self.min_samples_leaf, self.normal_target, self.seed = min_samples_leaf, normal_target, seed
 
-    def _grow(self, x: Array, z: Array) -> None:
+    def _fit_trees(self, x: Array, z: Array) -> None:
         try:
             import lightgbm
         except ImportError as error:
@@ -218,7 +221,7 @@ class LightGBM(_Trees):
             "objective": "regression",
             "learning_rate": self.lr,
             "num_leaves": self.leaves,
-            "min_data_in_leaf": self.least_in_leaf,
+            "min_data_in_leaf": self.min_samples_leaf,
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "feature_fraction": 0.5,
@@ -230,7 +233,7 @@ class LightGBM(_Trees):
         data = lightgbm.Dataset(x, z)
         self.booster_ = lightgbm.train(options, data, num_boost_round=self.trees)
 
-    def _ask(self, x: Array) -> tuple[Array, None]:
+    def _predict_trees(self, x: Array) -> tuple[Array, None]:
         return np.asarray(self.booster_.predict(x), dtype=np.float64), None
 
     def _shares(self, x: Array) -> Array:
@@ -263,7 +266,7 @@ class XGBoost(_Trees):
         self.trees, self.lr, self.depth, self.seed = trees, lr, depth, seed
         self.normal_target = normal_target
 
-    def _grow(self, x: Array, z: Array) -> None:
+    def _fit_trees(self, x: Array, z: Array) -> None:
         try:
             import xgboost
         except ImportError as error:
@@ -271,7 +274,7 @@ class XGBoost(_Trees):
         options = {"eta": self.lr, "max_depth": self.depth, "seed": self.seed, "nthread": 1}
         self.booster_ = xgboost.train(options, xgboost.DMatrix(x, z), self.trees)
 
-    def _ask(self, x: Array) -> tuple[Array, None]:
+    def _predict_trees(self, x: Array) -> tuple[Array, None]:
         import xgboost
 
         return np.asarray(self.booster_.predict(xgboost.DMatrix(x)), dtype=np.float64), None

@@ -13,12 +13,12 @@ def _latency(subject: Subject, runtime: str) -> dict[str, float]:
 
     assert subject.module is not None
     assert subject.skeleton is not None
-    found = measure_latency(
+    measured = measure_latency(
         subject.module, subject.skeleton.input_shape, runtime=runtime, seed=subject.seed
     )
-    details = {k: float(v) for k, v in asdict(found).items() if not isinstance(v, str)}
+    details = {k: float(v) for k, v in asdict(measured).items() if not isinstance(v, str)}
     drifted = math.isfinite(subject.reference)
-    value = found.at(subject.reference) if drifted else found.median
+    value = measured.at(subject.reference) if drifted else measured.median
     return {"value": value, **details}
 
 

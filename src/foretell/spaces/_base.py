@@ -96,7 +96,7 @@ class Space(ABC):
         return ()
 
     @property
-    def telling_graph(self) -> bool:
+    def graph_describes_network(self) -> bool:
         """Whether ``graph`` describes what a network computes; otherwise networks are traced."""
         return True
 

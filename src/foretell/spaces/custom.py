@@ -170,7 +170,7 @@ class CustomSpace(ProductSpace):
         return Arch(self.name, tuple(genes[k] for k in self.choices))
 
     @property
-    def telling_graph(self) -> bool:
+    def graph_describes_network(self) -> bool:
         """Whether the user gave a function for graphs."""
         return self._graph is not None
 

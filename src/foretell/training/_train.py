@@ -55,6 +55,7 @@ def train(
     device: str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: str | Path | None = None,
+    test: bool = True,
 ) -> TrainingResult:
     """Train a module in place.
 
@@ -67,6 +68,7 @@ def train(
         on_epoch: called after each epoch; an exception ends the run.
         checkpoint: a file written after each epoch; if it exists, training resumes from it, with
             the same result, bit for bit, as an uninterrupted run.
+        test: whether to look at the test part after the last epoch; where not, its accuracy is NaN.
 
     Returns:
         Curves and accuracies. The test accuracy is for reports; select by ``val_accuracy``.
@@ -91,6 +93,7 @@ def train(
             device=device,
             on_epoch=on_epoch,
             checkpoint=checkpoint,
+            test=test,
         )
     except DivergenceError as error:
         raise NonFiniteLossError(error.epoch, error.loss) from error

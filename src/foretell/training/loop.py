@@ -240,6 +240,7 @@ def fit(
     device: str | torch.device = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: str | Path | None = None,
+    test: bool = True,
 ) -> TrainingResult:
     """Train a module in place.
 
@@ -252,6 +253,7 @@ def fit(
         on_epoch: called after each epoch; an exception ends the run.
         checkpoint: a file written after each epoch; if it exists, training resumes from it, with
             the same result, bit for bit, as an uninterrupted run.
+        test: whether to look at the test part after the last epoch; where not, its accuracy is NaN.
 
     Raises:
         DivergenceError: the loss became infinite or not a number, in training, or on the
@@ -296,7 +298,7 @@ def fit(
                 on_epoch(epoch)
         if not recipe.use_val and math.isnan(run.curves.val_accuracy[-1]):
             raise DivergenceError(run.epoch - 1, run.curves.val_loss[-1])
-        _, test_accuracy = evaluate(module, task.test, task, layout)
+        test_accuracy = evaluate(module, task.test, task, layout)[1] if test else math.nan
     curves = run.curves
     return TrainingResult(
         curves, curves.val_accuracy[-1], test_accuracy, run.seconds, len(curves.train_loss)

@@ -40,7 +40,7 @@ class GaussianProcess(Predictor):
 
     def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = UnitTarget.of(y, self.normal_target)
-        t = self.target_.forward(y)
+        t = self.target_.transform(y)
         self.groups_ = groups(encodings)
         distances = [g.distances(encodings) for g in self.groups_]
         self.theta_, _ = likeliest(distances, t, start=self.start)

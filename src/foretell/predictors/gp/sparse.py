@@ -50,7 +50,7 @@ class _Sparse(Predictor):
         from scipy.linalg import solve_triangular
 
         self.target_ = UnitTarget.of(y, self.normal_target)
-        t = self.target_.forward(y)
+        t = self.target_.transform(y)
         everything = groups(encodings)
         start = self.start
         if start is None:

@@ -50,7 +50,7 @@ class GraphGaussianProcess(Predictor):
                 f"give it with --encoding wl, or with others as in --encoding wl+graf."
             )
         self.target_ = UnitTarget.of(y, self.normal_target)
-        t = self.target_.forward(y)
+        t = self.target_.transform(y)
         others = frozenset(encodings.tables) - {_TABLE}
         self.groups_ = groups(encodings.only(others)) if others else []
         distances = [g.distances(encodings) for g in self.groups_]

@@ -32,19 +32,20 @@ class Neural(Predictor):
 
     def _fit(self, encodings: Encodings, y: Array) -> None:
         self.target_ = NormalTarget.of(y) if self.normal_target else None
-        z = y if self.target_ is None else self.target_.forward(y)
+        z = y if self.target_ is None else self.target_.transform(y)
         self.middle_, self.spread_ = float(z.mean()), float(z.std())
         self.scales_ = encodings.scales
-        self._learn(self._inputs(encodings), (z - self.middle_) / (self.spread_ or 1.0))
+        self._train(self._inputs(encodings), (z - self.middle_) / (self.spread_ or 1.0))
 
     def _predict(self, encodings: Encodings) -> Prediction:
-        mean, std = self._guess(self._inputs(encodings))
+        mean, std = self._predict_targets(self._inputs(encodings))
         z = self.middle_ + self.spread_ * mean
         wide = None if std is None else self.spread_ * std
         if self.target_ is None:
             return Prediction(z, wide)
         return Prediction(
-            self.target_.back(z), None if wide is None else self.target_.spread(z, wide)
+            self.target_.inverse_transform(z),
+            None if wide is None else self.target_.inverse_std(z, wide),
         )
 
     def _inputs(self, encodings: Encodings) -> Array:
@@ -52,11 +53,11 @@ class Neural(Predictor):
         return x * math.sqrt(x.shape[1] / len(encodings.tables))
 
     @abstractmethod
-    def _learn(self, x: Array, t: Array) -> None:
+    def _train(self, x: Array, t: Array) -> None:
         """Train on inputs (n, d) and targets (n,)."""
 
     @abstractmethod
-    def _guess(self, x: Array) -> tuple[Array, Array | None]:
+    def _predict_targets(self, x: Array) -> tuple[Array, Array | None]:
         """Mean (n,) and standard deviation (n,), if any, on the scale of the targets."""
 
 

@@ -46,7 +46,7 @@ class BANANAS(Neural):
         self.members, self.loss, self.hidden = members, loss, hidden
         self.steps, self.seed = steps, seed
 
-    def _learn(self, x: Array, t: Array) -> None:
+    def _train(self, x: Array, t: Array) -> None:
         check_loss(self.loss)
         check_at_least(1, hidden=self.hidden, steps=self.steps)
         check_at_least(2, members=self.members)
@@ -62,7 +62,7 @@ class BANANAS(Neural):
     def _each(self, x: Array) -> Array:
         return self.offset_ + self.slope_ * self.networks_(x)
 
-    def _guess(self, x: Array) -> tuple[Array, Array]:
+    def _predict_targets(self, x: Array) -> tuple[Array, Array]:
         each = self._each(x)
         return each.mean(axis=0), np.sqrt(each.var(axis=0) + self.error_)
 

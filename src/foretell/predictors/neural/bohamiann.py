@@ -71,7 +71,7 @@ class BOHAMIANN(Neural):
         self.steps, self.keep, self.step_size = steps, keep, step_size
         self.prior, self.seed = prior, seed
 
-    def _learn(self, x: Array, t: Array) -> None:
+    def _train(self, x: Array, t: Array) -> None:
         import torch
 
         check_at_least(1, hidden=self.hidden, chains=self.chains, burn_in=self.burn_in)
@@ -118,6 +118,6 @@ class BOHAMIANN(Neural):
         self.networks_ = Networks(shape, np.concatenate(samples))
         self.noise_ = float(np.mean(noise))
 
-    def _guess(self, x: Array) -> tuple[Array, Array]:
+    def _predict_targets(self, x: Array) -> tuple[Array, Array]:
         each = self.networks_(x)
         return each.mean(axis=0), np.sqrt(each.var(axis=0) + self.noise_)

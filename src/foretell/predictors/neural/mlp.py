@@ -44,12 +44,12 @@ class MLP(Neural):
         super().__init__(normal_target)
         self.loss, self.hidden, self.steps, self.seed = loss, hidden, steps, seed
 
-    def _learn(self, x: Array, t: Array) -> None:
+    def _train(self, x: Array, t: Array) -> None:
         check_loss(self.loss)
         check_at_least(1, hidden=self.hidden, steps=self.steps)
         recipe = Recipe(self.hidden, self.steps, loss=self.loss)
         self.network_ = train(x[None], t[None], recipe, [stream(self.seed, "network", 0)])
         self.slope_, self.offset_ = to_targets(self.network_, x[None], t[None], self.loss)
 
-    def _guess(self, x: Array) -> tuple[Array, None]:
+    def _predict_targets(self, x: Array) -> tuple[Array, None]:
         return (self.offset_ + self.slope_ * self.network_(x))[0], None

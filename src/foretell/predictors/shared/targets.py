@@ -47,17 +47,17 @@ class NormalTarget:
             np.concatenate([[z[0] - _BEYOND], z, [z[-1] + _BEYOND]]),
         )
 
-    def forward(self, y: Array) -> Array:
+    def transform(self, y: Array) -> Array:
         """Values to quantiles."""
         return np.asarray(np.interp(y, self.values, self.quantiles))
 
-    def back(self, z: Array) -> Array:
+    def inverse_transform(self, z: Array) -> Array:
         """Quantiles to values."""
         return np.asarray(np.interp(z, self.quantiles, self.values))
 
-    def spread(self, z: Array, std: Array) -> Array:
+    def inverse_std(self, z: Array, std: Array) -> Array:
         """Standard deviations of values from those of quantiles, by a central difference."""
-        return (self.back(z + std) - self.back(z - std)) / 2
+        return (self.inverse_transform(z + std) - self.inverse_transform(z - std)) / 2
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class UnitTarget:
     def of(cls, y: Array, normal: bool) -> Self:
         """For observed values, (n,)."""
         target = NormalTarget.of(y) if normal else None
-        z = y if target is None else target.forward(y)
+        z = y if target is None else target.transform(y)
         spread = float(z.std())
         return cls(target, float(z.mean()), spread if spread > 1e-12 * np.abs(z).max() else 1.0)
 
-    def forward(self, y: Array) -> Array:
+    def transform(self, y: Array) -> Array:
         """Values to standardised targets."""
-        z = y if self.normal is None else self.normal.forward(y)
+        z = y if self.normal is None else self.normal.transform(y)
         return (z - self.mean) / self.std
 
     def prediction(self, t: Array, std: Array | None = None) -> Prediction:
@@ -98,5 +98,5 @@ class UnitTarget:
         wide = None if std is None else self.std * std
         if self.normal is None:
             return Prediction(z, wide)
-        spread = None if wide is None else self.normal.spread(z, wide)
-        return Prediction(self.normal.back(z), spread)
+        spread = None if wide is None else self.normal.inverse_std(z, wide)
+        return Prediction(self.normal.inverse_transform(z), spread)

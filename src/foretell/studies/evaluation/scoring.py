@@ -9,7 +9,7 @@ import numpy as np
 from foretell.arch import Arch
 from foretell.errors import ProxyError
 from foretell.execution import Claim
-from foretell.spaces import Skeleton
+from foretell.spaces import Skeleton, Space, name_of
 from foretell.store import Result, Store
 from foretell.studies._base import MakeExecutor
 from foretell.studies.run.progress import Tracker
@@ -35,6 +35,7 @@ class Scorer:
         batches: images and labels that they look at.
         skeleton: what surrounds the genes.
         seed: of weights and noise.
+        in_memory: the space itself where its name leads nowhere; every process has to know it.
     """
 
     space: str
@@ -42,6 +43,7 @@ class Scorer:
     batches: "Batches"
     skeleton: Skeleton
     seed: int
+    in_memory: Space | None = None
 
     def __call__(self, payload: Json) -> Json:
         """The values, NaN where a proxy has none, and the seconds that they took.
@@ -51,6 +53,8 @@ class Scorer:
         """
         from foretell.proxies import score
 
+        if self.in_memory is not None:
+            name_of(self.in_memory)
         arch = Arch(self.space, tuple(payload["genes"]))
         done = score([arch], self.names, self.batches, skeleton=self.skeleton, seed=self.seed)
         if done.failures:

@@ -218,8 +218,10 @@ class AskTellStudy:
                 return payload
             payload["costs"] = {name: int(getattr(costs, name)[0]) for name in names}
             for quantity in self._goals.known.values():
-                if quantity.measure is None and quantity.stage == 0:
-                    measured[quantity.name] = self._book.value(quantity, arch)
+                if quantity.stage == 0:
+                    value = self._book.value(quantity, arch)
+                    if (arch, quantity.name) not in self._book.unmeasured:
+                        measured[quantity.name] = value
         return payload
 
     def _handle(self, arch: Arch, number: int) -> AskedTrial:

@@ -9,7 +9,7 @@ import numpy as np
 
 from foretell import __version__
 from foretell.arch import Arch
-from foretell.errors import SearchError, UsageError
+from foretell.errors import ConstraintError, SearchError, UsageError
 from foretell.execution import InlineExecutor, PoolExecutor
 from foretell.quantities import Stage
 from foretell.rng import stream, stream_seed
@@ -19,7 +19,7 @@ from foretell.store import Trial
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
 from foretell.studies.optimize.config import OptimizeConfig
 from foretell.studies.optimize.read import read
-from foretell.studies.optimize.trial import Evaluation, goals_of, space_of
+from foretell.studies.optimize.trial import Evaluation, function_of, goals_of, space_of
 from foretell.studies.run.costs import CostBook
 from foretell.studies.run.progress import OnProgress, silent
 from foretell.studies.run.session import Session, open_session
@@ -72,16 +72,17 @@ def run(
         ForetellError: a name or the store is at fault.
     """
     config = named(config, resources)
+    function_of(config, resources)
     with open_session(config, out, on_progress) as session:
         space, goals, searcher, book = prepare(config, resources)
         if executor is None and config.workers:
             check_sendable(resources)
+        reference = space.parse(config.reference) if config.reference else None
         job = Evaluation(config, resources)
         make = executor or _executor(config)
         with make(job) as opened:
             session.claim(identity(space))
             store_about(session, None, space, {"foretell": __version__})
-            reference = space.parse(config.reference) if config.reference else None
             loop = Loop(
                 session, goals, searcher, opened,
                 text_of=space.format, book=book, reference=reference,
@@ -142,6 +143,12 @@ def prepare(
     skeleton = space.skeleton(config.input_shape, config.classes)
     costs = bool(space.network) or space.costs([], skeleton) is not None
     book = CostBook(space, skeleton) if costs else None
+    for constraint in goals.constraints:
+        if constraint.relative and goals.known[constraint.name].stage is not Stage.GRAPH:
+            raise ConstraintError(
+                f"{constraint} is a share of what the evaluation returns for a reference, which is "
+                f"not evaluated: bound {constraint.name} by a number."
+            )
     feasible: Feasible = any_arch
     if book is not None and goals.early:
         known = {q.name: q for q in goals.at(Stage.GRAPH)}

@@ -11,11 +11,11 @@ from foretell.errors import QuantityError, TrialPrunedError, UsageError
 from foretell.registry import resolve
 from foretell.spaces import Space, get_space, name_of
 from foretell.studies._base import Resources
-from foretell.studies.optimize.config import OptimizeConfig
+from foretell.studies.optimize.config import ASK_TELL, OptimizeConfig
 from foretell.studies.search.goals import Goals
 from foretell.types import Json
 
-__all__ = ["Evaluation", "LiveTrial", "goals_of", "space_of", "values_from"]
+__all__ = ["Evaluation", "LiveTrial", "function_of", "goals_of", "space_of", "values_from"]
 
 
 def space_of(config: OptimizeConfig, resources: Resources) -> Space:
@@ -112,7 +112,7 @@ class Evaluation:
             arch, space, payload["number"], payload["seed"], objective.direction,
             {int(step): value for step, value in payload.get("medians", [])},
         )  # fmt: skip
-        function = _function(self.config, self.resources)
+        function = function_of(self.config, self.resources)
         result = function(arch, trial) if _takes_trial(function) else function(arch)
         values = {**payload["measured"], **values_from(result, goals, payload["measured"])}
         return {
@@ -156,9 +156,20 @@ def values_from(result: object, goals: Goals, measured: Mapping[str, float]) -> 
     return values
 
 
-def _function(config: OptimizeConfig, resources: Resources) -> Callable[..., object]:
+def function_of(config: OptimizeConfig, resources: Resources) -> Callable[..., object]:
+    """The user's function.
+
+    Raises:
+        UsageError: it was in memory of another process, or is none.
+        PluginError: its name leads nowhere.
+    """
     if resources.evaluate is not None:
         return resources.evaluate
+    if config.evaluate == ASK_TELL:
+        raise UsageError(
+            "Architectures of this study are asked for and told by a loop of your own: open it "
+            "with foretell.create_study(...)."
+        )
     if ":" not in config.evaluate or config.evaluate.startswith("memory:"):
         raise UsageError(
             f"The function {config.evaluate!r} of this optimisation was in memory: call "

@@ -47,7 +47,7 @@ def describe(
             from foretell.cost import costs
 
             context = EncodingContext(space, archs, costs(archs, skeleton))
-        if "graf" not in names or space.telling_graph or not space.network:
+        if "graf" not in names or space.graph_describes_network or not space.network:
             return encode(encodings, context)
     elif names != ["graf"]:
         raise UsageError(

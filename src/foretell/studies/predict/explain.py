@@ -198,7 +198,7 @@ def explain_ranking(
     )
     importance = whole = None
     smallest = len(fitted.y) - math.ceil(len(fitted.y) / _FOLDS)
-    if smallest < fitted.predictor.least:
+    if smallest < fitted.predictor.min_train_size:
         left_out.append(
             f"Permutation importance: {len(fitted.y)} measured architectures are too few to hold "
             f"some out."
@@ -265,7 +265,7 @@ def _explained(
 def _function(context: EncodingContext, row: int) -> tuple[object, ...]:
     """What is equal for architectures that compute the same: graph, live parameters, operations."""
     arch = context.archs[row]
-    if not context.space.telling_graph:
+    if not context.space.graph_describes_network:
         return (arch,)
     costs = context.costs
     sizes = () if costs is None else (int(costs.live_params[row]), int(costs.flops[row]))

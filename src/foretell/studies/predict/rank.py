@@ -127,9 +127,9 @@ class Request:
             UnknownNameError: no such encoding.
             UsageError: an encoding needs what is not there, or stands twice.
         """
-        least = self.make().least
+        least = self.make().min_train_size
         if self.config.level:
-            least = max(least, Conformal.least(self.config.level))
+            least = max(least, Conformal.min_train_size(self.config.level))
         if len(self.y) < least:
             raise PredictorError(
                 f"{self.config.predictor} with {self.config.level:.0%} intervals needs {least} "
@@ -359,7 +359,7 @@ def _graphs(
 ) -> list[Graph] | None:
     """Of the networks, where ``graf`` is an input and the space's own graphs say too little."""
     asked = not config.encodings or "graf" in [name.strip() for name in config.encodings.split("+")]
-    if space.telling_graph or not space.network or not asked:
+    if space.graph_describes_network or not space.network or not asked:
         return None
     from foretell.tracing.archs import graphs
 

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace as with_
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from foretell import __version__
 from foretell.arch import Arch
-from foretell.errors import UsageError
-from foretell.spaces import Space, get_space
+from foretell.errors import RunFolderError, UnknownNameError, UsageError
+from foretell.spaces import Space, get_space, name_of
 from foretell.store import State
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
 from foretell.studies.evaluation.scoring import Scored, Scorer, score_all
@@ -70,12 +71,11 @@ def run(
         ForetellError: a name is at fault.
     """
     if resources.space is not None:
-        config = replace(config, space=resources.space.name)
+        config = replace(config, space=name_of(resources.space))
     config = replace(config, measured=absolute(config.measured), pool=absolute(config.pool))
     with open_session(config, out, on_progress) as session:
         config.check()
-        space = resources.space or get_space(config.space)
-        request = _request(config, space, resources)
+        request = _request(config, get_space(config.space), resources)
         identity = {
             "measured values": fingerprint([[str(a) for a in request.archs], request.y.tolist()]),
             "pool of architectures": fingerprint([str(a) for a in request.drawn]),
@@ -103,9 +103,24 @@ def read(out: Path | str) -> Predicted:
     command = config.command(Path(out).expanduser().resolve())
     if ranking is None:
         return Predicted(None, None, command, scored)
-    space = get_space(config.space)
+    space = _space(config.space, out)
     why = explanation["found"] if explanation is not None else None
     return Predicted(unpacked_ranking(ranking, space), unpacked_explanation(why, space), command)
+
+
+def _space(name: str, out: Path | str) -> Space:
+    """The space of a folder's architectures.
+
+    Raises:
+        RunFolderError: it was in the memory of another process.
+    """
+    try:
+        return get_space(name)
+    except UnknownNameError as error:
+        raise RunFolderError(
+            f"The architectures in {str(out)!r} are of the space {name!r}, which was in memory: "
+            f"read the folder where that space is, or save it as my_space.py:space."
+        ) from error
 
 
 def _request(config: PredictConfig, space: Space, resources: Resources) -> Request:
@@ -125,7 +140,9 @@ def _request(config: PredictConfig, space: Space, resources: Resources) -> Reque
     named = replace(config, target=config.target or name)
     request = make_request(space, archs, values, pool, named, skeleton=skeleton, task=task)
     request.check()
-    return request
+    if request.scorer is None or resources.space is None:
+        return request
+    return with_(request, scorer=with_(request.scorer, in_memory=space))
 
 
 def _in_session(

@@ -1,12 +1,13 @@
 """Costs of architectures as a search asks for them: again and again, so each is computed once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
 
 from foretell.arch import Arch
-from foretell.errors import ForetellError
+from foretell.errors import ForetellError, QuantityError
 from foretell.quantities import Quantity, Subject
 from foretell.spaces import CostTable, Skeleton, Space, name_of
 
@@ -28,6 +29,8 @@ class CostBook:
         self.space, self.skeleton = space, skeleton
         self.failures: dict[Arch, str] = {}
         """Architectures that could not be built or traced, and why; they count as not alive."""
+        self.unmeasured: dict[tuple[Arch, str], str] = {}
+        """Architectures and quantities whose own function failed, and how."""
         self._rows: dict[Arch, tuple[float, ...]] = {}
         self._values: dict[tuple[Arch, str], float] = {}
 
@@ -54,12 +57,22 @@ class CostBook:
         )
 
     def value(self, quantity: Quantity, arch: Arch) -> float:
-        """A quantity that is known without building: a cost, or what its own function says."""
+        """A quantity that is known without building: a cost, or what its own function says.
+
+        NaN, and the reason in ``unmeasured``, where that function fails.
+        """
         if quantity.name in _DTYPES:
             return float(getattr(self([arch]), quantity.name)[0])
         if (arch, quantity.name) not in self._values:
             subject = Subject(arch, self.space, skeleton=self.skeleton)
-            self._values[arch, quantity.name] = quantity.value(subject)[0]
+            try:
+                value = quantity.value(subject)[0]
+            except Exception as error:  # a user's function: it costs this architecture only
+                named = f"{type(error).__name__}: {error}"
+                why = error.why if isinstance(error, QuantityError) else named
+                self.unmeasured[arch, quantity.name] = why
+                value = math.nan
+            self._values[arch, quantity.name] = value
         return self._values[arch, quantity.name]
 
 

@@ -60,11 +60,15 @@ class Rounds:
         Yields:
             The trial as it was taken and its result, as soon as it is there.
         """
-        self.store.retry(self.study, [s for s in State if s.final and s is not State.done])
+        bad = [s for s in State if s.final and s is not State.done]
+        wanted = {key for key, _ in payloads}
+        if any(t.key in wanted for t in self.store.trials(self.study, bad)):
+            self.store.retry(self.study, bad)
         done = {t.key for t in self.store.trials(self.study, State.done)}
         todo = (pair for pair in payloads if pair[0] not in done)
 
-        def nothing_more() -> bool:
+        def add_one() -> bool:
+            """Asked before each trial is taken; never stops, but stores the next one."""
             if (pair := next(todo, None)) is not None:
                 self.store.add_trials(self.study, [pair])
             return False
@@ -76,7 +80,7 @@ class Rounds:
                 self.executor,
                 owner=self.owner,
                 max_lost=3,
-                stop=nothing_more,
+                stop=add_one,
             )
         ) as results:
             yield from results

@@ -173,7 +173,8 @@ class Loop:
                 if quantity.stage is Stage.GRAPH:
                     assert self._book is not None
                     value = self._book.value(quantity, arch)
-                    if why := self._book.failures.get(arch):
+                    why = self._book.failures.get(arch)
+                    if why := why or self._book.unmeasured.get((arch, quantity.name)):
                         failed = failed or (quantity.name, why.rstrip("."))
                     else:
                         values[quantity.name] = value

@@ -29,6 +29,11 @@ __all__ = [
 ]
 
 NAN = float("nan")
+_COLUMNS = (
+    "number", "arch", "state", "feasible", "violation", "on_front", "epochs", "trial_seconds",
+    "predicted", "error", "message",
+)  # fmt: skip
+"""Columns of a trial that a value of the same name must not take."""
 BASELINES = ("params", "live_params", "sum_log_params")
 """The three free baselines that every correlation is shown beside."""
 
@@ -341,12 +346,12 @@ class SearchResult:
             "feasible": [r.feasible for r in rows],
             "violation": [r.violation for r in rows],
             "on_front": [r.on_front for r in rows],
-            **{name: [r.values.get(name, NAN) for r in rows] for name in values},
+            **{_column(name): [r.values.get(name, NAN) for r in rows] for name in values},
             "epochs": [len(r.curves.val_loss) if r.curves else "" for r in rows],
             "trial_seconds": [round(r.seconds, 3) for r in rows],
-            "params": [_whole(r.params) for r in rows],
-            "flops": [_whole(r.flops) for r in rows],
-            "memory": [_whole(r.memory) for r in rows],
+            "params": [_whole(r.values.get("params", r.params)) for r in rows],
+            "flops": [_whole(r.values.get("flops", r.flops)) for r in rows],
+            "memory": [_whole(r.values.get("memory", r.memory)) for r in rows],
             "predicted": [r.predicted for r in rows],
             "error": [r.error for r in rows],
             "message": [r.message for r in rows],
@@ -354,6 +359,11 @@ class SearchResult:
         named = dict.fromkeys(name for row in rows for name in row.scores if name not in fixed)
         scores = {name: [r.scores.get(name, NAN) for r in rows] for name in named}
         return {"trials": {**fixed, **scores}}
+
+
+def _column(name: str) -> str:
+    """The heading of a value."""
+    return f"{name}_value" if name in _COLUMNS else name
 
 
 def _whole(value: float) -> float | int:

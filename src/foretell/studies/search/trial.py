@@ -154,7 +154,7 @@ class Job:
             recipe = replace(recipe, lr=config.lr)
         with one_thread():
             module, seed = self._build(arch, "trial")
-            result = train(module, task, recipe, seed=seed, device=config.device)
+            result = train(module, task, recipe, seed=seed, device=config.device, test=False)
             found["curves"] = asdict(result.curves)
             values["accuracy"] = result.val_accuracy
             values["loss"] = result.curves.val_loss[-1]

@@ -1,6 +1,6 @@
 """Every encoding of NAS-Bench-201: how long it takes, and what a model learns from it alone.
 
-    OMP_NUM_THREADS=1 python experiments/encodings.py
+    OMP_NUM_THREADS=1 python experiments/forest_encodings.py
 
 CPU seconds for 10,000 distinct cells (least of three runs, with the graphs), the number of columns,
 and Kendall's tau of two predictors that learned CIFAR-10 validation accuracy from ``--size`` of the

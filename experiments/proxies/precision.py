@@ -1,6 +1,6 @@
 """How far single precision is from double in each way through a network.
 
-    OMP_NUM_THREADS=1 python experiments/proxy_precision.py
+    OMP_NUM_THREADS=1 python experiments/proxies/precision.py
 
 Relative differences to the general pass in float64, for two cells of NAS-Bench-201 on 32 images of
 32x32: the general pass in float32, the fast one with PyTorch's operations, the same with kernels.

@@ -1,6 +1,6 @@
 """CPU cost of the proxies, as a multiple of one plain forward and backward of the same network.
 
-    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python experiments/proxy_cost.py --repeats 7
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python experiments/proxies/cost.py --repeats 7
 
 Both are measured in CPU seconds of the process, interleaved, medians, one thread. The plain forward
 and backward is PyTorch's own: NCHW, float32, train mode, mean cross-entropy, the same network and

@@ -11,8 +11,8 @@ running the same command again goes on where it stopped. A second table has the 
 and published scores with the CIFAR-10 test accuracy of the same networks, and the bootstrap
 interval of their difference.
 
-    python experiments/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv
-    python experiments/proxy_agreement.py --nets 300 --out runs/proxy_agreement.csv --table
+    python experiments/proxies/agreement.py --nets 300 --out runs/proxy_agreement.csv
+    python experiments/proxies/agreement.py --nets 300 --out runs/proxy_agreement.csv --table
 
 Needs duckdb and the validation data (nb201.parquet, cifar10_10000_2000.npz).
 """
@@ -37,7 +37,7 @@ from foretell.proxies.cell_pass.heap import kept_heap
 from foretell.rng import stream, stream_seed
 from foretell.spaces import get_space
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("FORETELL_VALIDATION_DATA") or ROOT.parent / "shared" / "data")
 Correlate = Callable[[np.ndarray, np.ndarray], Correlation]
 SUITE = (
