@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -174,8 +174,7 @@ class Pass:
 
 def weight_of(call: Call) -> Tensor:
     """The weights of a layer's call."""
-    assert call.weight is not None
-    return call.weight
+    return cast(Tensor, call.weight)
 
 
 def leaf(p: Tensor) -> Tensor:

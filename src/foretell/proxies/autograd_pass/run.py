@@ -65,6 +65,8 @@ def collect(
             if not collectors.entry(name).facts["forwards"]:
                 raise
             parts[name] = ProxyError(f"{name}: {error}")
+        except Exception as error:  # a collector from outside: its failure is its own
+            parts[name] = ProxyError(f"{name}: {type(error).__name__}: {error}")
     return Collected(parts, run.classes, batches.labels[0])
 
 
