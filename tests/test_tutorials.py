@@ -10,6 +10,8 @@ import pytest
 from foretell.spaces import get_space
 from foretell.studies import SearchConfig
 from foretell.studies.search.study import run
+from foretell.testing.encodings import EncodingContract
+from foretell.testing.predictors import PredictorContract
 from foretell.testing.proxies import ProxyContract
 from foretell.testing.searchers import SearcherContract
 from foretell.testing.spaces import NetworkContract
@@ -28,6 +30,8 @@ def test_every_file_is_a_script_or_a_plug_in():
         "my_proxy.py",
         "my_searcher.py",
         "my_need.py",
+        "my_encoding.py",
+        "my_predictor.py",
     }
     assert {p.name for p in TUTORIALS.glob("*.py")} == {*SCRIPTS, *plugins}
 
@@ -96,6 +100,18 @@ class TestMyNeed(ProxyContract):
     @pytest.fixture
     def proxy(self):
         return f"{TUTORIALS}/my_need.py:even_activations"
+
+
+class TestMyEncoding(EncodingContract):
+    @pytest.fixture
+    def encoding(self):
+        return f"{TUTORIALS}/my_encoding.py:operations"
+
+
+class TestMyPredictor(PredictorContract):
+    @pytest.fixture
+    def predictor(self):
+        return f"{TUTORIALS}/my_predictor.py:Nearest"
 
 
 class TestMySearcher(SearcherContract):
