@@ -21,7 +21,14 @@ SCRIPTS = [
 
 
 def test_every_file_is_a_script_or_a_plug_in():
-    plugins = {"energy.py", "my_net.py", "my_space.py", "my_proxy.py", "my_searcher.py"}
+    plugins = {
+        "energy.py",
+        "my_net.py",
+        "my_space.py",
+        "my_proxy.py",
+        "my_searcher.py",
+        "my_need.py",
+    }
     assert {p.name for p in TUTORIALS.glob("*.py")} == {*SCRIPTS, *plugins}
 
 
@@ -83,6 +90,12 @@ class TestMyProxy(ProxyContract):
     @pytest.fixture
     def proxy(self):
         return f"{TUTORIALS}/my_proxy.py:gradient_balance"
+
+
+class TestMyNeed(ProxyContract):
+    @pytest.fixture
+    def proxy(self):
+        return f"{TUTORIALS}/my_need.py:even_activations"
 
 
 class TestMySearcher(SearcherContract):

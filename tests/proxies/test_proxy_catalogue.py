@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import foretell.proxies
-from foretell.proxies import Needs, needs_of, proxies
+from foretell.proxies import collectors, needs_of, proxies
 
 FOLDER = Path(foretell.proxies.__file__).parent
 OWN = [e for e in proxies.entries() if isinstance(e.target, str)]
@@ -26,7 +26,7 @@ def test_an_entry_leads_to_its_function_and_says_the_same(entry):
 @pytest.mark.parametrize("entry", OWN, ids=lambda e: e.name)
 def test_needs_are_the_fields_that_the_function_reads(entry):
     """Of ``c.weights``, ``c.grads`` and so on: no more is collected than is read, and no less."""
-    fields = {str(n.name).lower() for n in Needs}
+    fields = set(collectors)
     module = importlib.import_module(entry.target.partition(":")[0])
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     (body,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == entry.name)
@@ -35,7 +35,7 @@ def test_needs_are_the_fields_that_the_function_reads(entry):
         for n in ast.walk(body)
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "c"
     }
-    assert read & fields == {str(n.name).lower() for n in needs_of(entry)}
+    assert read & fields == needs_of(entry).names
 
 
 def test_no_proxy_of_the_package_is_left_out():

@@ -1,7 +1,5 @@
 """List spaces, proxies, searchers and whatever else has names."""
 
-from enum import Flag
-
 import click
 
 from foretell.cli._app import examples
@@ -83,8 +81,6 @@ def _shown(value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, bool | int | float | str) or value is None:
         return value
-    if isinstance(value, Flag):
-        return ", ".join(str(part.name).lower() for part in value) or "none"
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(sorted(str(_plain(v)) for v in value))
     return str(getattr(value, "value", getattr(value, "name", value)))

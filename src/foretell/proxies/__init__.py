@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from foretell.proxies._base import (
     Collected,
     Costs,
-    Needs,
     Proxy,
     SynflowLayer,
     ZenStats,
     needs_of,
 )
 from foretell.proxies.catalogue import proxies
+from foretell.proxies.needs import Collector, Needs, Step, collectors
 
 if TYPE_CHECKING:
+    from foretell.proxies.autograd_pass.network import Pass
     from foretell.proxies.autograd_pass.run import collect
     from foretell.proxies.scores import Item, Scores, score
     from foretell.proxies.shared.batches import Batches, make_batches
@@ -26,15 +27,19 @@ if TYPE_CHECKING:
 __all__ = [
     "Batches",
     "Collected",
+    "Collector",
     "Costs",
     "Item",
     "Needs",
+    "Pass",
     "Plan",
     "Proxy",
     "Scores",
+    "Step",
     "SynflowLayer",
     "ZenStats",
     "collect",
+    "collectors",
     "make_batches",
     "make_plan",
     "needs_of",
@@ -45,6 +50,7 @@ __all__ = [
 _LATE = {
     "Batches": "shared.batches",
     "Item": "scores",
+    "Pass": "autograd_pass.network",
     "Plan": "shared.plan",
     "Scores": "scores",
     "collect": "autograd_pass.run",

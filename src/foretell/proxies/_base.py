@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Flag, auto
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from foretell.errors import ProxyError
+from foretell.proxies.needs import Needs
 from foretell.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -14,39 +14,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Collected",
     "Costs",
-    "Needs",
     "Proxy",
     "SynflowLayer",
     "ZenStats",
     "needs_of",
     "proxies",
 ]
-
-
-class Needs(Flag):
-    """What a proxy reads; the planner runs the union over the requested proxies."""
-
-    NONE = 0
-    COSTS = auto()
-    """Parameters and multiply-adds: no pass where the space has a closed form."""
-    WEIGHTS = auto()
-    """The weights of the live layers."""
-    GRADS = auto()
-    """dloss/dweight of the live layers on the first batch: one forward, one backward."""
-    FISHER = auto()
-    """Per channel of each live layer, 1/2 mean_n (sum_hw a dloss/da)^2: the same backward."""
-    BATCH_GRADS = auto()
-    """dloss/dweight on every batch: one forward and backward more for each further batch."""
-    JACOBIAN = auto()
-    """Jacobian of the summed logits with respect to the inputs: one more backward."""
-    CODES = auto()
-    """Number of ReLU units on which two images agree, for each pair: the same forward."""
-    GRASP = auto()
-    """w'Hg over the live layers: one second-order backward."""
-    SYNFLOW = auto()
-    """Weights and gradients of the linearised network: one forward and backward of one image."""
-    ZEN = auto()
-    """Features of an input and its perturbation under N(0, 1) weights: two forwards."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +89,17 @@ class Collected:
     labels: "Tensor" = field(default_factory=_no_labels)
 
     def part(self, name: str) -> object:
-        """The field of that name.
+        """What the collector of that need returned.
 
         Raises:
             ProxyError: no requested proxy needs it, or the network does not have it.
         """
         if name not in self.parts:
+            need = (
+                f"Needs.{name.upper()}" if hasattr(Needs, name.upper()) else f"Needs.of({name!r})"
+            )
             raise ProxyError(
-                f"{name} was not collected: declare Needs.{_FIELDS[name].name} where the proxy is "
-                f"registered."
+                f"{name} was not collected: declare {need} where the proxy is registered."
             )
         value = self.parts[name]
         if isinstance(value, ProxyError):
@@ -181,19 +156,6 @@ class Collected:
         """Statistics of two forwards under N(0, 1) weights."""
         return cast(ZenStats, self.part("zen"))
 
-
-_FIELDS: Mapping[str, Needs] = {
-    "costs": Needs.COSTS,
-    "weights": Needs.WEIGHTS,
-    "grads": Needs.GRADS,
-    "batch_grads": Needs.BATCH_GRADS,
-    "fisher": Needs.FISHER,
-    "jacobian": Needs.JACOBIAN,
-    "codes": Needs.CODES,
-    "grasp": Needs.GRASP,
-    "synflow": Needs.SYNFLOW,
-    "zen": Needs.ZEN,
-}
 
 Proxy: TypeAlias = Callable[[Collected], "float | Tensor"]
 """Higher should mean better, as the proxy's paper states; a proxy that cannot be computed raises

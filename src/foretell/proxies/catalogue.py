@@ -4,7 +4,8 @@ It is the only list. The functions are imported when a proxy is first used; the 
 docstring is the summary here. Proxies from outside register by ``proxies.add``.
 """
 
-from foretell.proxies._base import Needs, proxies
+from foretell.proxies._base import proxies
+from foretell.proxies.needs import Needs
 
 __all__ = ["proxies"]
 

@@ -20,9 +20,10 @@ from foretell.errors import (
 )
 from foretell.execution import Claim, PoolExecutor
 from foretell.networks import build
-from foretell.proxies._base import Collected, Costs, Needs, Proxy, needs_of, proxies
+from foretell.proxies._base import Collected, Costs, Proxy, needs_of, proxies
 from foretell.proxies.autograd_pass.run import collect
 from foretell.proxies.cell_pass.heap import kept_heap
+from foretell.proxies.needs import Needs
 from foretell.proxies.shared.batches import Batches
 from foretell.proxies.shared.plan import make_plan
 from foretell.rng import stream_seed

@@ -6,16 +6,23 @@ import torch
 from torch import Tensor, nn
 
 from foretell.errors import NetworkError
-from foretell.proxies._base import Collected, Costs, Needs, SynflowLayer, ZenStats
+from foretell.proxies._base import Collected, Costs, SynflowLayer, ZenStats
 from foretell.proxies.cell_pass._fuse import can_merge, flat
 from foretell.proxies.cell_pass._ops import Norm, Run, Sweep, Weights
 from foretell.proxies.cell_pass.lower import Program
+from foretell.proxies.needs import Needs
 from foretell.proxies.shared.batches import Batches
 from foretell.proxies.shared.plan import Plan
 from foretell.proxies.shared.zen_inputs import gaussian_weights, running_variance, zen_inputs
 from foretell.rng import stream_seed
 
-__all__ = ["collect_program"]
+__all__ = ["BY_HAND", "collect_program"]
+
+BY_HAND = (
+    Needs.WEIGHTS | Needs.GRADS | Needs.FISHER | Needs.BATCH_GRADS | Needs.JACOBIAN
+    | Needs.CODES | Needs.GRASP | Needs.SYNFLOW | Needs.ZEN
+)  # fmt: skip
+"""What this pass collects; the pass over any module takes a network that needs more."""
 
 Parameters = Mapping[str, Tensor]
 
@@ -50,9 +57,9 @@ def collect_program(
         parts["costs"] = costs
     if plan.main:
         _main(program, weights, batches, plan, parts)
-    if plan.synflow:
+    if Needs.SYNFLOW in needs:
         parts["synflow"] = _synflow(program, params, batches)
-    if plan.zen:
+    if Needs.ZEN in needs:
         parts["zen"] = _zen(program, module, batches, seed)
     return Collected(parts, classes, batches.labels[0])
 

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 from foretell.errors import TooFewBatchesError
-from foretell.proxies._base import Needs
+from foretell.proxies.needs import Needs, Step, collectors
 
 __all__ = ["Plan", "make_plan"]
-
-_FIRST_ORDER = Needs.GRADS | Needs.FISHER | Needs.BATCH_GRADS | Needs.GRASP
-_MAIN = _FIRST_ORDER | Needs.JACOBIAN | Needs.CODES
 
 
 @dataclass(frozen=True)
@@ -21,10 +18,9 @@ class Plan:
         weights: one backward to the weights through it.
         images: one backward to the images through it.
         second: one second-order backward through it.
-        more: further batches, each one forward and one backward to the weights.
-        synflow: one forward and one backward of a single image.
-        zen: two forwards without gradients.
         probe: one forward of two images that only finds the live layers; never with ``main``.
+        own_forwards: forwards of single needs, on further batches or on images of their own.
+        own_backwards: their backwards.
     """
 
     needs: Needs
@@ -32,20 +28,19 @@ class Plan:
     weights: bool
     images: bool
     second: bool
-    more: int
-    synflow: bool
-    zen: bool
     probe: bool
+    own_forwards: int
+    own_backwards: int
 
     @property
     def forwards(self) -> int:
         """Forwards that will run, of whatever batch size."""
-        return self.main + self.more + self.synflow + 2 * self.zen + self.probe
+        return self.main + self.probe + self.own_forwards
 
     @property
     def backwards(self) -> int:
         """Backwards that will run, the second-order one counted once."""
-        return self.weights + self.images + self.second + self.more + self.synflow
+        return self.weights + self.images + self.second + self.own_backwards
 
     @property
     def labels(self) -> bool:
@@ -64,23 +59,24 @@ def make_plan(needs: Needs, batches: int, *, closed_form: bool = False) -> Plan:
     Raises:
         TooFewBatchesError: gradients must be compared over batches and there is one.
     """
-    if Needs.BATCH_GRADS in needs and batches < 2:
+    facts = {name: collectors.entry(name).facts for name in needs.names}
+    if batches < 2 and any(f["more"] for f in facts.values()):
         raise TooFewBatchesError(
             f"zico and its kin compare gradients over batches: expected at least 2 batches, but "
             f"got {batches}. Make them with make_batches(task, count=2)."
         )
-    main = bool(needs & _MAIN)
-    rest = needs & (Needs.WEIGHTS | Needs.SYNFLOW | Needs.ZEN)
-    if not closed_form:
-        rest |= needs & Needs.COSTS
+    if closed_form:
+        facts.pop("costs", None)
+    steps = {f["step"] for f in facts.values()}
+    main = any(step >= Step.FORWARD for step in steps)
+    further = (batches - 1) * sum(f["more"] for f in facts.values())
     return Plan(
         needs=needs,
         main=main,
-        weights=bool(needs & _FIRST_ORDER),
-        images=Needs.JACOBIAN in needs,
-        second=Needs.GRASP in needs,
-        more=batches - 1 if Needs.BATCH_GRADS in needs else 0,
-        synflow=Needs.SYNFLOW in needs,
-        zen=Needs.ZEN in needs,
-        probe=not main and bool(rest),
+        weights=any(step >= Step.WEIGHTS for step in steps),
+        images=Step.IMAGES in steps,
+        second=Step.SECOND in steps,
+        probe=not main and bool(steps),
+        own_forwards=further + sum(f["forwards"] for f in facts.values()),
+        own_backwards=further + sum(f["backwards"] for f in facts.values()),
     )

@@ -1,0 +1,1 @@
+"""What the pass collects: a file a need."""

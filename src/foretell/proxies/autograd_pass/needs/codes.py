@@ -1,0 +1,36 @@
+"""Agreement of the ReLU codes of the images of the first batch."""
+
+from torch import Tensor
+
+from foretell.errors import ProxyError
+from foretell.proxies.autograd_pass.network import Pass
+from foretell.proxies.needs import Collector
+from foretell.proxies.shared.codes import CodeCounter
+
+__all__ = ["CodeCollector"]
+
+
+class CodeCollector(Collector):
+    """Number of ReLU units on which two images agree."""
+
+    def __init__(self, n: int) -> None:
+        """Start with no ReLU."""
+        super().__init__(n)
+        self._counter = CodeCounter(n)
+
+    def relu(self, index: int, x: Tensor) -> None:
+        """Count the units of one more ReLU."""
+        self._counter.add(index, x)
+
+    def collect(self, run: Pass) -> Tensor:
+        """(n, n) float64, over the ReLUs whose result reaches the output.
+
+        Raises:
+            ProxyError: there is none.
+        """
+        live = [call.node in run.nodes for call in run.relus]
+        if not any(live):
+            raise ProxyError(
+                "The network has no ReLU whose result reaches the output: no codes to compare."
+            )
+        return self._counter.total(live)
