@@ -219,6 +219,30 @@ class TestPruning:
             assert trial.state == ("pruned" if pruned else "done")
             done += [] if pruned else [value]
 
+    def test_a_written_out_example(self, optimize):
+        """Five finished trials make a rule; the best so far is compared, and a tie goes on."""
+        reports = {
+            0: {0: 14.0, 1: 1.0}, 1: {0: 13.0, 1: 1.0}, 2: {0: 12.0, 1: 1.0}, 3: {0: 11.0, 1: 1.0},
+            4: {0: 10.0, 1: 1.0},  # four are finished: no rule yet
+            5: {0: 11.9},  # below the median, 12, of five
+            6: {0: 12.0, 1: 5.0},  # a tie at step 0, and still its best at step 1
+            7: {1: 11.9},  # by step 1 the others had 12 and more, not the 1 reported there
+            8: {5: 0.0},  # no one else was there
+        }  # fmt: skip
+
+        def evaluate(arch, trial):
+            for step, value in reports[trial.number].items():
+                trial.report(step, value)
+            return 1.0
+
+        result = optimize(evaluate, trials=9, searcher="random")
+        states = [t.state for t in result.trials]
+        assert states == [*["done"] * 5, "pruned", "done", "pruned", "done"]
+        assert result.trials[5].message == (
+            "Pruned at step 0: its best report 11.9 is worse than the median 12 of other trials "
+            "there."
+        )
+
     def test_what_is_pruned_is_told_as_no_value(self, optimize, monkeypatch):
         told = {}
         from foretell.search import RandomSearch

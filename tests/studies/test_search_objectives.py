@@ -277,3 +277,17 @@ def test_scores_and_costs_take_a_space_in_memory():
     # one image channel: 9 w + w for the convolution, 10 w + 10 for the linear layer
     assert rows["params"] == [20 * 4 + 10, 20 * 8 + 10]
     assert cost(["width=8"], space=space, input_shape=(1, 8, 8))["params"] == [170]
+
+
+def test_a_longer_search_that_was_stopped_is_not_finished(tmp_path):
+    def stop(progress):
+        if progress.stage == "train" and progress.done == 2:
+            raise KeyboardInterrupt
+
+    run(changed(trials=1), tmp_path / "run")
+    assert read(tmp_path / "run").state == "finished"
+    with pytest.raises(KeyboardInterrupt):
+        run(changed(trials=4), tmp_path / "run", on_progress=stop)
+    found = read(tmp_path / "run")
+    assert (found.state, len(found.trials)) == ("stopped", 2)
+    assert found.winner is not None  # that of the shorter one

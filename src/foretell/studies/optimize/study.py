@@ -9,7 +9,7 @@ import numpy as np
 
 from foretell import __version__
 from foretell.arch import Arch
-from foretell.errors import ConstraintError, SearchError, UsageError
+from foretell.errors import ConstraintError, ForetellError, SearchError, UsageError
 from foretell.execution import InlineExecutor, PoolExecutor
 from foretell.quantities import Stage
 from foretell.rng import stream, stream_seed
@@ -178,7 +178,7 @@ def finish(session: Session, goals: Goals, trials: Sequence[Trial], space: Space
     arch = space.parse(best.payload["text"])
     try:
         graph = graph_json(space.graph(arch))
-    except Exception:  # a drawing is not worth a run
+    except ForetellError:  # a drawing is not worth a run
         graph = None
     session.put(
         "winner",

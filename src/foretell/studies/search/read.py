@@ -76,6 +76,7 @@ def store_winner(
         "winner",
         {
             "number": final.trial,
+            "trials": session.config.to_json()["trials"],
             "text": space.format(final.arch),
             "graph": graph,
             "final": f"final {final.key}",
@@ -321,7 +322,8 @@ def _state(values: Mapping[str, Json]) -> str:
     """Whether a process holds the study, else whether it came to its end."""
     if is_running(values):
         return "running"
-    return "finished" if "winner" in values else "stopped"
+    of = values.get("winner", {}).get("trials")
+    return "finished" if of == values["settings"]["trials"] else "stopped"
 
 
 def graph_json(graph: Graph) -> Json:
