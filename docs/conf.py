@@ -47,7 +47,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     api.write(reference, HERE / "reference")
 
     def complete(app: Sphinx, doc: str, source: list[str]) -> None:
-        text = navigation.inside(source[0], ROOT)
+        text = navigation.of_root(ROOT) if doc == "contributing" else source[0]
+        text = navigation.inside(text, ROOT)
         if doc == "index":
             for caption, pages in navigation.sections(text).items():
                 text += navigation.contents(caption, pages)
@@ -60,7 +61,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         source[0] = text
 
     def changed(app: Sphinx, env: object, added: set[str], other: set[str], gone: set[str]):
-        return ["index", "reference", "architecture"]
+        return ["index", "reference", "architecture", "contributing"]
 
     def check(app: Sphinx, error: Exception | None) -> None:
         if error is None:

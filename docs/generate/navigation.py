@@ -45,6 +45,16 @@ def contents(caption: str, pages: list[str]) -> str:
     return f"\n```{{toctree}}\n:hidden:\n{first}\n" + "\n".join(pages) + "\n```\n"
 
 
+def of_root(root: Path) -> str:
+    """CONTRIBUTING.md as a page of the docs folder: its links start there.
+
+    Args:
+        root: the repository's folder.
+    """
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return re.sub(r"\]\((?!https?:|#|docs/)", "](../", text).replace("](docs/", "](")
+
+
 def inside(text: str, root: Path) -> str:
     """Turn links that leave the docs folder into the paths of the files, which the site lacks.
 

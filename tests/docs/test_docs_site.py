@@ -227,6 +227,36 @@ def test_links_out_of_the_docs_become_paths(tmp_path):
         navigation.inside("[x](../gone.py)", tmp_path)
 
 
+def test_the_guide_for_contributors_is_a_page_of_the_site(tmp_path):
+    """Its links lead to the same files from there."""
+    text = navigation.inside(navigation.of_root(ROOT), ROOT)
+    assert "tutorials/my_need.py (`tutorials/my_need.py` in the repository)" in text
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (ROOT / "docs" / link).is_file()
+    page = tmp_path / "CONTRIBUTING.md"
+    page.write_text("[a](docs/a.md) [b](x/b.py) [c](https://c.org) [d](#d)")
+    assert navigation.of_root(tmp_path) == "[a](a.md) [b](../x/b.py) [c](https://c.org) [d](#d)"
+
+
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_names_what_there_is():
+    for text in re.findall(
+        r"`(tests/[\w/.]+|src/foretell/[\w/.]+|foretell\.testing\.[\w.]+)`", GUIDE
+    ):
+        if text.startswith("foretell."):
+            module, _, name = text.rpartition(".")
+            assert hasattr(importlib.import_module(module), name), text
+        else:
+            assert (ROOT / text).exists(), text
+    titles = re.findall(r"^## An? (.+)$", GUIDE, re.M)
+    assert titles == [
+        "proxy", "need of the pass", "predictor", "encoding", "searcher",
+        "quantity", "space", "importer", "study", "report section",
+    ]  # fmt: skip
+
+
 def test_no_page_is_named_like_a_page_that_the_site_makes_itself():
     made = {"search", "genindex", "py-modindex", "modules", "404"}
     assert not made & {p.stem for p in (ROOT / "docs").glob("*.md")}
