@@ -1,6 +1,6 @@
 """The report of a search run: one HTML file that needs nothing but a browser."""
 
-from foretell.report._base import Chart, Column, Note, Page, Pairs, Section, Table
+from foretell.report._base import Chart, Note, Page, Pair, Pairs, Section
 from foretell.report.search.data import (
     BASELINES,
     ConstraintRow,
@@ -19,18 +19,17 @@ from foretell.report.search.terminal import summary
 __all__ = [
     "BASELINES",
     "Chart",
-    "Column",
     "ConstraintRow",
     "CurveRow",
     "Note",
     "ObjectiveRow",
     "Page",
+    "Pair",
     "Pairs",
     "PoolTable",
     "ResumeRow",
     "RunData",
     "Section",
-    "Table",
     "TaskRow",
     "TrialRow",
     "Winner",

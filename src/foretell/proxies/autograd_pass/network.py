@@ -23,8 +23,6 @@ from foretell.rng import stream_seed
 
 __all__ = ["Pass", "leaf", "weight_of"]
 
-State = dict[str, Tensor]
-
 
 class Pass:
     """The steps of the pass on one network, and what they leave for collectors.
@@ -63,7 +61,9 @@ class Pass:
         """Number of outputs of the network."""
         return self.logits.shape[1]
 
-    def forward(self, state: State, x: Tensor, watch: Watch, *, train: bool = True) -> Tensor:
+    def forward(
+        self, state: dict[str, Tensor], x: Tensor, watch: Watch, *, train: bool = True
+    ) -> Tensor:
         """One forward: (n, c, h, w) -> (n, classes)."""
         with _mode(self.module, train), _seeded(stream_seed(self.seed, "forward"), x):
             try:
@@ -84,7 +84,7 @@ class Pass:
             )
         return y
 
-    def buffers(self, dtype: torch.dtype | None = None) -> State:
+    def buffers(self, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
         """Copies of the buffers, so that a forward never changes those of the module."""
         copies = {}
         for name, buffer in self.module.named_buffers():
