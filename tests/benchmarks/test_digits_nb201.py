@@ -9,7 +9,8 @@ import pytest
 from foretell import get_space
 from foretell.benchmarks import open_benchmark, table_path
 from foretell.proxies import make_batches, proxies, score
-from foretell.studies.digits_benchmark.run_cell import Settings, digits_task, run_cell
+from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.digits_benchmark.run_cell import digits_task, run_cell
 from foretell.studies.digits_benchmark.study import draw_cells
 
 NAME = "digits-nb201"
@@ -21,7 +22,7 @@ COUNTED = {
     "clean_accuracy": 250,
     **dict.fromkeys(ATTACKS, 250),
 }
-SETTINGS = Settings()
+SETTINGS = DigitsConfig()
 
 
 @pytest.fixture(scope="module")

@@ -327,7 +327,7 @@ def test_wrong_calls_are_refused(store):
 
 def test_final_states():
     names = {s for s in State if s.final}
-    assert names == {"done", "failed", "timed_out", "out_of_memory", "not_finite"}
+    assert names == {"done", "failed", "timed_out", "out_of_memory", "not_finite", "pruned"}
 
 
 def test_dead_owners_are_found_on_this_machine_only(store, tmp_path):
