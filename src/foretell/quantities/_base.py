@@ -72,8 +72,8 @@ class Subject:
         training: what training gave, from the stage TRAINED on.
         device: torch device of the training.
         images: how many images an attack takes.
-        reference: seconds that the reference network of a latency took when the search began; NaN
-            before. Latencies are given at that speed of the machine, so that they compare.
+        reference: CPU seconds that the reference network of a latency took when the search began;
+            NaN before. Latencies are given at that speed of the machine, so that they compare.
     """
 
     arch: Arch
