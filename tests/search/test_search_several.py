@@ -5,7 +5,15 @@ import pytest
 
 from foretell.arch import Arch
 from foretell.errors import SearchError
-from foretell.search import Problem, RandomSearch, chebyshev, draw_weights, searchers
+from foretell.search import (
+    Problem,
+    RandomSearch,
+    chebyshev,
+    draw_pool,
+    draw_weights,
+    searchers,
+)
+from foretell.spaces import get_space
 from foretell.testing.searchers import ContractSpace
 
 EVERY = [e.name for e in searchers.entries() if e.load().__module__.startswith("foretell.search.")]
@@ -129,11 +137,16 @@ def test_one_objective_is_one_however_it_is_told(name, make, worth):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_infeasible_is_told_like_failed(name, make, worth):
-    """What breaks a constraint steers a searcher no more than what failed."""
+    """What breaks a constraint has no value; ``robot`` alone is steered by it, away."""
     failed, infeasible = make(name), make(name)
     asked = go(failed, lambda a: np.where([x.genes[0] == 1 for x in a], np.nan, worth(a)))
-    assert asked == go(infeasible, worth, feasible=lambda a: [x.genes[0] != 1 for x in a])
+    other = go(infeasible, worth, feasible=lambda a: [x.genes[0] != 1 for x in a])
     assert failed.infeasible == ()
+    assert all(np.isnan(infeasible.values[a]) for a in infeasible.infeasible)
+    if name == "robot":
+        assert infeasible.infeasible == tuple(a for a in other if a.genes[0] == 1)
+        return
+    assert asked == other
     assert infeasible.infeasible == tuple(a for a in asked if a.genes[0] == 1)
 
 
@@ -175,3 +188,21 @@ def test_wrong_tells_are_refused_and_change_nothing(make, problem):
     assert searcher.infeasible == (archs[0],)
     assert searcher.best == (archs[1], 0.0)  # one alone is at once the worst and the best
     assert isinstance(archs[0], Arch)
+
+
+def test_robot_leaves_the_kind_alone_that_breaks_a_constraint():
+    """All large networks are infeasible: without values, the prior alone would ask for them."""
+    space = get_space("nb201")
+    pool = draw_pool(space, 120, np.random.default_rng(0))
+    size = np.array([sum(g == 3 for g in arch.genes) for arch in pool], dtype=float)
+    problem = Problem(space, pool, {"size": size})
+    searcher = searchers["robot"](problem, np.random.default_rng(0))
+    asked = []
+    for _ in range(12):
+        (arch,) = searcher.ask(1)
+        asked.append(sum(g == 3 for g in arch.genes))
+        feasible = asked[-1] <= 1
+        searcher.tell([arch], [float(asked[-1])], feasible=[feasible])
+    assert asked[0] == size.max()
+    assert min(asked) <= 1
+    assert searcher.best is not None

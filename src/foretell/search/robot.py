@@ -70,7 +70,7 @@ class RobotSearch(Searcher):
             return []
         free = self._free.copy()
         free[[self._index[a] for a in self._asked if a in self._index]] = False
-        places = [*self._known()[0], *(self._index[a] for a in self.pending)]
+        places = [*self._known()[0], *self._broken(), *(self._index[a] for a in self.pending)]
         asked: list[Arch] = []
         mean = self._mean(self._process)
         while len(asked) < n and free.any():
@@ -91,10 +91,18 @@ class RobotSearch(Searcher):
     def _mean(self, process: PoolProcess) -> Array:
         """Posterior mean over the pool, in standard units of the values told, (pool,)."""
         places, values = self._known()
+        target = (values - values.mean()) / (values.std() or 1.0) if places else np.zeros(0)
+        if broken := self._broken():
+            level = float(target.min(initial=0.0)) - 1.0
+            places = [*places, *broken]
+            target = np.concatenate([target, np.full(len(broken), level)])
         if not places:
             return self._prior
-        target = (values - values.mean()) / (values.std() or 1.0)
         return self._prior + process.mean(places, target - self._prior[places])
+
+    def _broken(self) -> list[int]:
+        """Places of those that broke a constraint: worse by one unit than the worst value told."""
+        return [self._index[a] for a in self.infeasible if a in self._index]
 
     def _predict(self, archs: Sequence[Arch]) -> Array:
         """Posterior mean in the unit of the values; NaN before two values are known."""
