@@ -164,8 +164,8 @@ MUTATIONS = [
     Mutation("robot: trust in the sum", "_TRUST = 0.5", "_TRUST = 0.6", ROBOT),
     Mutation(
         "robot: what is in flight is forgotten",
-        "[*self._known()[0], *(self._index[a] for a in self.pending)]",
-        "[*self._known()[0]]",
+        "*self._broken(), *(self._index[a] for a in self.pending)]",
+        "*self._broken()]",
         ROBOT,
     ),
     Mutation(
