@@ -1,6 +1,6 @@
 """Searchers by ask and tell, constraints and pools; no torch."""
 
-from foretell.search._base import Problem, Searcher, searcher, searchers
+from foretell.search._base import Problem, Searcher, get_searcher, searcher, searchers
 from foretell.search.constraints import (
     COST_NAMES,
     Constraint,
@@ -35,6 +35,7 @@ __all__ = [
     "draw_pool",
     "draw_weights",
     "feasible_mask",
+    "get_searcher",
     "preferred",
     "searcher",
     "searchers",

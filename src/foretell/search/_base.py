@@ -19,7 +19,7 @@ from foretell.search.pool import Feasible, any_arch, draw_pool
 from foretell.spaces import Space
 from foretell.types import Array
 
-__all__ = ["Problem", "Searcher", "searcher", "searchers"]
+__all__ = ["Problem", "Searcher", "get_searcher", "searcher", "searchers"]
 
 searchers: Registry[type["Searcher"]] = Registry("searcher")
 """Every searcher by name; facts: ``needs_pool``, ``needs_scores``."""
@@ -48,6 +48,25 @@ def searcher(name: str, *, reference: str = "") -> Callable[[S], S]:
         return cls
 
     return register
+
+
+def get_searcher(name: str) -> "type[Searcher]":
+    """The searcher's class.
+
+    Args:
+        name: a registered name, or ``file.py:attribute``.
+
+    Raises:
+        UnknownNameError: no such searcher.
+        PluginError: a text with a colon leads nowhere.
+        SearchError: it leads to something that is no searcher.
+    """
+    found = searchers.entry(name).load()
+    if not (isinstance(found, type) and issubclass(found, Searcher)):
+        raise SearchError(
+            f"{name!r} is no searcher: name a class that derives from foretell.Searcher."
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ import numpy as np
 
 from foretell import __version__
 from foretell.arch import Arch
-from foretell.errors import ConstraintError, ForetellError, SearchError, UsageError
-from foretell.execution import InlineExecutor, PoolExecutor
+from foretell.errors import ConstraintError, ForetellError, UsageError
 from foretell.quantities import Stage
 from foretell.rng import stream, stream_seed
-from foretell.search import Feasibility, Feasible, Problem, Searcher, any_arch, draw_pool, searchers
+from foretell.search import Feasible, Problem, Searcher, any_arch, draw_pool, get_searcher
 from foretell.spaces import Space
 from foretell.store import Trial
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
@@ -25,11 +24,12 @@ from foretell.studies.run.progress import OnProgress, silent
 from foretell.studies.run.session import Session, open_session
 from foretell.studies.search.goals import Goals
 from foretell.studies.search.loop import Extra, Loop
+from foretell.studies.search.pool import feasibility_of
 from foretell.studies.search.read import graph_json, store_about
 from foretell.studies.search.result import SearchResult
-from foretell.studies.search.trial import check_sendable
+from foretell.studies.search.trial import open_executor
 from foretell.studies.search.winner import choose
-from foretell.types import Array, Json
+from foretell.types import Json
 
 __all__ = [
     "CONFIG",
@@ -75,12 +75,11 @@ def run(
     function_of(config, resources)
     with open_session(config, out, on_progress) as session:
         space, goals, searcher, book = prepare(config, resources)
-        if executor is None and config.workers:
-            check_sendable(resources)
         reference = space.parse(config.reference) if config.reference else None
         job = Evaluation(config, resources)
-        make = executor or _executor(config)
-        with make(job) as opened:
+        with open_executor(
+            job, resources, executor, workers=config.workers, timeout=config.timeout
+        ) as opened:
             session.claim(identity(space))
             store_about(session, None, space, {"foretell": __version__})
             loop = Loop(
@@ -88,8 +87,6 @@ def run(
                 text_of=space.format, book=book, reference=reference,
                 extra=extra_of(config, goals),
             )  # fmt: skip
-            finished = sum(t.state.final for t in session.store.trials(config.KIND))
-            session.put("resumed", {"trials": finished, "scores": 0})
             trials, _ = loop.run(config.trials, config.round)
             session.lap("train")
         session.put("stages", session.laps)
@@ -130,11 +127,7 @@ def prepare(
     """
     space = space_of(config, resources)
     goals = goals_of(config, space)
-    make = searchers.entry(config.searcher).load()
-    if not (isinstance(make, type) and issubclass(make, Searcher)):
-        raise SearchError(
-            f"{config.searcher!r} is no searcher: name a class that derives from foretell.Searcher."
-        )
+    make = get_searcher(config.searcher)
     if make.needs_scores:
         raise UsageError(
             f"The searcher {config.searcher!r} weighs the scores of proxies, which an own "
@@ -151,16 +144,8 @@ def prepare(
             )
     feasible: Feasible = any_arch
     if book is not None and goals.early:
-        known = {q.name: q for q in goals.at(Stage.GRAPH)}
         reference = space.parse(config.reference) if config.reference else None
-        values = None
-        if reference is not None:
-            values = {n: np.array([book.value(q, reference)]) for n, q in known.items()}
-
-        def value(name: str, archs: Sequence[Arch]) -> Array:
-            return np.array([book.value(known[name], a) for a in archs])
-
-        feasible = Feasibility(goals.early, book, reference=values, value=value)
+        feasible = feasibility_of(goals, book, reference)
     pool: tuple[Arch, ...] = ()
     if make.needs_pool:
         pool = draw_pool(space, config.pool, stream(config.seed, "pool"), feasible)
@@ -222,15 +207,6 @@ def _medians(rows: Sequence[Trial], goals: Goals) -> list[list[float]]:
         for step, values in sorted(by_step.items())
         if len(values) >= _STARTUP
     ]
-
-
-def _executor(config: OptimizeConfig) -> MakeExecutor:
-    def make(function: object) -> InlineExecutor | PoolExecutor:
-        if config.workers:
-            return PoolExecutor(function, config.workers, timeout=config.timeout)  # type: ignore[arg-type]
-        return InlineExecutor(function)  # type: ignore[arg-type]
-
-    return make
 
 
 def _name(function: Callable[..., object]) -> str:

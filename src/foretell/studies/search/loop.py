@@ -90,18 +90,20 @@ class Loop:
             self._reference = values
             self.goals = goals.with_reference(values)
 
-    def run(self, trials: int, round_: int) -> tuple[list[Trial], int]:
+    def run(self, trials: int, round_: int, *, reused_scores: int = 0) -> tuple[list[Trial], int]:
         """Go on until the budget is spent or the space exhausted.
 
         Args:
             trials: the budget.
             round_: how many are asked for at once.
+            reused_scores: scored networks that were taken over, for readers.
 
         Returns:
             The finished trials in the order of asking, and how many an earlier call had finished.
         """
         tell = self.session.tell
         reused = sum(t.state.final for t in self.session.store.trials(self.session.kind))
+        self.session.put("resumed", {"trials": reused, "scores": reused_scores})
         rows = self.rows
         while len(rows) < trials:
             tell("train", len(rows), trials, self._best())

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from foretell.arch import Arch
 from foretell.errors import ForetellError, NetworkError, NoFeasibleArchError, ProxyError
 from foretell.execution import Claim, Executor
+from foretell.quantities import Stage
 from foretell.rng import stream
 from foretell.search import Feasibility, draw_pool
 from foretell.studies.run.costs import CostBook
 from foretell.studies.run.session import Session
 from foretell.studies.search.config import SearchConfig
+from foretell.studies.search.goals import Goals
 from foretell.types import Array
 
-__all__ = ["CHUNK", "Pool", "draw", "score_pool"]
+__all__ = ["CHUNK", "Pool", "draw", "feasibility_of", "score_pool"]
 
 CHUNK = 10
 """Networks scored between two writes to the store."""
@@ -59,6 +61,28 @@ class _Watched:
         for name, count in self.inner.excluded(archs).items():
             self.excluded[name] = self.excluded.get(name, 0) + count
         return self.inner(archs)
+
+
+def feasibility_of(goals: Goals, book: CostBook, reference: Arch | None) -> Feasibility:
+    """What pools and searchers ask: the constraints that are known without building.
+
+    Args:
+        goals: objectives and constraints.
+        book: the costs of the space.
+        reference: the architecture that shares refer to.
+
+    Raises:
+        ConstraintError: bounds contradict, or a share has no reference.
+    """
+    known = {q.name: q for q in goals.at(Stage.GRAPH)}
+
+    def values(name: str, archs: Sequence[Arch]) -> Array:
+        return np.array([book.value(known[name], arch) for arch in archs])
+
+    of_reference = None
+    if reference is not None:
+        of_reference = {name: values(name, [reference]) for name in known}
+    return Feasibility(goals.early, book, reference=of_reference, value=values)
 
 
 def draw(session: Session, config: SearchConfig, book: CostBook, feasible: Feasibility) -> Pool:

@@ -6,7 +6,7 @@ therefore goes on where the first one ended, however it ended.
 
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,11 +17,10 @@ import numpy as np
 from foretell import __version__
 from foretell.arch import Arch
 from foretell.data import Task
-from foretell.errors import SearchError, UsageError
+from foretell.errors import UsageError
 from foretell.execution import work
-from foretell.quantities import Stage
 from foretell.rng import stream
-from foretell.search import Feasibility, Problem, Searcher, searchers
+from foretell.search import Feasibility, Problem, Searcher, get_searcher
 from foretell.spaces import Skeleton, Space
 from foretell.store import Trial
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
@@ -33,7 +32,7 @@ from foretell.studies.run.threads import one_thread
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
 from foretell.studies.search.loop import Loop
-from foretell.studies.search.pool import Pool, draw, score_pool
+from foretell.studies.search.pool import Pool, draw, feasibility_of, score_pool
 from foretell.studies.search.read import read, store_about, store_winner
 from foretell.studies.search.result import SearchResult
 from foretell.studies.search.trial import Job, open_executor, skeleton_of, space_of, task_of
@@ -132,7 +131,10 @@ def run(
         checked = _check(config, resources)
         session.lap("data")
         job = Job(config, resources)
-        with open_executor(config, job, resources, executor) as pool_of_workers:
+        opened = open_executor(
+            job, resources, executor, workers=config.workers, timeout=config.timeout
+        )
+        with opened as pool_of_workers:
             session.claim({"data fingerprint": checked.task.fingerprint})
             store_about(session, checked.task, checked.space, _versions())
             session.tell("pool", 0, config.pool)
@@ -150,9 +152,7 @@ def run(
                 session, checked.goals, searcher, pool_of_workers,
                 text_of=checked.space.format, book=checked.book, reference=checked.reference,
             )  # fmt: skip
-            finished = sum(t.state.final for t in session.store.trials(STUDY))
-            session.put("resumed", {"trials": finished, "scores": pool.reused})
-            trials, reused = loop.run(config.trials, config.round)
+            trials, reused = loop.run(config.trials, config.round, reused_scores=pool.reused)
             session.lap("train")
             predicted = searcher.predict(pool.archs) if pool.archs else np.zeros(0)
             session.put("predicted", [None if np.isnan(v) else float(v) for v in predicted])
@@ -213,11 +213,7 @@ def _check(config: SearchConfig, resources: Resources) -> _Checked:
         ForetellError: one of them is at fault.
     """
     goals = Goals.of(config)
-    make = searchers.entry(config.searcher).load()
-    if not (isinstance(make, type) and issubclass(make, Searcher)):
-        raise SearchError(
-            f"{config.searcher!r} is no searcher: name a class that derives from foretell.Searcher."
-        )
+    make = get_searcher(config.searcher)
     _check_device(config.device)
     if config.attacks:
         from foretell.robustness import attacks
@@ -235,15 +231,7 @@ def _check(config: SearchConfig, resources: Resources) -> _Checked:
     skeleton = skeleton_of(config, resources)
     book = CostBook(space, skeleton)
     reference = space.parse(config.reference) if config.reference else None
-    known = {q.name: q for q in goals.at(Stage.GRAPH)}
-
-    def values(name: str, archs: Sequence[Arch]) -> Array:
-        return np.array([book.value(known[name], arch) for arch in archs])
-
-    of_reference = None
-    if reference is not None:
-        of_reference = {n: np.array([book.value(q, reference)]) for n, q in known.items()}
-    feasible = Feasibility(goals.early, book, reference=of_reference, value=values)
+    feasible = feasibility_of(goals, book, reference)
     return _Checked(task, space, skeleton, goals, book, feasible, reference, make)
 
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from foretell.arch import Arch
 from foretell.data import Task, load_task
 from foretell.errors import QuantityError, UsageError
-from foretell.execution import Executor, InlineExecutor, PoolExecutor
+from foretell.execution import Executor
 from foretell.quantities import Quantity, Stage, Subject
 from foretell.rng import stream_seed
 from foretell.spaces import Skeleton, Space, get_space, name_of
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
 from foretell.studies.run.threads import one_thread
+from foretell.studies.run.workers import executor_for
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
 from foretell.types import Json
@@ -178,19 +179,30 @@ def _measure_into(found: dict[str, Json], quantity: Quantity, subject: Subject) 
 
 
 def open_executor(
-    config: SearchConfig, job: Any, resources: Resources, make: MakeExecutor | None
+    job: Any,
+    resources: Resources,
+    make: MakeExecutor | None,
+    *,
+    workers: int,
+    timeout: float | None,
 ) -> Executor:
     """What runs the claims: as the caller says, else as the settings say.
+
+    Args:
+        job: what is called with each payload.
+        resources: what the job takes along to worker processes.
+        make: the caller's executor; None for one by the settings.
+        workers: processes; 0 stands for this one.
+        timeout: seconds that one claim may take.
 
     Raises:
         UsageError: images, a space or a function in memory cannot be sent to worker processes.
     """
     if make is not None:
         return make(job)
-    if not config.workers:
-        return InlineExecutor(job)
-    check_sendable(resources)
-    return PoolExecutor(job, config.workers, timeout=config.timeout)
+    if workers:
+        check_sendable(resources)
+    return executor_for(job, workers, workers, timeout=timeout)
 
 
 def check_sendable(resources: Resources) -> None:
