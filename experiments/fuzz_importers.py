@@ -1,4 +1,4 @@
-"""Many damaged files of every format that the importers read: the test's loop, a thousand times.
+"""Many damaged files of every format that the importers read: the loop of the tests, many times.
 
     python experiments/fuzz_importers.py --times 1000 --log runs/fuzz_importers.log
 
