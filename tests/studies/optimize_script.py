@@ -1,7 +1,6 @@
 """An optimisation, or a loop of asking and telling, in a process that a test may kill."""
 
 import os
-import sys
 import time
 
 import own_evaluation as own
@@ -45,7 +44,3 @@ def ask_tell(folder, trials, pause=0.01):
                     value = own.worth(trial.arch)
                     study.tell(trial, {"value": value, "joules": 1.0 + trial.values["a"]})
         return study.result()
-
-
-if __name__ == "__main__":
-    {"optimize": optimize, "ask_tell": ask_tell}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))

@@ -38,6 +38,7 @@ def build(*, input_shape, classes, width, depth):
 
 
 networks = CustomSpace({"width": (4, 8, 16, 32), "depth": (1, 2, 3)}, build, name="networks")
+tiny = CustomSpace({"width": (2, 3, 4, 5), "depth": (0, 1, 2)}, build, name="tiny")
 
 
 def params_of(width, depth):
