@@ -397,7 +397,7 @@ def cost(
             from foretell.networks import build_module
 
             module = build_module(parsed, input_shape=input_shape, classes=classes, seed=0)
-            counted = count(module, input_shape)
+            counted = count(module, input_shape, run_itself=True)
             rows.append((label, int(counted.params), int(counted.flops), int(counted.memory)))
     names = ("arch", "params", "flops", "memory")
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}

@@ -50,6 +50,7 @@ __all__ = [
     "TooFewBatchesError",
     "TrainingError",
     "TrialPrunedError",
+    "UncountedError",
     "UnknownNameError",
     "UnsafePickleError",
     "UsageError",
@@ -260,6 +261,23 @@ class NetworkError(ForetellError):
 
 class ModuleRaisedError(NetworkError):
     """The user's module raised while it was built or run; the cause is chained."""
+
+
+class UncountedError(NetworkError):
+    """A network runs an operation whose multiply-adds have no formula.
+
+    Args:
+        module: name of its class.
+        operations: their names.
+    """
+
+    def __init__(self, module: str, operations: Iterable[str]) -> None:
+        """Store the values and format the message."""
+        self.module, self.operations = module, tuple(operations)
+        super().__init__(
+            f"The multiply-adds of {module} cannot be counted: {', '.join(self.operations)} has no "
+            f"formula. Give it one by torch.utils.flop_counter.register_flop_formula."
+        )
 
 
 class NoParametersError(NetworkError):

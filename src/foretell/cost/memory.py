@@ -28,11 +28,13 @@ class Operation:
         reads: memories of its arguments.
         writes: memories of its results.
         depends: whether the results depend on the values of the arguments.
+        factors: memory and number of elements of each tensor that a product multiplies.
     """
 
     reads: frozenset[int]
     writes: frozenset[int]
     depends: bool = True
+    factors: tuple[tuple[int, int], ...] = ()
 
 
 def peak_bytes(

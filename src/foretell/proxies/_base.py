@@ -31,12 +31,14 @@ class Costs:
         live_params: trainable parameters on some path from input to output.
         flops: multiply-adds of one image.
         sum_log_params: sum over live layers of the log of their number of weights.
+        uncounted: operations whose multiply-adds have no formula.
     """
 
     params: int
     live_params: int
     flops: int
     sum_log_params: float
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import torch
 
+from foretell.errors import ProxyError
 from foretell.proxies._base import Collected
 
 __all__ = ["flops", "l2_norm", "live_params", "params", "sum_log_params"]
@@ -16,7 +17,12 @@ def flops(c: Collected) -> float:
     """Multiply-adds of one image in convolutions and matrix products.
 
     Differs: the published column of NAS-Bench-Suite-Zero counts normalisation and pooling as well.
+
+    Raises:
+        ProxyError: an operation has no count.
     """
+    if c.costs.uncounted:
+        raise ProxyError(f"Multiply-adds of {', '.join(c.costs.uncounted)} have no formula.")
     return float(c.costs.flops)
 
 
