@@ -64,11 +64,6 @@ def baddbmm_attention(q, k, v):
 ATTENTION = 4 * (6 * 6 * 5 + 6 * 6 * 5)
 
 
-def packed(make):
-    return lambda m, x: m(steps(x), steps(x), steps(x))[0]
-
-
-HIDDEN = 7
 PARTS = {
     "LSTM": (lambda: nn.LSTM(20, 7), lambda m, x: m(steps(x))[0], 6 * 4 * 7 * (20 + 7)),
     "GRU": (lambda: nn.GRU(20, 7), lambda m, x: m(steps(x))[0], 6 * 3 * 7 * (20 + 7)),
@@ -108,7 +103,11 @@ PARTS = {
     ),
     "matmul, many": (lambda: p(2, 1, 5, 3), lambda w, x: x @ w, 2 * 4 * 6 * 5 * 3),
     "linear of rows": (lambda: nn.Linear(5, 3), lambda m, x: m(x), 24 * 5 * 3),
-    "Bilinear": (lambda: nn.Bilinear(5, 6, 3), lambda m, x: m(rows(x), x.reshape(-1, 6)[:1].expand(24, 6)), 24 * 3 * (5 * 6 + 6)),
+    "Bilinear": (
+        lambda: nn.Bilinear(5, 6, 3),
+        lambda m, x: m(rows(x), x.reshape(-1, 6)[:1].expand(24, 6)),
+        24 * 3 * (5 * 6 + 6),
+    ),
     "Bilinear by einsum": (
         lambda: p(3, 5, 6),
         lambda w, x: torch.einsum("ni,kij,nj->nk", rows(x), w, x.reshape(-1, 6)[:1].expand(24, 6)),
@@ -127,7 +126,11 @@ PARTS = {
         lambda m, x: m(x),
         6 * 5 * 4 * 3 * 9,
     ),
-    "conv_tbc": (lambda: p(3, 4, 8), lambda w, x: torch.conv_tbc(x[0].permute(1, 2, 0), w, w[0, 0]), 4 * 5 * 8 * 3 * 4),
+    "conv_tbc": (
+        lambda: p(3, 4, 8),
+        lambda w, x: torch.conv_tbc(x[0].permute(1, 2, 0), w, w[0, 0]),
+        4 * 5 * 8 * 3 * 4,
+    ),
     "unfold and matrix": (
         lambda: p(8, 36),
         lambda w, x: w @ F.unfold(x, 3, padding=1),
@@ -176,7 +179,7 @@ PARTS = {
         lambda m, x: torch.inference_mode()(m)(x),
         4 * 3 * 3 * 4 * 9 + 12 * 3 * 2,
     ),
-}  # fmt: skip
+}
 """Name -> module or parameter, what it does, multiply-adds of an image of (4, 6, 5)."""
 
 
