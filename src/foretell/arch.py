@@ -45,7 +45,7 @@ class Arch:
             data: Json = json.loads(text)
             genes = tuple(data["genes"])
             space = data["space"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArchError(
                 'Expected an architecture as JSON, {"space": name, "genes": [..]}, but got '
                 f"{text[:60]!r}."

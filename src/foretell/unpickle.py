@@ -3,12 +3,14 @@
 A pickle is a program for a small stack machine. This machine implements only the instructions that
 build dictionaries, lists, tuples, sets, numbers, texts, bytes and numeric numpy arrays; Python's
 own unpickler is not used. Anything else is refused by name, nothing is executed, and memory is
-bounded by the size of the file.
+bounded by the size of the file. So is the time of whoever reads the result: containers that a file
+names again and again may not unfold to many times its size, and keys may not collide.
 """
 
 import codecs
 import struct
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -58,11 +60,17 @@ def load_plain_bytes(
         raise UnsafePickleError(error.found, what) from None
     except ForetellError:
         raise  # of whoever watches
+    except _RefusedError as error:
+        raise DataError(f"{what} was not read: it holds {error}; use the official file.") from None
     except Exception as error:
         raise DataError(
             f"{what} cannot be read as a pickle of arrays ({type(error).__name__}): download it "
             f"again."
         ) from error
+
+
+class _RefusedError(ValueError):
+    """Plain data that would take far more time or memory than the file's size suggests."""
 
 
 class _Name:
@@ -105,6 +113,8 @@ class _Array:
         if not isinstance(dtype, _Dtype):
             raise TypeError("an array without a type")
         flat = np.frombuffer(raw, dtype.real()) if len(raw) else np.empty(0, dtype.real())
+        if not len(raw) and max(shape, default=0) > _LONGEST_EMPTY:
+            raise _RefusedError("an array without content that claims a huge length")
         return flat.reshape(tuple(shape), order="F" if fortran else "C")
 
 
@@ -116,6 +126,17 @@ class _Arguments(tuple[Any, ...]):
 
 _STAND_INS = frozenset((_Name, _Dtype, _Array, _Arguments))
 _SIMPLE = frozenset((str, int, bytes, float, bool, type(None)))
+_SALTED = frozenset((str, bytes))
+"""Types whose hashes nobody can choose."""
+_CONTAINERS = frozenset((list, dict, tuple, set, np.ndarray))
+_LONGEST_EMPTY = 1_000_000
+_KEY_PARTS = 10_000
+_SMALL_TABLE, _CHUNK = 64, 256
+_SECONDS_PER_KEY, _SPARE_SECONDS = 2e-6, 0.5
+"""CPU time to store a key that is not suspicious, about 20 times the usual; and the excess of all
+keys of a file from which it is refused."""
+_UNFOLDED, _UNFOLDED_PER_BYTE = 2_000_000, 20
+"""Elements to which a pickle may unfold, where a shared container counts each time."""
 
 
 def _dtype(machine: "_Machine", code: Any, *_: Any) -> _Dtype:
@@ -142,16 +163,15 @@ def _latin1(machine: "_Machine", text: Any, *_: Any) -> bytes:
 def _ordered(machine: "_Machine", pairs: Any = ()) -> dict[Any, Any]:
     machine.spend(len(pairs))
     made: dict[Any, Any] = {}
-    for key, value in pairs:
-        _store(made, [key, value])
+    machine.store(made, [part for key, value in pairs for part in (key, value)])
     return made
 
 
 def _set(machine: "_Machine", items: Any = ()) -> set[Any]:
     machine.spend(len(items))
-    for item in items:
-        _check_key(item)
-    return set(items)
+    made: set[Any] = set()
+    machine.add(made, items)
+    return made
 
 
 def _no_bytes(machine: "_Machine") -> bytes:
@@ -179,28 +199,6 @@ def _name(module: str, name: str) -> _Name:
     return _Name(full, _ALLOWED[full])
 
 
-def _check_key(key: Any) -> None:
-    """Keys are scalars, or tuples of a bounded number of them, so that hashing terminates."""
-    left, waiting = 10_000, [key]
-    while waiting and left:
-        value, left = waiting.pop(), left - 1
-        if type(value) is tuple:
-            waiting.extend(value)
-        elif type(value) not in _SIMPLE:
-            raise TypeError(f"a key of the type {type(value).__name__}")
-    if waiting:
-        raise ValueError("a key without end")
-
-
-def _store(target: dict[Any, Any], items: list[Any]) -> None:
-    keys = items[::2]
-    if not _SIMPLE.issuperset(map(type, keys)):
-        for key in keys:
-            _check_key(key)
-    _plain(items)
-    target.update(zip(keys, items[1::2], strict=True))
-
-
 def _plain(items: Any) -> None:
     if not _STAND_INS.isdisjoint(map(type, items)):
         value = next(v for v in items if type(v) in _STAND_INS)
@@ -216,6 +214,9 @@ class _Machine:
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.budget = 2 * len(data) + 1024
+        self.key_parts = 16 * len(data) + _KEY_PARTS
+        self.seconds = _SPARE_SECONDS
+        self.shared = False
 
     def run(self) -> Any:
         data, memo, stack, at = self.data, self.memo, self.stack, self.at
@@ -236,7 +237,10 @@ class _Machine:
                 stack.append(_text(data[at + 1 : end]))
                 at = end
             elif code == 0x68:
-                stack.append(memo[data[at]])
+                value = memo[data[at]]
+                if type(value) in _CONTAINERS:
+                    self.shared = True
+                stack.append(value)
                 at += 1
             elif code == 0x94 and type(stack[-1]) is not _Array:
                 memo[len(memo)] = stack[-1]
@@ -251,7 +255,93 @@ class _Machine:
         self.at = at + 1
         value = stack.pop()
         _plain((value,))
+        self.check_unfolded(value)
         return value
+
+    def get(self, index: int) -> Any:
+        """A memoised value."""
+        value = self.memo[index]
+        if type(value) in _CONTAINERS:
+            self.shared = True
+        return value
+
+    def check_unfolded(self, value: Any) -> None:
+        """Refuse a value that unfolds to far more than the file's size, or without end."""
+        if not self.shared:
+            return
+        limit = _UNFOLDED + _UNFOLDED_PER_BYTE * len(self.data)
+        if _unfolded(value, limit) > limit:
+            raise _RefusedError(f"a value that unfolds to more than {limit} elements")
+
+    def store(self, target: dict[Any, Any], items: list[Any]) -> None:
+        """Put alternating keys and values into a dictionary."""
+        keys = items[::2]
+        salted = self.check_keys(keys)
+        _plain(items)
+        values = items[1::2]
+        if salted or len(target) + len(keys) <= _SMALL_TABLE:
+            target.update(zip(keys, values, strict=True))
+            return
+        for s in range(0, len(keys), _CHUNK):
+            part, start = slice(s, s + _CHUNK), time.thread_time()
+            target.update(zip(keys[part], values[part], strict=True))
+            self.charge(time.thread_time() - start, len(keys[part]))
+
+    def add(self, target: set[Any], items: Any) -> None:
+        """Put items into a set."""
+        keys = list(items)
+        _plain(keys)
+        if self.check_keys(keys) or len(target) + len(keys) <= _SMALL_TABLE:
+            target.update(keys)
+            return
+        for s in range(0, len(keys), _CHUNK):
+            start = time.thread_time()
+            target.update(keys[s : s + _CHUNK])
+            self.charge(time.thread_time() - start, len(keys[s : s + _CHUNK]))
+
+    def charge(self, seconds: float, keys: int) -> None:
+        """Count the time of storing keys beyond the usual."""
+        self.seconds -= max(0.0, seconds - keys * _SECONDS_PER_KEY)
+        if self.seconds < 0:
+            raise _RefusedError("keys that were chosen to collide")
+
+    def check_keys(self, keys: list[Any]) -> bool:
+        """Whether all keys are texts or bytes, whose hashes nobody can choose.
+
+        Others are numbers, or tuples of a bounded number of scalars.
+        """
+        kinds = set(map(type, keys))
+        if kinds <= _SALTED:
+            return True
+        if not kinds <= _SIMPLE:
+            for key in keys:
+                self.check_key(key)
+        elif int in kinds:
+            whole = [k for k in keys if type(k) is int] if len(kinds) > 1 else keys
+            if max(whole).bit_length() > 64 or min(whole).bit_length() > 64:
+                self.spend_parts(sum(k.bit_length() for k in whole) >> 6)
+        return False
+
+    def spend_parts(self, parts: int) -> None:
+        """Count what hashing a key takes, in scalars or words of long numbers."""
+        self.key_parts -= parts
+        if self.key_parts < 0:
+            raise _RefusedError("keys that take too long to hash")
+
+    def check_key(self, key: Any) -> None:
+        """Keys are scalars, or tuples of a bounded number of them, so that hashing terminates."""
+        waiting, parts = [key], 0
+        while waiting:
+            value, parts = waiting.pop(), parts + 1
+            if parts > _KEY_PARTS:
+                raise _RefusedError("a key without end")
+            if type(value) is tuple:
+                waiting.extend(value)
+            elif type(value) not in _SIMPLE:
+                raise TypeError(f"a key of the type {type(value).__name__}")
+            elif type(value) is int:
+                parts += value.bit_length() >> 6
+        self.spend_parts(parts)
 
     def spend(self, size: int) -> None:
         """Count memory that is allocated beyond the file's content."""
@@ -309,9 +399,7 @@ class _Machine:
         if type(target) is list:
             target.extend(items)
         elif type(target) is set:
-            for item in items:
-                _check_key(item)
-            target.update(items)
+            self.add(target, items)
         else:
             raise TypeError("no list to append to")
 
@@ -319,10 +407,11 @@ class _Machine:
         target = self.stack[-1]
         if type(target) is not dict:
             raise TypeError("no dictionary to fill")
-        _store(target, items)
+        self.store(target, items)
         if self.watch is not None:
             for key, value in zip(items[::2], items[1::2], strict=True):
                 if type(key) is int and type(value) is dict:
+                    self.check_unfolded(value)
                     self.watch(key, value)
 
     def reduce(self) -> None:
@@ -366,10 +455,46 @@ def _list(items: list[Any]) -> list[Any]:
     return items
 
 
-def _dict(items: list[Any]) -> dict[Any, Any]:
+def _dict(machine: _Machine, items: list[Any]) -> dict[Any, Any]:
     made: dict[Any, Any] = {}
-    _store(made, items)
+    machine.store(made, items)
     return made
+
+
+def _unfolded(value: Any, limit: int) -> int:
+    """Elements of a value where shared containers count each time; limit + 1 at most, or so.
+
+    One container may be in itself: whoever follows it comes to no end, but not to ever more.
+    """
+    sizes: dict[int, int] = {}
+    entered: set[int] = set()
+    waiting, loops = [value], 0
+    while waiting:
+        top = waiting[-1]
+        if id(top) in sizes:
+            waiting.pop()
+            continue
+        inner = [v for v in _children(top) if type(v) in _CONTAINERS]
+        if id(top) not in entered:
+            entered.add(id(top))
+            missing = [v for v in inner if id(v) not in sizes]
+            loops += sum(id(v) in entered for v in missing)
+            if loops > 1:
+                raise _RefusedError("values that contain themselves")
+            missing = [v for v in missing if id(v) not in entered]
+            waiting += missing
+            if missing:
+                continue
+        own = top.size if type(top) is np.ndarray else len(_children(top))
+        sizes[id(top)] = min(limit + 1, 1 + own + sum(sizes.get(id(v), 0) for v in inner))
+        waiting.pop()
+    return sizes[id(value)]
+
+
+def _children(value: Any) -> Sequence[Any]:
+    if type(value) is dict:
+        return [*value, *value.values()]
+    return list(value) if type(value) in (list, tuple, set) else ()
 
 
 def _text(raw: bytes) -> str:
@@ -424,7 +549,7 @@ _OPS: dict[int, Callable[[_Machine], None]] = {
     0x86: lambda m: m.make_tuple(m.top_items(2)),
     0x87: lambda m: m.make_tuple(m.top_items(3)),
     0x6C: _pushes(lambda m: _list(m.since_mark())),
-    0x64: _pushes(lambda m: _dict(m.since_mark())),
+    0x64: _pushes(lambda m: _dict(m, m.since_mark())),
     0x61: lambda m: m.extend(m.top_items(1)),
     0x65: lambda m: m.extend(m.since_mark()),
     0x90: lambda m: m.extend(m.since_mark()),
@@ -434,9 +559,9 @@ _OPS: dict[int, Callable[[_Machine], None]] = {
     0x71: lambda m: m.put(m.number(_U1)),
     0x72: lambda m: m.put(m.number(_U4)),
     0x94: lambda m: m.put(len(m.memo)),
-    0x67: _pushes(lambda m: m.memo[int(m.line())]),
-    0x68: _pushes(lambda m: m.memo[m.number(_U1)]),
-    0x6A: _pushes(lambda m: m.memo[m.number(_U4)]),
+    0x67: _pushes(lambda m: m.get(int(m.line()))),
+    0x68: _pushes(lambda m: m.get(m.number(_U1))),
+    0x6A: _pushes(lambda m: m.get(m.number(_U4))),
     0x63: _pushes(lambda m: _name(_text(m.line()), _text(m.line()))),
     0x93: _Machine.stack_global,
     0x52: _Machine.reduce,

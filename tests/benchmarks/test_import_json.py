@@ -112,6 +112,25 @@ def test_cells_of_nb101_and_darts_in_their_spaces(tmp_path, validation_data):
         np.testing.assert_allclose(table.query(table.archs(), "cifar10/val_accuracy"), found)
 
 
+def test_cells_written_as_lists_are_the_tuples(tmp_path):
+    space = get_space("darts")
+    rng = np.random.default_rng(3)
+    archs = list(dict.fromkeys(space.sample(rng) for _ in range(4)))
+    cells = [a.genes for a in archs]
+    names = []
+    for genes in cells:
+        edges = [(genes[i], genes[i + 1]) for i in range(0, 32, 2)]
+        names.append(str([edges[:8], edges[8:]]))
+    content = {"cifar10": {n: {"val_accuracy": 90.0 + i} for i, n in enumerate(names)}}
+    for file in ("zc_nasbench301.json", "elsewhere.json"):
+        table = read_benchmark("suite-zero", write(tmp_path / file, content))
+        assert table.space == "darts"
+        np.testing.assert_array_equal(table.genes, cells)
+    lists = {"cifar10": {"[4, 3, 3, 0, 0, 0]": {"val_accuracy": 80.0}}}
+    table = read_benchmark("suite-zero", write(tmp_path / "zc_nasbench201.json", lists))
+    np.testing.assert_array_equal(table.genes, [nb201_genes("(4, 3, 3, 0, 0, 0)")])
+
+
 def test_a_cell_with_several_names_keeps_the_first(tmp_path):
     nets = {
         "(0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 4, 1)": {"val_accuracy": 0.5},

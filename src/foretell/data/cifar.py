@@ -1,14 +1,15 @@
 """CIFAR-10 and CIFAR-100 from the official archives, in the Python or the binary version."""
 
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from foretell.data._archives import read_file, read_members
 from foretell.data._arrays import shrink
 from foretell.data._base import Split, Task, make_task
 from foretell.data._source import Options, existing, pick, sources
@@ -108,7 +109,9 @@ def _from_folder(path: Path, requested: set[str]) -> dict[str, Callable[[], byte
     """Readers of the requested files in a folder, its subfolders, or an archive in it."""
     for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
         here = {
-            p.name: p.read_bytes for p in folder.iterdir() if p.name in requested and p.is_file()
+            p.name: partial(read_file, p)
+            for p in folder.iterdir()
+            if p.name in requested and p.is_file()
         }
         if len(here) > 1:
             return here
@@ -122,20 +125,7 @@ def _from_folder(path: Path, requested: set[str]) -> dict[str, Callable[[], byte
 
 def _from_archive(path: Path, requested: set[str]) -> dict[str, Callable[[], bytes]]:
     """The requested files of a tar archive, read into memory; nothing is unpacked to disk."""
-    files: dict[str, Callable[[], bytes]] = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                file = PurePosixPath(member.name).name
-                if file in requested and member.isfile():
-                    stream = archive.extractfile(member)
-                    assert stream is not None
-                    files[file] = BytesIO(stream.read()).getvalue
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path.name} cannot be read as a tar archive ({error}): download it again."
-        ) from error
-    return files
+    return {name: BytesIO(raw).getvalue for name, raw in read_members(path, requested).items()}
 
 
 def _read(content: bytes, file: str, layout: _Layout, classes: int) -> Split:
@@ -158,15 +148,25 @@ def _read(content: bytes, file: str, layout: _Layout, classes: int) -> Split:
                 f"{file} holds no uint8 array 'data' with {layout.label_key.decode()!r}: use the "
                 f"official file."
             )
-    if pixels.size != len(labels) * PIXELS:
+        if pixels.shape[1:] not in ((PIXELS,), (3, 32, 32)):
+            raise DataError(
+                f"The array 'data' of {file} has the shape {pixels.shape}, not (n, {PIXELS}): use "
+                f"the official file."
+            )
+        if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu":
+            labels = labels.tolist()
+        if not isinstance(labels, list) or not set(map(type, labels)) <= {int}:
+            raise LabelError(
+                f"{file} holds no list {layout.label_key.decode()!r} of whole numbers: use the "
+                f"official file."
+            )
+    if len(pixels) != len(labels):
         raise LabelError(
-            f"{file} holds {pixels.size // PIXELS} images but {len(labels)} labels: use the "
-            f"official file."
+            f"{file} holds {len(pixels)} images but {len(labels)} labels: use the official file."
         )
-    numbers = np.asarray(labels, dtype=np.int64)
-    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < classes:
+    if len(labels) and not 0 <= min(labels) <= max(labels) < classes:
         raise LabelError(f"{file} holds labels outside 0..{classes - 1}: use the official file.")
-    return Split(pixels.reshape(-1, 3, 32, 32), numbers)
+    return Split(pixels.reshape(-1, 3, 32, 32), np.asarray(labels, dtype=np.int64))
 
 
 def _names(found: dict[str, Callable[[], bytes]], layout: _Layout, classes: int) -> list[str]:
@@ -179,5 +179,10 @@ def _names(found: dict[str, Callable[[], bytes]], layout: _Layout, classes: int)
     else:
         meta = load_plain(BytesIO(content), layout.names)
         raw = meta.get(layout.names_key, []) if isinstance(meta, dict) else []
-        names = [n.decode() if isinstance(n, bytes) else str(n) for n in raw]
+        if not isinstance(raw, list) or not set(map(type, raw)) <= {bytes, str}:
+            raise DataError(
+                f"{layout.names} holds no list {layout.names_key.decode()!r} of texts: use the "
+                f"official file, or remove it."
+            )
+        names = [n.decode("utf-8", "replace") if isinstance(n, bytes) else n for n in raw]
     return names if len(names) == classes else fallback

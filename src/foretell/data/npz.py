@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from foretell.data._archives import read_arrays
 from foretell.data._arrays import as_images, as_labels, number_labels, shrink
 from foretell.data._base import Split, Task, make_task
 from foretell.data._source import Options, existing, pick, sources
@@ -27,7 +27,7 @@ def npz(location: str, options: Options) -> Task:
         DataError: the file, an array or the labels cannot be used; the class says why.
     """
     path = existing(location, "npz")
-    arrays = _read(path)
+    arrays = read_arrays(path)
     keys = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
     for key in keys:
         if key not in arrays:
@@ -70,22 +70,6 @@ def npz(location: str, options: Options) -> Task:
         crop=pick(options.crop, 0),
         limit=options.limit,
     )
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        data = np.load(path, allow_pickle=False)
-        if isinstance(data, np.ndarray):
-            raise DataError(f"{path.name} holds a single array: save x and y with np.savez.")
-        with data:
-            return {key: data[key] for key in data.files}
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(
-            f"{path.name} cannot be read as an npz file of plain arrays ({type(error).__name__}: "
-            f"{error}): save it again with np.savez."
-        ) from error
 
 
 def _class_names(

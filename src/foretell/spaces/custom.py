@@ -140,7 +140,7 @@ class CustomSpace(ProductSpace):
         if text.startswith("{"):
             try:
                 data = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 data = None
             if isinstance(data, dict) and set(data) == set(self.choices):
                 return self.arch(**data)

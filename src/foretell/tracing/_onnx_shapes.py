@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.errors import NetworkError
+from foretell.tracing._limits import (
+    check_functions,
+    check_ranks,
+    check_values,
+    folded_elements,
+)
 from foretell.tracing._vocabulary import words
 
 __all__ = ["with_shapes"]
@@ -15,6 +21,8 @@ __all__ = ["with_shapes"]
 _SMALL = 4096
 """Maximum number of elements of a constant that can determine a shape or an axis."""
 _ROUNDS = 64
+_VISITS = 400_000
+"""Nodes that inference may visit in all rounds together."""
 _FOLDED = words(
     "Add Cast Concat ConstantOfShape Div Equal Expand Flatten Gather Identity Max Min Mod Mul Neg "
     "ReduceProd Reshape Size Slice Split Squeeze Sub Transpose Unsqueeze Where"
@@ -43,6 +51,7 @@ def with_shapes(model: Any, input_shape: Sequence[int] | None) -> Any:
     from onnx.inliner import inline_local_functions
     from onnx.shape_inference import infer_shapes
 
+    check_functions(model)
     if model.functions:
         model = inline_local_functions(model)
     _lift(model.graph)
@@ -51,11 +60,17 @@ def with_shapes(model: Any, input_shape: Sequence[int] | None) -> Any:
             for name in _CONTENT:
                 tensor.ClearField(name)
     _close(model.graph, input_shape)
+    visits = 0
     for _ in range(_ROUNDS):
+        visits += len(model.graph.node)
+        if visits > _VISITS:
+            break
+        check_ranks(model.graph)
+        bounded = check_values(model.graph, _SMALL)
         del model.graph.value_info[:]
         for value in model.graph.output:
             value.type.tensor_type.ClearField("shape")
-        model = infer_shapes(model, data_prop=True)
+        model = infer_shapes(model, data_prop=bounded)
         if not _fold(model):
             break
     return model
@@ -129,9 +144,9 @@ def _fold(model: Any) -> bool:
             cut = {a.name: a.i for a in node.attribute}
             made = [shapes[names[0]][cut.get("start", 0) : cut.get("end")]]
         elif node.op_type in _FOLDED and all(name in constants for name in names):
-            grows = node.op_type in ("ConstantOfShape", "Expand")
-            if not grows or np.prod(constants[names[-1]]) <= _SMALL:
-                made = ReferenceEvaluator(node).run(None, {name: constants[name] for name in names})
+            given = {name: constants[name] for name in names}
+            if folded_elements(node, given) <= _SMALL:
+                made = ReferenceEvaluator(node).run(None, given)
         if made is None or ends & set(node.output) or any(m.size > _SMALL for m in made):
             continue
         folded = True

@@ -54,6 +54,9 @@ def read_onnx(path: Path | str, input_shape: Sequence[int] | None = None) -> Gra
         model = onnx.load(str(path), load_external_data=False)
         if not model.graph.node or not model.graph.output:
             raise ValueError("it holds no network")
+        for node in model.graph.node:
+            if any(a.type in _SUBGRAPHS for a in node.attribute):
+                raise NetworkError(f"the control flow {node.op_type!r} is not read.")
         return _File(with_shapes(model, input_shape)).graph()
     except NetworkError as error:
         raise NetworkError(f"{path.name}: {error}") from error

@@ -30,7 +30,7 @@ _SPACES = {
     "transbench101_micro": "transnas_micro",
     "transbench101_macro": "transnas_macro",
 }
-"""Part of a file's name -> the space of its networks."""
+"""Part of a file's name -> the space of its networks; two cells of edges are always of darts."""
 _ANY_ORDER = ("nb101", "darts")
 """Spaces in which a network has several names, by the order of its vertices or edges."""
 
@@ -75,6 +75,7 @@ def suite_zero(path: Path, progress: Progress) -> TableData:
             metrics[key] = replace(metric, scale=accuracy_scale(values[key]))
     facts = {"source": path.name, "licence": "Apache-2.0", "reference": _REFERENCE}
     home = next((name for part, name in _SPACES.items() if part in path.name), "")
+    home = home or ("darts" if all(name.startswith(("((", "[[(", "[((")) for name in rows) else "")
     if not home:
         return TableData(path.stem, list(rows), metrics, values, facts=facts)
     space = get_space(home)
@@ -134,9 +135,14 @@ def nb201_genes(text: str) -> tuple[int, ...]:
 
 
 def _arch(space: Space, name: str, what: str) -> Arch:
+    """The architecture of a name; some files write lists where others have tuples."""
+    tuples = name.replace("[", "(").replace("]", ")")
     if space.name == "nb201":  # NASLib numbers its operations and edges otherwise
-        return Arch(space.name, nb201_genes(name))
+        return Arch(space.name, nb201_genes(tuples))
     try:
         return space.parse(name)
     except ArchError as error:
-        raise TableFormatError(f"{what}: {error}") from error
+        try:
+            return space.parse(tuples)
+        except ArchError:
+            raise TableFormatError(f"{what}: {error}") from error
