@@ -89,7 +89,7 @@ def read_members(path: Path, requested: set[str]) -> dict[str, bytes]:
     return files
 
 
-def _decompressed(path: Path) -> IO[bytes]:
+def _decompressed(path: Path) -> Any:
     """The file itself, or what is compressed in it."""
     with path.open("rb") as file:
         head = file.read(6)
@@ -146,7 +146,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     """One array, allocated only if its header agrees with the size of its content."""
-    with archive.open(member) as stream:
+    with archive.open(member) as opened:
+        stream: Any = opened
         head = io.BytesIO(stream.read(HEADER))
         version = np.lib.format.read_magic(head)
         reader = {

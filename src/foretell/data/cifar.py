@@ -108,7 +108,7 @@ def _cifar(
 def _from_folder(path: Path, requested: set[str]) -> dict[str, Callable[[], bytes]]:
     """Readers of the requested files in a folder, its subfolders, or an archive in it."""
     for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
-        here = {
+        here: dict[str, Callable[[], bytes]] = {
             p.name: partial(read_file, p)
             for p in folder.iterdir()
             if p.name in requested and p.is_file()
