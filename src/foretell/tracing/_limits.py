@@ -163,22 +163,22 @@ def folded_elements(node: Any, given: Mapping[str, Any]) -> int:
         given: its inputs as arrays.
     """
     arrays = [given[name] for name in node.input if name]
-    sizes = [a.size for a in arrays]
+    sizes: list[int] = [a.size for a in arrays]
     if node.op_type == "ConstantOfShape":
         return math.prod(max(int(v), 0) for v in arrays[0].ravel())
     if node.op_type == "Concat":
-        return sum(sizes)
+        return int(sum(sizes))
     if node.op_type == "Gather":
-        return math.prod(sizes)
+        return int(math.prod(sizes))
     if node.op_type == "Expand":
         target = [max(int(v), 1) for v in arrays[-1].ravel()]
-        return math.prod(target) * arrays[0].size
+        return int(math.prod(target) * arrays[0].size)
     ranks = {a.shape for a in arrays if a.ndim}
     if len(ranks) > 1 and node.op_type in _BROADCAST:
         width = max(map(len, ranks))
         shapes = [(1,) * (width - len(r)) + r for r in ranks]
         return math.prod(map(max, zip(*shapes, strict=True)))
-    return max(sizes, default=1)
+    return int(max(sizes, default=1))
 
 
 _BROADCAST = frozenset({"Add", "Div", "Equal", "Max", "Min", "Mod", "Mul", "Sub", "Where"})
