@@ -9,17 +9,20 @@ from typing import Any
 
 __all__ = [
     "ArchError",
+    "AttackWarning",
     "BenchmarkError",
     "BrokenImageError",
     "CheckpointError",
     "ConstraintError",
     "DataError",
+    "DataWarning",
     "DeadNetworkError",
     "DownloadError",
     "DuplicateNameError",
     "EmptySplitError",
     "ExportError",
     "ForetellError",
+    "ForetellWarning",
     "ImageShapeError",
     "LabelError",
     "MeasurementLockError",
@@ -30,6 +33,7 @@ __all__ = [
     "NetworkError",
     "NoFeasibleArchError",
     "NoParametersError",
+    "NonFiniteLogitsError",
     "NonFiniteLossError",
     "NonFinitePixelsError",
     "OneClassError",
@@ -73,6 +77,18 @@ def _rebuild(
     error.args = args
     error.__dict__.update(values)
     return error
+
+
+class ForetellWarning(UserWarning):
+    """Base class of all warnings of foretell: a value is given, but says less than it seems."""
+
+
+class AttackWarning(ForetellWarning):
+    """An attack cannot see the network's gradient, so that accuracy under attack is too high."""
+
+
+class DataWarning(ForetellWarning):
+    """Data can be used, but may not be what was meant."""
 
 
 class UsageError(ForetellError):
@@ -278,6 +294,10 @@ class UncountedError(NetworkError):
             f"The multiply-adds of {module} cannot be counted: {', '.join(self.operations)} has no "
             f"formula. Give it one by torch.utils.flop_counter.register_flop_formula."
         )
+
+
+class NonFiniteLogitsError(NetworkError):
+    """A network's outputs are not a number, or infinite, so that they name no class."""
 
 
 class NoParametersError(NetworkError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from foretell.data import load_task
-from foretell.errors import UnknownNameError, UsageError
+from foretell.errors import ModuleRaisedError, UnknownNameError, UsageError
 from foretell.robustness import Normalised, attacks, evaluate, fgsm, pgd
 from foretell.robustness.linf import loss_and_gradient
 
@@ -296,8 +296,9 @@ def test_evaluate_leaves_the_module_as_it_was(task):
 
 def test_modes_come_back_after_an_error(task):
     module = nn.Sequential(nn.Flatten(), nn.Linear(3, 4)).train()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ModuleRaisedError, match="RuntimeError while it was attacked") as caught:
         evaluate(module, task)
+    assert isinstance(caught.value.__cause__, RuntimeError)
     assert all(m.training for m in module.modules())
 
 

@@ -38,11 +38,13 @@ def _accuracy(attack: str, subject: Subject, text: str) -> dict[str, float]:
         images=subject.images,
         seed=stream_seed(subject.seed, "attack"),
         split="val",
+        warn=False,
     )
     return {
         "value": result.accuracy[attack][eps],
         "clean": result.clean,
         "images": float(result.images),
+        **{f"issue {issue.kind}": issue.share for issue in result.worst()},
     }
 
 

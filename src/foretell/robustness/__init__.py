@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING
 from foretell.robustness.catalogue import attacks
 
 if TYPE_CHECKING:
+    from foretell.robustness._checks import AttackIssue
     from foretell.robustness._evaluate import RobustnessResult, evaluate
     from foretell.robustness.linf import Attack, Normalised, fgsm, pgd
 
-__all__ = ["Attack", "Normalised", "RobustnessResult", "attacks", "evaluate", "fgsm", "pgd"]
+__all__ = [
+    "Attack",
+    "AttackIssue",
+    "Normalised",
+    "RobustnessResult",
+    "attacks",
+    "evaluate",
+    "fgsm",
+    "pgd",
+]
 
 _LATE = {
     "Attack": "linf",
+    "AttackIssue": "_checks",
     "Normalised": "linf",
     "RobustnessResult": "_evaluate",
     "evaluate": "_evaluate",

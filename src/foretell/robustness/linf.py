@@ -24,6 +24,8 @@ Attack: TypeAlias = Callable[[Model, Tensor, Tensor, float, torch.Generator], Te
 class Normalised(nn.Module):
     """A network behind its normalisation, so that it takes images in [0, 1].
 
+    The network gets the type of its own weights, such as float64; images stay what they are.
+
     Args:
         module: takes normalised images.
         mean: of each channel in [0, 1].
@@ -40,10 +42,13 @@ class Normalised(nn.Module):
         for name, values in (("mean", mean), ("std", std)):
             tensor = torch.tensor([float(v) for v in values]).view(-1, 1, 1)
             self.register_buffer(name, tensor, persistent=False)
+        floats = (t.dtype for t in (*module.parameters(), *module.buffers()))
+        self.dtype = next((d for d in floats if d.is_floating_point), torch.float32)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) in [0, 1] -> (n, classes)."""
-        y: Tensor = self.module((x - self.mean) / self.std)
+        x = (x - self.mean) / self.std
+        y: Tensor = self.module(x if x.dtype == self.dtype else x.to(self.dtype))
         return y
 
 
@@ -53,11 +58,45 @@ def loss_and_gradient(model: Model, images: Tensor, labels: Tensor) -> tuple[Ten
     Gradients of weights are neither computed nor stored. The gradient is zero where the output does
     not depend on the image.
     """
+    logits, gradient = logits_and_gradient(model, images, labels)
+    return F.cross_entropy(logits, labels, reduction="none"), gradient
+
+
+def logits_and_gradient(model: Model, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, (n, classes), and the gradient of the cross-entropy with respect to the pixels."""
     x = images.detach().requires_grad_()
     with torch.enable_grad():
-        loss = F.cross_entropy(model(x), labels, reduction="none")
-        (gradient,) = torch.autograd.grad(loss.sum(), x, materialize_grads=True)
-    return loss.detach(), gradient
+        logits = _single(model(x))
+        loss = F.cross_entropy(logits, labels, reduction="none").sum()
+        if not loss.requires_grad:
+            return logits, torch.zeros_like(images)
+        (gradient,) = torch.autograd.grad(loss, x, materialize_grads=True)
+    return logits.detach(), gradient
+
+
+def hardness(logits: Tensor, labels: Tensor) -> Tensor:
+    """How wrong each prediction is, (n,): log-sum-exp of the other logits minus the label's.
+
+    It orders images as the cross-entropy does, log(1 + exp(hardness)), but does not become 0 in
+    rounding where a network is very sure.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,).
+    """
+    own = logits.gather(1, labels[:, None])
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return torch.logsumexp(others, 1) - own[:, 0]
+
+
+def _single(logits: Tensor) -> Tensor:
+    """Logits of at least single precision."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def _steps(gradient: Tensor) -> Tensor:
+    """Signs of a gradient; 0 where it is no number, so that such a pixel is not changed."""
+    return gradient.sign().nan_to_num(nan=0.0)
 
 
 def fgsm(
@@ -86,7 +125,7 @@ def fgsm(
     """
     _check(eps)
     _, gradient = loss_and_gradient(model, images, labels)
-    return (images + eps / 255 * gradient.sign()).clamp(0, 1).detach()
+    return (images + eps / 255 * _steps(gradient)).clamp(0, 1).detach()
 
 
 def pgd(
@@ -133,10 +172,11 @@ def pgd(
     stride = (2.5 * eps / steps if step_size is None else step_size) / 255
     low, high = (images - radius).clamp(0, 1), (images + radius).clamp(0, 1)
     with torch.no_grad():
-        best_loss = F.cross_entropy(model(images), labels, reduction="none")
+        best_loss = hardness(_single(model(images)), labels)
     best = images.clone()
 
-    def keep(x: Tensor, loss: Tensor) -> None:
+    def keep(x: Tensor, logits: Tensor) -> None:
+        loss = hardness(logits, labels)
         better = loss > best_loss
         best[better] = x[better]
         best_loss[better] = loss[better]
@@ -146,11 +186,11 @@ def pgd(
         noise = torch.rand(images.shape, generator=generator).to(images)
         x = torch.minimum(torch.maximum(images + (2 * noise - 1) * radius, low), high)
     for _ in range(steps):
-        loss, gradient = loss_and_gradient(model, x, labels)
-        keep(x, loss)
-        x = torch.minimum(torch.maximum(x + stride * gradient.sign(), low), high)
+        logits, gradient = logits_and_gradient(model, x, labels)
+        keep(x, logits)
+        x = torch.minimum(torch.maximum(x + stride * _steps(gradient), low), high)
     with torch.no_grad():
-        keep(x, F.cross_entropy(model(x), labels, reduction="none"))
+        keep(x, _single(model(x)))
     return best
 
 

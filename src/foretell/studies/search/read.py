@@ -85,6 +85,7 @@ def store_winner(
                 for name, row in final.robustness.items()
             },
             "robust_clean": None if np.isnan(final.robust_clean) else final.robust_clean,
+            "robust_issues": list(final.robust_issues),
             "test_images": test_images,
             "files": list(files),
             "left_out": list(left_out),
@@ -146,7 +147,33 @@ def read(out: Path | str) -> SearchResult:
         preferred=goals.prefer if len(goals.objectives) > 1 else "",
         state=_state(values),
         folder=str(out),
+        notes=(*_task_notes(about), *_attack_notes(values.get("winner"), trials)),
     )
+
+
+def _task_notes(about: Mapping[str, Json]) -> tuple[str, ...]:
+    """What a reader must know of the data."""
+    return tuple((about.get("task") or {}).get("notes", ()))
+
+
+def _attack_notes(winner: Mapping[str, Json] | None, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Where attacks could not see what they attacked: the winner, and trials by numbers."""
+    notes = [f"Attack on the winner: {s}" for s in (winner or {}).get("robust_issues", ())]
+    blind: dict[str, set[int]] = {}
+    for trial in trials:
+        if trial.state != "done":
+            continue
+        for name, details in trial.value["details"].items():
+            if any(key.startswith("issue ") for key in details):
+                blind.setdefault(name, set()).add(trial.number)
+    for name, numbers in blind.items():
+        shown = ", ".join(map(str, sorted(numbers)[:10])) + (", ..." if len(numbers) > 10 else "")
+        notes.append(
+            f"{name} of {len(numbers)} trial(s) ({shown}) may be far too high: gradients vanish or "
+            f"are NaN, the loss does not rise, the network is random, or noise is stronger than "
+            f"the attack."
+        )
+    return tuple(notes)
 
 
 def objectives_of(goals: Goals) -> tuple[ObjectiveRow, ...]:

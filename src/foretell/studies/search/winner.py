@@ -42,6 +42,7 @@ class Final:
         result: curves, validation and test accuracy, seconds.
         robustness: attack -> eps in 1/255 -> accuracy in [0, 1].
         robust_clean: accuracy on the attacked images before the attack.
+        robust_issues: why accuracy under attack may be far too high, in sentences.
         reused: whether an earlier call had trained it already.
     """
 
@@ -56,6 +57,7 @@ class Final:
         default_factory=lambda: MappingProxyType({})
     )
     robust_clean: float = float("nan")
+    robust_issues: tuple[str, ...] = ()
     reused: bool = False
 
 
@@ -166,8 +168,10 @@ def attack(session: Session, config: SearchConfig, final: Final, task: Task) -> 
                 images=config.attack_images,
                 seed=stream_seed(config.seed, "attack"),
                 device=config.device,
+                warn=False,
             )
         stored = {
+            "issues": [issue.sentence for issue in result.worst()],
             "clean": result.clean,
             "accuracy": {a: [[e, v] for e, v in row.items()] for a, row in result.accuracy.items()},
         }
@@ -176,5 +180,6 @@ def attack(session: Session, config: SearchConfig, final: Final, task: Task) -> 
     return replace(
         final,
         robust_clean=stored["clean"],
+        robust_issues=tuple(stored.get("issues", ())),
         robustness={a: dict(row) for a, row in stored["accuracy"].items()},
     )
