@@ -22,6 +22,7 @@ _LAZY = {
     "SearchConfig": "foretell.studies",
     "PredictConfig": "foretell.studies.predict.study",
     "explain": "foretell.api",
+    "explain_scores": "foretell.api",
     "create_study": "foretell.api",
     "find": "foretell.api",
     "optimize": "foretell.api",

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foretell.arch import Arch
 from foretell.data import Task, load_task
-from foretell.errors import ArchError, MissingExtraError, NetworkError
-from foretell.registry import short_name
+from foretell.errors import ArchError, MissingExtraError, NetworkError, UsageError
 from foretell.spaces import Space, get_space, name_of
 from foretell.studies import (
     CostBook,
@@ -20,15 +18,16 @@ from foretell.studies import (
     Tracker,
     silent,
 )
+from foretell.studies.score.run import ScoreRun, score_items
 from foretell.types import Shape3
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from foretell.proxies import Scores
     from foretell.studies.optimize.ask_tell import AskTellStudy
     from foretell.studies.predict.explain import Explanation
     from foretell.studies.predict.study import PredictConfig, Ranking
+    from foretell.studies.score.explain import ScoreExplanation
 
 __all__ = [
     "ScoreRun",
@@ -37,6 +36,7 @@ __all__ = [
     "create_study",
     "encode",
     "explain",
+    "explain_scores",
     "find",
     "optimize",
     "predict",
@@ -223,36 +223,6 @@ def _with_page(result: SearchResult) -> SearchResult:
     return result
 
 
-@dataclass(frozen=True)
-class ScoreRun:
-    """Scores of untrained networks, with what they were computed on.
-
-    Args:
-        labels: (n,) texts, as given or as the space formats them.
-        scores: values (n, p), NaN where a proxy failed or the network is dead; failures by index.
-        task: the images.
-        batch_size: images in a batch.
-        seed: of weights, batches and noise.
-    """
-
-    labels: tuple[str, ...]
-    scores: "Scores"
-    task: Task
-    batch_size: int
-    seed: int
-
-    def columns(self) -> dict[str, Sequence[object]]:
-        """A table with a row per network: arch, alive, one column per proxy, seconds, failure."""
-        scores = self.scores
-        return {
-            "arch": self.labels,
-            "alive": scores.alive.tolist(),
-            **{short_name(name): scores.column(name).tolist() for name in scores.names},
-            "seconds": scores.seconds.tolist(),
-            "failure": [scores.failures.get(i, "") for i in range(len(self.labels))],
-        }
-
-
 def score(
     items: Sequence["Arch | str | nn.Module"],
     proxies: Sequence[str] | None = None,
@@ -285,42 +255,58 @@ def score(
         ArchError: a text is neither an architecture nor a the_space.
         ForetellError: a name or the data are at fault. A network that fails costs its own row only.
     """
-    from functools import partial
-    from itertools import count
-
-    from foretell.networks import build_module
-    from foretell.proxies import make_batches
     from foretell.proxies import proxies as registry
-    from foretell.proxies import score as score_networks
 
     task = data if isinstance(data, Task) else load_task(data, seed=seed, image_size=image_size)
     the_space = _space(space)
-    networks: list[Arch | nn.Module | Callable[[], nn.Module]] = []
-    labels: list[str] = []
-    for item in items:
-        parsed = _arch_or_target(the_space, item) if isinstance(item, str) else item
-        labels.append(_label(the_space, parsed))
-        if isinstance(parsed, str):
-            shape, classes = task.input_shape, task.classes
-            networks.append(
-                partial(build_module, parsed, input_shape=shape, classes=classes, seed=seed)
-            )
-        else:
-            networks.append(parsed)
-    batches = make_batches(task, batch_size=batch_size, count=2, seed=seed)
-    tell = Tracker(on_progress)
-    tell("score", 0, len(networks))
-    done = count(1)
-    scores = score_networks(
-        networks,
+    parsed = [_arch_or_target(the_space, i) if isinstance(i, str) else i for i in items]
+    skeleton = the_space.skeleton(task.input_shape, task.classes, preset)
+    scores = score_items(
+        parsed,
         tuple(proxies) if proxies is not None else registry.names(),
-        batches,
-        skeleton=the_space.skeleton(task.input_shape, task.classes, preset),
+        task=task,
+        skeleton=skeleton,
+        batch_size=batch_size,
         seed=seed,
         workers=workers,
-        on_done=lambda _: tell("score", next(done), len(networks)),
+        tell=Tracker(on_progress),
     )
-    return ScoreRun(tuple(labels), scores, task, batch_size, seed)
+    labels = tuple(_label(the_space, item) for item in parsed)
+    return ScoreRun(
+        labels, scores, task, batch_size, seed, tuple(parsed), the_space, skeleton, preset, workers
+    )
+
+
+def explain_scores(
+    run: ScoreRun,
+    *,
+    family: str | Space | None = None,
+    pool: int = 50,
+    on_progress: OnProgress = silent,
+) -> "ScoreExplanation":
+    """What the scores of untrained networks mean: places among others, size, a verdict.
+
+    Args:
+        run: what ``score`` gave.
+        family: a space whose networks are like the modules among the items.
+        pool: how many networks are drawn from a space and scored to compare with.
+        on_progress: told how far that is.
+
+    Raises:
+        ForetellError: see ``foretell.studies.score.explain``.
+
+    >>> import foretell
+    >>> run = foretell.score(["3.3.3.3.3.3"], ["nwot", "synflow"], preset="digits-nb201")
+    >>> (net,) = foretell.explain_scores(run).networks  # doctest: +SKIP
+    >>> net.reference  # doctest: +SKIP
+    '1,598 trained networks of digits-nb201'
+    """
+    from foretell.studies.score.explain import explain_scores as explained
+
+    if pool < 5:
+        raise UsageError(f"pool must be at least 5 networks to compare with, but is {pool}.")
+    like = None if family is None else _space(family)
+    return explained(run, family=like, pool=pool, on_progress=on_progress)
 
 
 def _arch_or_target(space: Space, text: str) -> Arch | str:

@@ -111,7 +111,7 @@ def test_small_preset_stays_below_100k() -> None:
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="did you mean small") as caught:
         SPACE.skeleton(preset="smal")
-    assert caught.value.known == ("full", "small")
+    assert caught.value.known == ("full", "digits-nb201", "small")
 
 
 class TestPublished:

@@ -1,19 +1,21 @@
 """The `foretell` command: finds its sub-commands by name, turns errors into one sentence."""
 
+import contextlib
 import errno
 import importlib
 import json
+import math
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
 from foretell import __version__
-from foretell.errors import ForetellError
+from foretell.errors import ForetellError, UsageError
 
-__all__ = ["app", "examples", "main"]
+__all__ = ["app", "document", "examples", "main"]
 
 
 def examples(*lines: str) -> str:
@@ -96,15 +98,81 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run one command line and return its exit code."""
+    """Run one command line and return its exit code.
+
+    With ``--json`` standard output holds one JSON document and nothing else, however the command
+    ends: what networks and libraries print meanwhile goes to standard error.
+    """
+    if "--json" not in argv or {"-h", "--help", "--version"} & set(argv):
+        return _run(argv)
+    _answers.append([])
     try:
+        with _clean_output():
+            code = _run(argv)
+    except BaseException as error:  # a fault of ours: its traceback follows the document
+        document({"error": type(error).__name__, "message": str(error)})
+        raise
+    finally:
+        answer = _answers.pop()
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(answer[0] if answer else json.dumps(None))
+    return code
+
+
+def document(value: object) -> None:
+    """Answer with one JSON document; numbers that JSON does not have become null.
+
+    Args:
+        value: what ``json.dumps`` takes. Of several, the first is the command's answer.
+    """
+    text = json.dumps(_finite(value), allow_nan=False)
+    if _answers:
+        _answers[-1].append(text)
+    else:
+        click.echo(text)
+
+
+_answers: list[list[str]] = []
+"""What the running command lines have answered; they are printed when the lines end."""
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextlib.contextmanager
+def _clean_output() -> Iterator[None]:
+    """Lead everything that is printed to standard error, that of child processes as well."""
+    out, copy = sys.stdout, None
+    out.flush()
+    with contextlib.suppress(OSError):  # a process without these files
+        copy = os.dup(1)
+        os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = out
+        if copy is not None:
+            os.dup2(copy, 1)
+            os.close(copy)
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        if any("\0" in word for word in argv):
+            raise UsageError("An argument holds a NUL character, which no name can: leave it out.")
         code = app.main(args=argv, prog_name="foretell", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.exceptions.Abort:
-        return _interrupted()
+        return _interrupted(argv)
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(argv)
     except click.ClickException as error:
         if "--json" in argv:
             return _fail(argv, error.format_message())
@@ -123,8 +191,11 @@ def run(argv: list[str]) -> int:
         return _fail(argv, _os_sentence(error), type(error).__name__)
 
 
-def _interrupted() -> int:
-    click.echo("\nStopped. Finished work is kept: run the same command again to go on.", err=True)
+def _interrupted(argv: list[str]) -> int:
+    sentence = "Stopped. Finished work is kept: run the same command again to go on."
+    if "--json" in argv:
+        document({"error": "Interrupted", "message": sentence})
+    click.echo(f"\n{sentence}", err=True)
     return 130
 
 
@@ -139,6 +210,6 @@ def _os_sentence(error: OSError) -> str:
 
 def _fail(argv: list[str], sentence: str, kind: str = "UsageError") -> int:
     if "--json" in argv:
-        click.echo(json.dumps({"error": kind, "message": sentence}))
+        document({"error": kind, "message": sentence})
     click.echo(f"error: {sentence}", err=True)
     return 2

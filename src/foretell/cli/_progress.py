@@ -14,6 +14,7 @@ __all__ = ["progress"]
 _LABELS = {
     "pool": "draw a pool",
     "score": "score untrained",
+    "reference": "score others",
     "trace": "trace networks",
     "train": "train trials",
     "final": "train the winner",

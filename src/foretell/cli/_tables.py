@@ -1,10 +1,8 @@
 """A table on the terminal, or as JSON for machines."""
 
-import json
 from collections.abc import Mapping, Sequence
 
-import click
-
+from foretell.cli._app import document
 from foretell.tables import plain
 
 __all__ = ["show"]
@@ -24,7 +22,7 @@ def show(columns: Mapping[str, Sequence[object]], as_json: bool, *, title: str) 
             dict(zip(columns, map(plain, r), strict=True))
             for r in zip(*columns.values(), strict=True)
         ]
-        click.echo(json.dumps(rows))
+        document(rows)
         return
     from rich.console import Console
     from rich.table import Table

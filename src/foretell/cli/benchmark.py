@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import document, examples
 
 if TYPE_CHECKING:
     from foretell.types import Json
@@ -34,14 +34,12 @@ def benchmark_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def list_benchmarks(as_json: bool) -> None:
     """List the benchmarks that are here, and those that can be had."""
-    import json
-
     from foretell.benchmarks import benchmarks, imported
     from foretell.cli._benchmarks import known_of, lay_out
 
     rows = [known_of(n) for n in (*benchmarks, *(n for n in imported() if n not in benchmarks))]
     if as_json:
-        click.echo(json.dumps(rows))
+        document(rows)
         return
     columns = ("name", "here", "architectures", "space", "summary")
     lay_out(columns, [[row[c] for c in columns] for row in rows])
@@ -60,8 +58,6 @@ def info(name: str, as_json: bool) -> None:
 
     All of its file is read, so that a damaged one is found.
     """
-    import json
-
     from foretell.benchmarks import benchmarks, imported, open_benchmark
     from foretell.cli._benchmarks import cell, contents_of, known_of, lay_out
 
@@ -71,7 +67,7 @@ def info(name: str, as_json: bool) -> None:
     if known["here"]:
         known.update(contents_of(open_benchmark(name)))
     if as_json:
-        click.echo(json.dumps(known))
+        document(known)
         return
     metrics, links = known.pop("metrics", []), known.pop("links", [])
     facts = known.pop("facts", {})
@@ -192,8 +188,6 @@ def download(name: str, folder: Path | None, file: str | None, as_json: bool, qu
     A stopped download goes on where it was. The file is verified where its publisher gives a check
     sum. Some hosts need a browser: then it says which address to open and what to run next.
     """
-    import json
-
     from foretell.benchmarks import download_benchmark
     from foretell.cli._progress import progress
     from foretell.studies.run.progress import Tracker
@@ -205,7 +199,7 @@ def download(name: str, folder: Path | None, file: str | None, as_json: bool, qu
         track = Tracker(tell)
         path = download_benchmark(name, folder, file=file, progress=megabytes)
     if as_json:
-        click.echo(json.dumps({"file": str(path)}))
+        document({"file": str(path)})
         return
     click.echo(f"{path}\nNow run: foretell benchmark import {name} {path}")
 
@@ -256,14 +250,12 @@ def build(
 
 def _wrote(path: Path, as_json: bool) -> None:
     """Say what was written, after reading it back."""
-    import json
-
     from foretell.benchmarks import Table, table_path
 
     table = Table.open(path)
     if as_json:
         facts = {"file": str(path), "name": table.name, "architectures": len(table)}
-        click.echo(json.dumps({**facts, "metrics": list(table.metrics)}))
+        document({**facts, "metrics": list(table.metrics)})
         return
     click.echo(
         f"{path}: {len(table):,} architectures, {len(table.metrics)} metrics, "

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 import click
 
 from foretell import __version__
-from foretell.cli._app import examples
+from foretell.cli._app import document, examples
 from foretell.types import Json
 
 __all__ = ["doctor_command", "examine"]
@@ -23,11 +23,9 @@ __all__ = ["doctor_command", "examine"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor_command(as_json: bool) -> None:
     """Print versions, devices and extras, for bug reports."""
-    import json
-
     info = examine()
     if as_json:
-        click.echo(json.dumps(info))
+        document(info)
         return
     from rich.console import Console
     from rich.table import Table

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import document, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,7 +129,7 @@ def proxies_command(
         else:
             found = run_in_folder(config, out, tell)
     if as_json:
-        click.echo(_json(found))
+        document(_json(found))
         return
     from rich.console import Console
 
@@ -139,18 +139,14 @@ def proxies_command(
     console.print(evaluation_summary(found, console.width))
 
 
-def _json(found: "ProxyEvaluation") -> str:
-    import json
-
+def _json(found: "ProxyEvaluation") -> dict[str, object]:
     names = ("benchmark", "space", "n", "total", "kind", "samples", "level", "seed", "intervals",
              "skeleton", "data", "populations", "notes")  # fmt: skip
-    return json.dumps(
-        {
-            **{name: getattr(found, name) for name in names},
-            "correlations": _rows(found.correlations()),
-            "choices": _rows(found.favourites()),
-        }
-    )
+    return {
+        **{name: getattr(found, name) for name in names},
+        "correlations": _rows(found.correlations()),
+        "choices": _rows(found.favourites()),
+    }
 
 
 def _rows(columns: "Mapping[str, Sequence[object]]") -> list[dict[str, object]]:
@@ -262,7 +258,7 @@ def predictors_command(
         else:
             found = run_in_folder(config, out, tell)
     if as_json:
-        click.echo(_predictors_json(found))
+        document(_predictors_json(found))
         return
     from rich.console import Console
 
@@ -291,19 +287,16 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _predictors_json(found: "PredictorEvaluation") -> str:
-    import json
+def _predictors_json(found: "PredictorEvaluation") -> dict[str, object]:
     from dataclasses import asdict
 
     names = ("benchmark", "space", "n", "total", "population", "order", "split", "test", "level",
              "confidence", "sizes", "seeds", "proxies", "fits", "reused", "notes")  # fmt: skip
     failures = [{**asdict(f), "method": found.methods[f.method].name} for f in found.failures]
-    return json.dumps(
-        {
-            **{name: getattr(found, name) for name in names},
-            "encoding_seconds": dict(found.encoding_seconds),
-            "cells": _rows(found.cells()),
-            "each": _rows(found.each()),
-            "failures": failures,
-        }
-    )
+    return {
+        **{name: getattr(found, name) for name in names},
+        "encoding_seconds": dict(found.encoding_seconds),
+        "cells": _rows(found.cells()),
+        "each": _rows(found.each()),
+        "failures": failures,
+    }

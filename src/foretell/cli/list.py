@@ -2,7 +2,7 @@
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import document, examples
 from foretell.errors import UnknownNameError
 
 __all__ = ["KINDS", "list_command"]
@@ -37,7 +37,6 @@ def list_command(kind: str, as_json: bool) -> None:
 
     References are shown where the terminal has room for them, and in JSON.
     """
-    import json
     from typing import Any, cast
 
     from foretell.registry import Registry, resolve
@@ -57,7 +56,7 @@ def list_command(kind: str, as_json: bool) -> None:
         for entry in registry.entries()
     ]
     if as_json:
-        click.echo(json.dumps(rows))
+        document(rows)
         return
     from rich.console import Console
     from rich.table import Table

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import document, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -174,7 +174,6 @@ def _show(
     top: int,
     as_json: bool,
 ) -> None:
-    import json
     from math import isnan
 
     from foretell.cli._tables import show
@@ -192,7 +191,7 @@ def _show(
     if as_json:
         ranked = _rows(table)
         more = {} if why is None else {"explanation": _plain(why)}
-        click.echo(json.dumps({**facts, "ranking": ranked, **more}))
+        document({**facts, "ranking": ranked, **more})
         return
     best = {name: values[:top] for name, values in table.items()}
     title = f"The best of {len(found.archs)} by {found.predictor}, {found.encodings}"

@@ -1,16 +1,18 @@
 """Score architectures or any nn.Module by zero-cost proxies, untrained."""
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import document, examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foretell.api import ScoreRun
+    from foretell.studies.score.explain import Explained, ScoreExplanation
+    from foretell.studies.score.run import ScoreRun
 
 __all__ = ["score_command"]
 
@@ -19,6 +21,7 @@ __all__ = ["score_command"]
     epilog=examples(
         "foretell score --sample 5 --proxies params,synflow,nwot,zico --sort nwot",
         "foretell score tutorials/my_net.py:small tutorials/my_net.py:wide --out scores.csv",
+        "foretell score tutorials/my_net.py:small --space tutorials/my_space.py:space --explain",
     ),
 )
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
@@ -35,10 +38,21 @@ __all__ = ["score_command"]
 @click.option("--seed", default=0, show_default=True, help="Of weights, batches and noise.")
 @click.option("--workers", default=1, show_default=True, help="Processes that score.")
 @click.option("--sort", metavar="PROXY", help="Best first by this proxy.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Say what the scores mean: places among other networks, size, a verdict.",
+)
+@click.option(
+    "--pool", default=50, show_default=True,
+    help="Networks drawn from the space to compare with, for --explain.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.pass_context
 def score_command(
+    ctx: click.Context,
     items: tuple[str, ...],
     space: str,
     sample: int | None,
@@ -50,6 +64,8 @@ def score_command(
     seed: int,
     workers: int,
     sort: str | None,
+    explain: bool,
+    pool: int,
     out: Path | None,
     as_json: bool,
     quiet: bool,
@@ -60,7 +76,7 @@ def score_command(
     line (.txt, .json, or .csv and .parquet with a column arch), or my_net.py:function for any
     nn.Module.
     """
-    from foretell.api import score
+    from foretell.api import explain_scores, score
     from foretell.cli._items import gather
     from foretell.cli._progress import progress
     from foretell.cli._tables import show
@@ -73,8 +89,12 @@ def score_command(
         raise UsageError(f"--batch-size must be at least 2, but is {batch_size}.")
     if workers < 1:
         raise UsageError(f"--workers must be at least 1, but is {workers}.")
+    if explain and pool < 5:
+        raise UsageError(f"--pool must be at least 5 networks to compare with, but is {pool}.")
     wanted = gather(items, space, sample, seed)
     names = [p.strip() for p in proxies.split(",") if p.strip()] if proxies else None
+    own_space = ctx.get_parameter_source("space") is not click.core.ParameterSource.DEFAULT
+    explained = None
     with progress(quiet or as_json) as tell:
         run = score(
             wanted,
@@ -88,16 +108,23 @@ def score_command(
             workers=workers,
             on_progress=tell,
         )
-    columns = run.columns()
-    if sort is not None:
-        if sort not in run.scores.names:
+        if sort is not None and sort not in run.scores.names:
             raise UnknownNameError("column to sort by", sort, [], run.scores.names)
-        columns = _sorted(columns, sort)
+        if explain:
+            family = space if own_space else None
+            explained = explain_scores(run, family=family, pool=pool, on_progress=tell)
+    columns = run.columns()
+    order = list(range(len(run.labels))) if sort is None else _order(columns[sort])
+    table = {**columns, **(explained.columns() if explained else {})}
     if out is not None:
-        write_table(out, columns)
+        write_table(out, _take(table, order))
         click.echo(f"Wrote {len(run.labels)} rows to {out}.", err=True)
-    if as_json or out is None:
-        show(columns, as_json, title=_title(run))
+    if as_json:
+        _document(columns, explained, order)
+    elif out is None and explained is not None:
+        _show_explained(_title(run), [explained.networks[i] for i in order])
+    elif out is None:
+        show(_take(columns, order), False, title=_title(run))
     if failures := run.scores.failures:
         first = min(failures)
         raise NetworkError(
@@ -106,13 +133,84 @@ def score_command(
         )
 
 
-def _sorted(columns: "dict[str, Sequence[object]]", name: str) -> "dict[str, Sequence[object]]":
+def _order(values: "Sequence[object]") -> list[int]:
+    """Indices, the highest value first and missing ones last."""
+
     def merit(i: int) -> float:
-        value = columns[name][i]
+        value = values[i]
         return -value if isinstance(value, float) and value == value else float("inf")
 
-    order = sorted(range(len(columns[name])), key=merit)
+    return sorted(range(len(values)), key=merit)
+
+
+def _take(columns: "dict[str, Sequence[object]]", order: list[int]) -> "dict[str, list[object]]":
     return {key: [values[i] for i in order] for key, values in columns.items()}
+
+
+def _document(
+    columns: "dict[str, Sequence[object]]", explained: "ScoreExplanation | None", order: list[int]
+) -> None:
+    """One array, an object for each network."""
+    from dataclasses import asdict
+
+    from foretell.tables import plain
+
+    rows: list[dict[str, object]] = []
+    for i in order:
+        row = {name: plain(values[i]) for name, values in columns.items()}
+        if explained is not None:
+            row["explanation"] = asdict(explained.networks[i])
+        rows.append(row)
+    document(rows)
+
+
+def _show_explained(title: str, networks: "Sequence[Explained]") -> None:
+    """A table for each network: its scores and their places, then the size, then the sentence."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    console.print(title, highlight=False)
+    for row in networks:
+        console.print()
+        console.print(Text(row.label, style="bold"), soft_wrap=True)
+        if row.reference:
+            console.print(f"Places are among {row.reference}.", highlight=False)
+        trained = any(isfinite(s.with_accuracy) for s in row.scores)
+        table = Table(box=None, pad_edge=False)
+        table.add_column("score", no_wrap=True)
+        for name in ("value", "better", "place", "tau with size", *(["with accuracy"] * trained)):
+            table.add_column(name, justify="right", no_wrap=True)
+        for s in sorted(row.scores, key=lambda s: s.size):
+            cells = [
+                f"{s.name} (size)" if s.size else s.name,
+                f"{s.value:.4g}" if isfinite(s.value) else "-",
+                s.direction.split()[0],
+                f"{s.percentile:.0%}" if isfinite(s.percentile) else "-",
+                f"{s.with_params:+.2f}" if isfinite(s.with_params) else "-",
+            ]
+            if trained:
+                cells.append(f"{s.with_accuracy:+.2f}" if isfinite(s.with_accuracy) else "-")
+            table.add_row(*map(Text, cells))
+        console.print(table)
+        for reason in dict.fromkeys(
+            s.reason for s in row.scores if s.reason not in ("", row.reason)
+        ):
+            about = ", ".join(s.name for s in row.scores if s.reason == reason)
+            console.print(Text(f"{about}: {reason}", style="dim"))
+        if found := row.expected:
+            console.print(
+                f"Expected accuracy {found.accuracy:.1%} ({found.level:.0%} interval "
+                f"{found.low:.1%} to {found.high:.1%}); held-out predictions agree with trained "
+                f"accuracies at Kendall's tau {found.kendall:.2f}.",
+                highlight=False,
+            )
+            if isfinite(found.measured):
+                console.print(f"The table measured {found.measured:.1%}.", highlight=False)
+        elif row.not_expected and not row.reason:
+            console.print(Text(row.not_expected, style="dim"))
+        console.print(Text(row.verdict, style="green"))
 
 
 def _title(run: "ScoreRun") -> str:

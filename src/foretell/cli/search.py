@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import document, examples
 
 if TYPE_CHECKING:
     from foretell.api import SearchResult
@@ -138,9 +138,7 @@ def search_command(
     with progress(quiet or as_json) as tell:
         result = find(config, out, on_progress=tell)
     if as_json:
-        import json
-
-        click.echo(json.dumps(_numbers(result)))
+        document(_numbers(result))
     else:
         from rich.console import Console
 

@@ -57,7 +57,7 @@ class NB201(ProductSpace):
     network: ClassVar[str] = "foretell.networks.nb201:build"
     published_features: ClassVar[str] = "foretell.encodings.graf.published:nb201"
     presets: ClassVar[Mapping[str, tuple[int, int]]] = MappingProxyType(
-        {"full": (16, 5), "small": (8, 1)}
+        {"full": (16, 5), "digits-nb201": (4, 1), "small": (8, 1)}
     )
 
     @property
