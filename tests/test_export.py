@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-import foretell.export
 from foretell import Arch, get_space, load_task
 from foretell.errors import ExportError, MissingDataError, MissingExtraError
 from foretell.export import export_best, export_onnx, load_best
@@ -120,8 +119,13 @@ def test_weights_come_back(exported, task):
     loaded = load_best(folder)
     assert not loaded.training
     tensors = tensor_task(task)
-    x = normalise(tensors.test.images, tensors.mean, tensors.std)
-    assert torch.equal(loaded(x), module.eval()(x))
+    raw = tensors.test.images
+    expected = module.eval()(normalise(raw, tensors.mean, tensors.std))
+    assert torch.equal(loaded(raw), expected)
+    scaled = raw.float() / 255 if raw.dtype == torch.uint8 else raw
+    torch.testing.assert_close(loaded(scaled), expected, atol=1e-4, rtol=1e-4)
+    assert loaded.input_shape == task.input_shape
+    assert loaded.class_names == task.class_names
     stored = load_file(folder / "weights.safetensors")
     assert stored.keys() == module.state_dict().keys()
 
@@ -231,8 +235,8 @@ def test_a_users_space_in_a_file(task, tmp_path, user_file, name):
         assert accuracy_in(done.stdout) == result.test_accuracy
     path.unlink()
     loaded = load_best(folder)
-    x = torch.rand(2, 1, 8, 8)
-    assert torch.equal(loaded(x), module.eval()(x))
+    x, tensors = torch.rand(2, 1, 8, 8), tensor_task(task)
+    assert torch.equal(loaded(x), module.eval()(normalise(x, tensors.mean, tensors.std)))
 
 
 @pytest.mark.parametrize("space", ["nested", "named"])
@@ -340,7 +344,7 @@ def test_what_onnx_cannot_hold(task, tmp_path, monkeypatch):
     def fail(*_):
         raise ExportError("The network cannot be written as ONNX.")
 
-    monkeypatch.setattr(foretell.export, "export_onnx", fail)
+    monkeypatch.setattr("foretell.export.write.export_onnx", fail)
     with pytest.warns(UserWarning, match="other files were written"):
         _, _, files = run(Arch("nb201", (1,) * 6), task, tmp_path / "a", onnx=None)
     assert "train.py" in {p.name for p in files}

@@ -21,6 +21,7 @@ __all__ = [
     "DuplicateNameError",
     "EmptySplitError",
     "ExportError",
+    "ExportWarning",
     "ForetellError",
     "ForetellWarning",
     "ImageShapeError",
@@ -347,6 +348,10 @@ class CheckpointError(TrainingError):
 
 class ExportError(ForetellError):
     """A trained network cannot be written to files, or read back."""
+
+
+class ExportWarning(UserWarning):
+    """An exported file is less than what was asked for; the sentence says how."""
 
 
 class SearchError(ForetellError):

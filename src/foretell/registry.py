@@ -249,6 +249,8 @@ def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"{str(path)!r} cannot be imported as a Python file.")
+    if (folder := str(path.parent)) not in sys.path:
+        sys.path.append(folder)  # it may import files beside it, which hide no installed package
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

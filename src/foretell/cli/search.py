@@ -172,4 +172,5 @@ def _numbers(result: "SearchResult") -> dict[str, object]:
         "folder": result.folder,
         "files": list(result.files),
         "left_out": list(result.left_out),
+        "notes": list(result.notes),
     }

@@ -46,7 +46,7 @@ class Projection(nn.Module):
 
 
 class Zero(nn.Module):
-    """The operation ``none``; a cell never calls it."""
+    """The operation ``none``, and one that was pruned; a cell never calls it."""
 
 
 def make_op(gene: int, c_in: int, c_out: int) -> nn.Module:
@@ -99,6 +99,13 @@ class Cell(nn.Module):
             tuple((e, s) for e, (s, t) in enumerate(EDGES) if t == target and live[e])
             for target in (1, 2, 3)
         )
+
+    def prune(self) -> None:
+        """Leave out the operations that do not reach the output, with their weights."""
+        live = {edge for inputs in self.plan for edge, _ in inputs}
+        for edge in range(len(self.edges)):
+            if edge not in live:
+                self.edges[edge] = Zero()
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c_in, h, w) -> (n, c_out, h, w)."""
@@ -157,6 +164,12 @@ class CellNetwork(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.last = nn.Sequential(nn.BatchNorm2d(c_last), nn.ReLU())
         self.head = nn.Linear(c_last, classes)
+
+    def prune(self) -> None:
+        """Leave out the operations of cells that do not reach the output; it stays the same."""
+        for layer in self.layers:
+            if isinstance(layer, Cell):
+                layer.prune()
 
     def features(self, x: Tensor) -> Tensor:
         """(n, in_channels, h, w) -> (n, c_last, h', w'), before the global average."""

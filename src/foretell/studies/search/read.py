@@ -66,6 +66,7 @@ def store_winner(
     test_images: int,
     files: Sequence[str],
     left_out: Sequence[str],
+    problems: Sequence[str],
 ) -> None:
     """Keep what a reader must know of the winner."""
     try:
@@ -89,6 +90,7 @@ def store_winner(
             "test_images": test_images,
             "files": list(files),
             "left_out": list(left_out),
+            "problems": list(problems),
         },
     )
 
@@ -147,7 +149,11 @@ def read(out: Path | str) -> SearchResult:
         preferred=goals.prefer if len(goals.objectives) > 1 else "",
         state=_state(values),
         folder=str(out),
-        notes=(*_task_notes(about), *_attack_notes(values.get("winner"), trials)),
+        notes=(
+            *_task_notes(about),
+            *_attack_notes(values.get("winner"), trials),
+            *_export_notes(values.get("winner")),
+        ),
     )
 
 
@@ -174,6 +180,11 @@ def _attack_notes(winner: Mapping[str, Json] | None, trials: Sequence[Trial]) ->
             f"the attack."
         )
     return tuple(notes)
+
+
+def _export_notes(winner: Mapping[str, Json] | None) -> tuple[str, ...]:
+    """What of the exported folder does not work elsewhere, or is less than what was asked for."""
+    return tuple((winner or {}).get("problems", ()))
 
 
 def objectives_of(goals: Goals) -> tuple[ObjectiveRow, ...]:

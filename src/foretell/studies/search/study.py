@@ -4,20 +4,23 @@ Every stage writes what it finished to the store before it says so; a second cal
 therefore goes on where the first one ended, however it ended.
 """
 
+import hashlib
 import platform
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from foretell import __version__
 from foretell.arch import Arch
 from foretell.data import Task
-from foretell.errors import UsageError
+from foretell.errors import ExportWarning, UsageError
 from foretell.execution import work
 from foretell.rng import stream
 from foretell.search import Feasibility, Problem, Searcher, get_searcher
@@ -45,6 +48,7 @@ CONFIG = SearchConfig
 """The settings of this kind of study."""
 STUDY = SearchConfig.KIND
 """The name of the study in a run folder's store."""
+_EXPORTED = "exported"
 _NO_ONNX = "model.onnx needs the extra onnx: pip install 'foretell[onnx]'"
 
 
@@ -161,8 +165,10 @@ def run(
             session.lap("final")
             final = attack(session, config, final, checked.task)
             session.lap("attack")
-        files, left_out = _export(session, final, checked, onnx=config.onnx)
-        store_winner(session, final, checked.space, len(checked.task.test), files, left_out)
+        files, left_out, problems = _export(session, final, checked, onnx=config.onnx)
+        store_winner(
+            session, final, checked.space, len(checked.task.test), files, left_out, problems
+        )
         session.lap("export")
         session.put("stages", session.laps)
         outcome = SearchOutcome(
@@ -257,38 +263,68 @@ def _check_device(device: str) -> None:
 
 def _export(
     session: Session, final: Final, checked: _Checked, *, onnx: bool
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Write ``best/``, unless it holds this winner; files, and what was left out and why."""
-    from foretell.export import export_best
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Write ``best/``, unless it holds this winner.
+
+    Returns:
+        The files, what was left out and why, and what does not work elsewhere and why.
+    """
+    from foretell.export import check_best, export_best
 
     folder = session.folder
     session.tell("export", 0, 1)
-    mark = folder.path / ".exported"
     key = final.key if onnx else f"{final.key} without onnx"
-    why = _NO_ONNX if onnx else "model.onnx was not asked for."
-    if not (mark.is_file() and mark.read_text() == key and folder.best.is_dir()):
+    stored = session.value(_EXPORTED) or {}
+    if not folder.best.is_dir() or stored.get("key") != key or not _whole(folder.best, stored):
         draft = folder.path / ".best"
         shutil.rmtree(draft, ignore_errors=True)
-        with one_thread():  # as it was trained, which train.py repeats
+        with one_thread(), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ExportWarning)
+            # with one thread as it was trained, which train.py repeats
+            what: Any = {"arch": final.arch, "skeleton": checked.skeleton, "task": checked.task}
             export_best(
                 draft,
                 final.module,
-                arch=final.arch,
-                skeleton=checked.skeleton,
-                task=checked.task,
+                **what,
                 recipe=final.recipe,
                 seed=final.seed,
                 result=final.result,
                 onnx=None if onnx else False,
             )
-        mark.unlink(missing_ok=True)
+            problems = check_best(draft, final.module, **what)
+        lesser = [str(w.message) for w in caught if issubclass(w.category, ExportWarning)]
+        for other in (w for w in caught if not issubclass(w.category, ExportWarning)):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        session.put(_EXPORTED, None)
         shutil.rmtree(folder.best, ignore_errors=True)
         draft.rename(folder.best)
-        folder.write_text(mark.name, key)
-    written = sorted(p for p in folder.best.iterdir())
+        files = {str(p.relative_to(folder.best)): _digest(p) for p in _files(folder.best)}
+        stored = {"key": key, "files": files, "problems": [*lesser, *problems]}
+        session.put(_EXPORTED, stored)
+    for problem in stored["problems"]:
+        session.log.write(f"export: {problem}")
     session.tell("export", 1, 1)
-    left_out = () if any(p.name == "model.onnx" for p in written) else (why,)
-    return tuple(str(p.relative_to(folder.path)) for p in written), left_out
+    why = _NO_ONNX if onnx else "model.onnx was not asked for."
+    there = (folder.best / "model.onnx").is_file()
+    left_out = () if there or any("ONNX" in p for p in stored["problems"]) else (why,)
+    written = tuple(f"{folder.best.name}/{name}" for name in sorted(stored["files"]))
+    return written, left_out, tuple(stored["problems"])
+
+
+def _files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _whole(folder: Path, stored: Mapping[str, Any]) -> bool:
+    """Whether every file of an exported folder is there as it was written."""
+    return all(
+        (folder / name).is_file() and _digest(folder / name) == digest
+        for name, digest in stored["files"].items()
+    )
 
 
 def _versions() -> dict[str, str]:
