@@ -14,13 +14,15 @@ from foretell.data._base import Split, Task, make_task
 from foretell.data._source import Options, existing, pick, sources
 from foretell.errors import (
     BrokenImageError,
+    ImageShapeError,
     LabelError,
     MissingDataError,
     MissingExtraError,
     OneClassError,
 )
+from foretell.types import Shape3
 
-__all__ = ["folder", "natural_size"]
+__all__ = ["folder", "list_images", "natural_size", "read_image"]
 
 ENDINGS = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
@@ -101,6 +103,39 @@ def folder(location: str, options: Options) -> Task:
     )
 
 
+def list_images(path: Path) -> list[Path]:
+    """Every image file below a folder, in order; hidden ones are left out."""
+    return sorted(f for f in path.rglob("*") if _is_image(f, path))
+
+
+def read_image(path: Path, shape: Shape3) -> NDArray[Any]:
+    """An image file as a network of some input shape takes it, resized as for training.
+
+    Args:
+        path: the file.
+        shape: channels (1 for grey or 3 for colours), height, width.
+
+    Returns:
+        (c, h, w) uint8.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+        MissingDataError: there is no such file.
+        BrokenImageError: it cannot be decoded.
+        ImageShapeError: image files do not have that number of channels.
+    """
+    c, h, w = shape
+    if c not in (1, 3):
+        raise ImageShapeError(f"Image files have 1 or 3 channels, but {c} are needed.")
+    if not path.is_file():
+        raise MissingDataError(f"There is no image {str(path)!r}: check the path.")
+    _pillow()
+    try:
+        return _pixels(path, (w, h), c == 1)
+    except Exception as error:
+        raise _broken(path, error) from error
+
+
 def natural_size(sizes: list[tuple[int, int]]) -> int:
     """Default side of resized images in pixels.
 
@@ -129,16 +164,14 @@ def _parts(path: Path) -> dict[str, Path]:
 
 def _classes(root: Path) -> Iterator[tuple[str, list[Path]]]:
     for class_folder in sorted(root.iterdir()):
-        if class_folder.is_dir() and not class_folder.name.startswith("."):
-            files = sorted(
-                f
-                for f in class_folder.rglob("*")
-                if f.suffix.lower() in ENDINGS
-                and not any(p.startswith(".") for p in f.relative_to(class_folder).parts)
-                and f.is_file()
-            )
-            if files:
-                yield class_folder.name, files
+        shown = class_folder.is_dir() and not class_folder.name.startswith(".")
+        if shown and (files := list_images(class_folder)):
+            yield class_folder.name, files
+
+
+def _is_image(file: Path, root: Path) -> bool:
+    hidden = any(p.startswith(".") for p in file.relative_to(root).parts)
+    return file.suffix.lower() in ENDINGS and not hidden and file.is_file()
 
 
 def _labels(listed: dict[str, list[Path]], names: list[str]) -> NDArray[np.int64]:
@@ -192,7 +225,7 @@ def _decode(paths: list[Path], size: int, grey: bool) -> NDArray[Any]:
 
     def fill(path: Path) -> None:
         try:
-            jobs[path][:] = _pixels(path, size, grey)
+            jobs[path][:] = _pixels(path, (size, size), grey)
         except Exception as error:
             raise _broken(path, error) from error
 
@@ -200,19 +233,19 @@ def _decode(paths: list[Path], size: int, grey: bool) -> NDArray[Any]:
     return out
 
 
-def _pixels(path: Path, size: int, grey: bool) -> NDArray[Any]:
-    """One image, (c, size, size) uint8."""
+def _pixels(path: Path, size: tuple[int, int], grey: bool) -> NDArray[Any]:
+    """One image of some width and height, (c, h, w) uint8."""
     image_module, image_ops = _pillow()
     with image_module.open(path) as image:
-        if image.size != (size, size):
-            image.draft(None, (size, size))
+        if image.size != size:
+            image.draft(None, size)
         image.load()
         image = image_ops.exif_transpose(image)
         if image.mode.startswith("I") or image.mode == "F":
             image = image_module.fromarray(_eight_bits(np.asarray(image)))
         image = image.convert("L" if grey else "RGB")
-        if image.size != (size, size):
-            image = image.resize((size, size), image_module.Resampling.BILINEAR)
+        if image.size != size:
+            image = image.resize(size, image_module.Resampling.BILINEAR)
         pixels: NDArray[Any] = np.asarray(image)
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 

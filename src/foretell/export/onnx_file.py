@@ -24,7 +24,7 @@ COUNTS = (1, 2, 7)
 """Numbers of images that a file is checked with."""
 _TOLERANCE = 1e-3
 """Largest difference of an output from torch's, as a share of the largest output."""
-Session: TypeAlias = Callable[[Array], Array]
+Session: TypeAlias = Callable[[Any], Any]
 """Images (n, c, h, w) float32 -> logits (n, classes)."""
 
 
@@ -56,11 +56,14 @@ def export_onnx(module: nn.Module, path: str | Path, task: Task) -> Path:
     return path
 
 
-def onnx_session(content: bytes | str) -> Session:
-    """A function that runs an ONNX file, by onnxruntime or else by onnx's own evaluator.
+def onnx_session(content: bytes | str) -> tuple[Session, int | None]:
+    """What runs an ONNX file, onnxruntime or else onnx's own evaluator.
 
     Args:
         content: of the file, or its path.
+
+    Returns:
+        A function of images, and the number of images it is fixed to, None for any.
 
     Raises:
         MissingExtraError: neither is installed.
@@ -81,10 +84,10 @@ def onnx_session(content: bytes | str) -> Session:
         raise ExportError(
             f"The ONNX file cannot be read ({type(error).__name__}): export again."
         ) from error
-    return _runner(session)
+    return _runner(session), _fixed(session.get_inputs()[0].shape[0])
 
 
-def _reference(content: bytes | str) -> Session:
+def _reference(content: bytes | str) -> tuple[Session, int | None]:
     try:
         import onnx
         from onnx.reference import ReferenceEvaluator
@@ -92,15 +95,20 @@ def _reference(content: bytes | str) -> Session:
         raise MissingExtraError("onnxruntime", "latency", "Running ONNX") from error
     try:
         model = onnx.load(content) if isinstance(content, str) else onnx.load_from_string(content)
-        return _runner(ReferenceEvaluator(model))
+        first = model.graph.input[0].type.tensor_type.shape.dim[0]
+        return _runner(ReferenceEvaluator(model)), _fixed(first.dim_value)
     except Exception as error:
         raise ExportError(
             f"The ONNX file cannot be read ({type(error).__name__}): export again."
         ) from error
 
 
+def _fixed(count: object) -> int | None:
+    return count if isinstance(count, int) and count > 0 else None
+
+
 def _runner(session: Any) -> Session:
-    def run(images: Array) -> Array:
+    def run(images: Any) -> Any:
         return np.asarray(session.run(None, {"images": images})[0])
 
     return run
@@ -163,7 +171,7 @@ def _differs(
     content: bytes, expected: dict[int, Array], task: Task, model: nn.Module, home: torch.device
 ) -> str:
     """How the file's outputs differ from torch's; empty if they do not."""
-    session = onnx_session(content)
+    session, _ = onnx_session(content)
     for count, logits in expected.items():
         images = _images(count, task)
         try:
