@@ -215,7 +215,7 @@ def _importing(files: Mapping[str, str], folder: Path) -> Iterator[None]:
 
     The modules stay importable under a name of their own, which their classes have.
     """
-    prefix = f"_foretell_best_{next(_NUMBER)}."
+    prefix = f"_foretell_best_{next(_NUMBER)}_"
     tops = {name.partition(".")[0] for name in files}
 
     def ours() -> list[str]:
