@@ -121,7 +121,7 @@ def test_grey_images_have_one_channel(tmp_path):
     [
         ("1", "png", 1, [255]),
         ("L", "bmp", 77, [77]),
-        ("LA", "png", (77, 10), [77]),
+        ("LA", "png", (77, 10), [248]),  # nearly transparent: over white
         ("I;16", "png", 77 * 256 + 3, [77]),
         ("I", "tiff", 77 * 256, [77]),
         ("F", "tiff", 0.5, [128]),

@@ -8,12 +8,14 @@ import math
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import click
 
 from foretell import __version__
-from foretell.errors import ForetellError, UsageError
+from foretell.errors import ForetellError, ForetellWarning, UsageError
 
 __all__ = ["app", "document", "examples", "main"]
 
@@ -93,8 +95,23 @@ def main(args: Sequence[str] | None = None) -> None:
     for each other cost more than they do. PyTorch has threads of its own.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    warnings.showwarning = _show_warning
     argv = list(sys.argv[1:] if args is None else args)
     sys.exit(run(argv))
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning; foretell's own are sentences without a line of code."""
+    text = warnings.formatwarning(message, category, filename, lineno, line).rstrip("\n")
+    own = issubclass(category, ForetellWarning)
+    print(f"warning: {message}" if own else text, file=file or sys.stderr)
 
 
 def run(argv: list[str]) -> int:

@@ -31,6 +31,9 @@ __all__ = ["score_command"]
     "--data", default="digits", show_default=True,
     help="digits, folder:PATH, npz:PATH, cifar10:PATH, cifar100:PATH or synthetic:3x32x32.",
 )  # fmt: skip
+@click.option(
+    "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them."
+)
 @click.option("--proxies", metavar="A,B,...", help="Names [default: all].")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--image-size", type=int, help="Resize images to this many pixels.")
@@ -57,6 +60,7 @@ def score_command(
     space: str,
     sample: int | None,
     data: str,
+    skip_broken: bool,
     proxies: str | None,
     preset: str | None,
     image_size: int | None,
@@ -80,6 +84,7 @@ def score_command(
     from foretell.cli._items import gather
     from foretell.cli._progress import progress
     from foretell.cli._tables import show
+    from foretell.data import skipping_broken
     from foretell.errors import NetworkError, UnknownNameError, UsageError
     from foretell.tables import check_table_path, write_table
 
@@ -100,7 +105,7 @@ def score_command(
             wanted,
             names,
             space=space,
-            data=data,
+            data=skipping_broken(data) if skip_broken else data,
             image_size=image_size,
             preset=preset,
             batch_size=batch_size,

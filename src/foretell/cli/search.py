@@ -30,6 +30,9 @@ def _list(text: str | None) -> tuple[str, ...]:
     help="digits, folder:PATH, npz:PATH, cifar10:PATH, cifar100:PATH or synthetic:3x32x32.",
 )  # fmt: skip
 @click.option(
+    "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them."
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs/search"), show_default=True,
     help="Run folder; a search that is in there goes on.",
 )  # fmt: skip
@@ -72,6 +75,7 @@ def _list(text: str | None) -> tuple[str, ...]:
 def search_command(
     space: str,
     data: str,
+    skip_broken: bool,
     out: Path,
     max_params: str | None,
     max_flops: str | None,
@@ -108,12 +112,13 @@ def search_command(
     """
     from foretell.api import find
     from foretell.cli._progress import progress
+    from foretell.data import skipping_broken
     from foretell.studies import DEFAULT_PROXIES, SearchConfig
 
     limits = {"params": max_params, "flops": max_flops, "memory": max_memory}
     config = SearchConfig(
         space=space,
-        data=data,
+        data=skipping_broken(data) if skip_broken else data,
         image_size=image_size,
         preset=preset,
         objectives=_list(objective),

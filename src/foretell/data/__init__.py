@@ -2,7 +2,7 @@
 
 from foretell.data import cifar, digits, folder, npz, synthetic  # noqa: F401  (they register)
 from foretell.data._base import Split, Task, make_task, stratified_sample
-from foretell.data._load import load_task
+from foretell.data._load import load_task, skipping_broken
 from foretell.data._source import Options, Source, sources
 from foretell.data.loader import task_from_loader
 
@@ -13,6 +13,7 @@ __all__ = [
     "Task",
     "load_task",
     "make_task",
+    "skipping_broken",
     "sources",
     "stratified_sample",
     "task_from_loader",

@@ -4,6 +4,7 @@ Images are (n, c, h, w), uint8 or float32 in [0, 1]; labels are (n,) int64 from 
 """
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from foretell.errors import (
     DataError,
+    DataWarning,
     EmptySplitError,
     ImageShapeError,
     LabelError,
@@ -66,6 +68,8 @@ class Task:
         std: (c,) of the same, 1 for a constant channel.
         flip: whether mirroring an image left to right keeps its label.
         crop: pixels of padding for random crops; 0 for none.
+        notes: what a reader must know of the data, in sentences: images that were skipped, copies
+            across parts, constant channels.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Task:
     std: Array
     flip: bool = False
     crop: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> Shape3:
@@ -159,6 +164,7 @@ def make_task(
     flip: bool = False,
     crop: int = 0,
     limit: int | None = None,
+    notes: Sequence[str] = (),
 ) -> Task:
     """A task from validated splits; missing parts are split off the training images.
 
@@ -176,6 +182,9 @@ def make_task(
         crop: pixels of padding for random crops.
         limit: keep at most this many training images, and a quarter as many for each of the
             other parts, class-balanced.
+        notes: what a reader must know of the data. What is noticed here is added: copies of
+            training images in other parts, constant channels, pixels of 0 and 1. Each note is a
+            ``DataWarning`` too.
 
     Raises:
         DataError: some parts are uint8 and others floats.
@@ -234,7 +243,52 @@ def make_task(
         test = test.take(_limited(test.labels, quarter, seed, "limit-test"))
     train = train.take(rest)
     mean, std = channel_statistics(train.images)
-    return Task(name, train, val, test, names, mean, std, flip, crop)
+    notes = (*notes, *_copies(train, val, test), *_ranges(train.images))
+    for note in notes:
+        warnings.warn(f"{name}: {note}", DataWarning, stacklevel=3)
+    return Task(name, train, val, test, names, mean, std, flip, crop, tuple(notes))
+
+
+def _copies(train: Split, val: Split, test: Split) -> list[str]:
+    """Sentences about images of one part that are in another, too."""
+    marks = {
+        part: [_mark(image) for image in split.images]
+        for part, split in (("training", train), ("validation", val), ("test", test))
+    }
+    notes = []
+    for part, other in (("validation", "training"), ("test", "training"), ("test", "validation")):
+        there = set(marks[other])
+        copies = sum(mark in there for mark in marks[part])
+        if copies:
+            notes.append(
+                f"{copies} of {len(marks[part])} {part} images are copies of {other} images: "
+                f"accuracies on them are too high. Remove copies before splitting, or keep them in "
+                f"one part."
+            )
+    return notes
+
+
+def _mark(image: Images) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+
+
+def _ranges(images: Images) -> list[str]:
+    """Sentences about channels without content, and a range that cannot be meant."""
+    notes = []
+    low, high = images.min(axis=(0, 2, 3)), images.max(axis=(0, 2, 3))
+    constant = [int(k) for k in np.flatnonzero(low == high)]
+    if constant:
+        where = f"Channel(s) {', '.join(map(str, constant))} of {len(low)}"
+        notes.append(
+            f"{where if len(low) > 1 else 'The only channel'} of the training images is constant: "
+            f"nothing can be learned from it."
+        )
+    elif images.dtype == np.uint8 and high.max() == 1:
+        notes.append(
+            "The uint8 pixels are all 0 or 1 of 255, almost black: if black and white is meant, "
+            "give bool, or 0 and 255."
+        )
+    return notes
 
 
 def channel_statistics(images: Images) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from foretell.data._source import Options, sources
 from foretell.errors import DataError, UnknownNameError, UsageError
 from foretell.registry import resolve
 
-__all__ = ["load_task"]
+__all__ = ["load_task", "skipping_broken"]
 
 QUERY = re.compile(r"\?([\w.]+=[\w.]*(?:&[\w.]+=[\w.]*)*)$")
 NUMBERS = {"size": "image_size", "crop": "crop", "limit": "limit", "seed": "seed"}
@@ -25,6 +25,7 @@ def load_task(
     flip: bool | None = None,
     crop: int | None = None,
     limit: int | None = None,
+    skip_broken: bool = False,
 ) -> Task:
     """Load the task that a text names.
 
@@ -39,6 +40,8 @@ def load_task(
         flip: whether mirroring keeps the label; by default that of the source.
         crop: pixels of padding for random crops; by default that of the source.
         limit: keep at most this many training images and a quarter as many in the other parts.
+        skip_broken: whether image files that cannot be decoded are left out; the task's ``notes``
+            count and list them.
 
     Raises:
         UnknownNameError: no such source.
@@ -48,7 +51,14 @@ def load_task(
     >>> load_task("synthetic:1x8x8x3?limit=60").input_shape
     (1, 8, 8)
     """
-    options = Options(seed=seed, image_size=image_size, flip=flip, crop=crop, limit=limit)
+    options = Options(
+        seed=seed,
+        image_size=image_size,
+        flip=flip,
+        crop=crop,
+        limit=limit,
+        skip_broken=skip_broken,
+    )
     text = spec.strip()
     if match := QUERY.search(text):
         text = text[: match.start()]
@@ -63,6 +73,13 @@ def load_task(
     )
 
 
+def skipping_broken(spec: str) -> str:
+    """The same text with the option ``skip_broken=1``."""
+    if "skip_broken=" in spec:
+        return spec
+    return f"{spec}{'&' if QUERY.search(spec) else '?'}skip_broken=1"
+
+
 def _parse(query: str) -> dict[str, Any]:
     parsed: dict[str, Any] = {}
     for pair in query.split("&"):
@@ -71,14 +88,14 @@ def _parse(query: str) -> dict[str, Any]:
             if not value.isdecimal():
                 raise UsageError(f"Expected a whole number after {key}=, but got {value!r}.")
             parsed[NUMBERS[key]] = int(value)
-        elif key == "flip":
+        elif key in ("flip", "skip_broken"):
             if value.lower() not in SWITCHES:
-                raise UsageError(f"Expected flip=0 or flip=1, but got {value!r}.")
+                raise UsageError(f"Expected {key}=0 or {key}=1, but got {value!r}.")
             parsed[key] = SWITCHES[value.lower()]
         elif key == "layout":
             parsed[key] = value.lower()
         else:
-            options = ", ".join([*NUMBERS, "flip", "layout"])
+            options = ", ".join([*NUMBERS, "flip", "layout", "skip_broken"])
             raise UsageError(f"Unknown data option {key!r}: known are {options}.")
     return parsed
 

@@ -23,6 +23,7 @@ class Options:
         crop: pixels of padding for random crops.
         layout: "nhwc" or "nchw", for arrays of ambiguous shape.
         limit: keep at most this many training images, and a quarter as many in the other parts.
+        skip_broken: whether image files that cannot be decoded are left out, counted and listed.
     """
 
     seed: int = 0
@@ -31,6 +32,7 @@ class Options:
     crop: int | None = None
     layout: str | None = None
     limit: int | None = None
+    skip_broken: bool = False
 
     def __post_init__(self) -> None:
         """Validate the values.

@@ -1,23 +1,22 @@
 """Images from folders, one for each class."""
 
-import os
 import statistics
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foretell.data._base import Split, Task, make_task
+from foretell.data._pictures import Failed, Scale, decode, read_heads, scale_of
 from foretell.data._source import Options, existing, pick, sources
 from foretell.errors import (
     BrokenImageError,
+    DataError,
     ImageShapeError,
     LabelError,
     MissingDataError,
-    MissingExtraError,
     OneClassError,
 )
 from foretell.types import Shape3
@@ -32,8 +31,8 @@ PARTS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-GREY = ("1", "L", "LA", "I", "F")
-T = TypeVar("T")
+SHOWN = 5
+"""Names of files in a note."""
 
 
 @sources.add(
@@ -49,12 +48,15 @@ def folder(location: str, options: Options) -> Task:
     missing parts are split off. Files may be in subfolders; hidden files and files without the
     extension of an image are skipped. If every image is grey, there is one channel, else three.
     Images are resized to squares of ``image_size`` pixels; see ``natural_size`` for the default.
-    Mirroring is on by default.
+    Mirroring is on by default. Transparent pixels show white. Images of more than 8 bits keep their
+    range: see ``Scale``.
 
     Raises:
         MissingExtraError: Pillow is not installed.
         MissingDataError: there is no such folder, or no image in it.
-        BrokenImageError: an image cannot be decoded; the sentence names the file.
+        BrokenImageError: an image cannot be decoded; the sentence names the file. With
+            ``skip_broken`` such files are left out, and the task's ``notes`` list them.
+        DataError: the numbers of images of more than 8 bits have no range that could be meant.
         OneClassError: there is only one class folder.
         LabelError: val or test has a class that train has not.
     """
@@ -82,14 +84,18 @@ def folder(location: str, options: Options) -> Task:
                 f"The class {extra[0]!r} is in {str(parts[part])!r} but not in "
                 f"{str(parts['train'])!r}: add training images, or remove it."
             )
-    files = {p: [f for n in names for f in classes.get(n, [])] for p, classes in listed.items()}
-    heads = _map(_head, [f for part in files.values() for f in part])
-    size = options.image_size or natural_size([s for s, _ in heads])
-    grey = all(mode in GREY or mode.startswith("I;16") for _, mode in heads)
-    splits = {
-        part: Split(_decode(paths, size, grey), _labels(listed[part], names))
-        for part, paths in files.items()
-    }
+    files = [
+        (p, f, k) for p, c in listed.items() for k, n in enumerate(names) for f in c.get(n, [])
+    ]
+    failed: list[Failed] = []
+    heads = read_heads([f for _, f, _ in files], failed)
+    _refuse(failed, options, len(files))
+    size = options.image_size or natural_size([h.size for h in heads.values()])
+    scale = scale_of(heads, failed)
+    _refuse(failed, options, len(files))
+    pixels = decode(list(heads), (size, size), all(h.grey for h in heads.values()), scale, failed)
+    _refuse(failed, options, len(files))
+    splits = _splits(files, pixels)
     return make_task(
         f"folder:{path.resolve().name}",
         splits["train"],
@@ -100,6 +106,7 @@ def folder(location: str, options: Options) -> Task:
         flip=True if options.flip is None else options.flip,
         crop=pick(options.crop, size // 8),
         limit=options.limit,
+        notes=(*_skipped(failed, len(files), path), *scale.notes),
     )
 
 
@@ -122,6 +129,7 @@ def read_image(path: Path, shape: Shape3) -> NDArray[Any]:
         MissingExtraError: Pillow is not installed.
         MissingDataError: there is no such file.
         BrokenImageError: it cannot be decoded.
+        DataError: its numbers have more than 8 bits, and their range is not 0 to 1 or 65535.
         ImageShapeError: image files do not have that number of channels.
     """
     c, h, w = shape
@@ -129,11 +137,51 @@ def read_image(path: Path, shape: Shape3) -> NDArray[Any]:
         raise ImageShapeError(f"Image files have 1 or 3 channels, but {c} are needed.")
     if not path.is_file():
         raise MissingDataError(f"There is no image {str(path)!r}: check the path.")
-    _pillow()
-    try:
-        return _pixels(path, (w, h), c == 1)
-    except Exception as error:
-        raise _broken(path, error) from error
+    failed: list[Failed] = []
+    heads = read_heads([path], failed)
+    scale = scale_of(heads, failed)
+    if not scale.nominal:
+        raise DataError(
+            f"The image {str(path)!r} has more than 8 bits but uses little of their range, and a "
+            f"single image does not tell by what its folder was divided: save it with 8 bits."
+        )
+    pixels = decode(list(heads), (w, h), c == 1, Scale(), failed)
+    if failed:
+        raise failed[0].error
+    return pixels[path]
+
+
+def _refuse(failed: Sequence[Failed], options: Options, total: int) -> None:
+    """Raise the first failure, unless broken images are to be skipped and some are left."""
+    if failed and (not options.skip_broken or len(failed) >= total):
+        raise failed[0].error
+    for one in failed:
+        if not isinstance(one.error, BrokenImageError):
+            raise one.error
+
+
+def _skipped(failed: Sequence[Failed], total: int, root: Path) -> tuple[str, ...]:
+    """A note that counts and lists the files that were left out."""
+    if not failed:
+        return ()
+    names = sorted(str(f.path.relative_to(root)) for f in failed)
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (
+        f"Skipped {len(names)} of {total} images that cannot be used: {', '.join(names[:SHOWN])}"
+        f"{rest}.",
+    )
+
+
+def _splits(
+    files: Sequence[tuple[str, Path, int]], pixels: Mapping[Path, NDArray[np.generic]]
+) -> dict[str, Split]:
+    """The images of each part that were decoded, and their labels."""
+    splits = {}
+    for part in dict.fromkeys(p for p, _, _ in files):
+        here = [(f, k) for p, f, k in files if p == part and f in pixels]
+        images = np.stack([pixels[f] for f, _ in here]) if here else np.zeros((0, 1, 1, 1), "u1")
+        splits[part] = Split(images, np.array([k for _, k in here], dtype=np.int64))
+    return splits
 
 
 def natural_size(sizes: list[tuple[int, int]]) -> int:
@@ -172,90 +220,3 @@ def _classes(root: Path) -> Iterator[tuple[str, list[Path]]]:
 def _is_image(file: Path, root: Path) -> bool:
     hidden = any(p.startswith(".") for p in file.relative_to(root).parts)
     return file.suffix.lower() in ENDINGS and not hidden and file.is_file()
-
-
-def _labels(listed: dict[str, list[Path]], names: list[str]) -> NDArray[np.int64]:
-    return np.repeat(np.arange(len(names)), [len(listed.get(n, [])) for n in names])
-
-
-def _map(function: Callable[[Path], T], paths: list[Path]) -> list[T]:
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(function, paths))
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise MissingExtraError("pillow", "images", "Reading image folders") from error
-    return Image, ImageOps
-
-
-def _broken(path: Path, error: Exception) -> BrokenImageError:
-    return BrokenImageError(
-        f"The image {str(path)!r} cannot be decoded ({type(error).__name__}): mend or remove it."
-    )
-
-
-def _head(path: Path) -> tuple[tuple[int, int], str]:
-    """Width and height after EXIF rotation, and the colour mode, without decoding the pixels."""
-    image_module, _ = _pillow()
-    try:
-        with image_module.open(path) as image:
-            rotated = image.getexif().get(0x0112, 1) >= 5
-            mode = str(image.mode)
-            if mode == "P":
-                mode = "RGB" if image.palette is None else _palette_mode(image)
-            return (image.size[::-1] if rotated else image.size), mode
-    except Exception as error:
-        raise _broken(path, error) from error
-
-
-def _palette_mode(image: Any) -> str:
-    colours = np.frombuffer(bytes(image.palette.tobytes()), np.uint8)
-    if image.palette.mode != "RGB" or len(colours) % 3:
-        return "RGB"
-    triples = colours.reshape(-1, 3)
-    return "L" if (triples == triples[:, :1]).all() else "RGB"
-
-
-def _decode(paths: list[Path], size: int, grey: bool) -> NDArray[Any]:
-    out = np.empty((len(paths), 1 if grey else 3, size, size), dtype=np.uint8)
-    jobs = dict(zip(paths, out, strict=True))
-
-    def fill(path: Path) -> None:
-        try:
-            jobs[path][:] = _pixels(path, (size, size), grey)
-        except Exception as error:
-            raise _broken(path, error) from error
-
-    _map(fill, paths)
-    return out
-
-
-def _pixels(path: Path, size: tuple[int, int], grey: bool) -> NDArray[Any]:
-    """One image of some width and height, (c, h, w) uint8."""
-    image_module, image_ops = _pillow()
-    with image_module.open(path) as image:
-        if image.size != size:
-            image.draft(None, size)
-        image.load()
-        image = image_ops.exif_transpose(image)
-        if image.mode.startswith("I") or image.mode == "F":
-            image = image_module.fromarray(_eight_bits(np.asarray(image)))
-        image = image.convert("L" if grey else "RGB")
-        if image.size != size:
-            image = image.resize(size, image_module.Resampling.BILINEAR)
-        pixels: NDArray[Any] = np.asarray(image)
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
-
-
-def _eight_bits(pixels: NDArray[Any]) -> NDArray[Any]:
-    """16-bit integers by their upper byte; floats in [0, 1] times 255."""
-    if pixels.dtype.kind == "f":
-        if not np.isfinite(pixels).all():
-            raise ValueError("a pixel is infinite or not a number")
-        pixels = np.rint(np.clip(pixels, 0, 1) * 255)
-    else:
-        pixels = np.clip(pixels, 0, 65535) // 256
-    return pixels.astype(np.uint8)

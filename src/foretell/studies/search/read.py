@@ -55,6 +55,7 @@ def store_about(
             "val": len(task.val),
             "test": len(task.test),
             "class_names": list(task.class_names),
+            "notes": list(task.notes),
         }
     session.put("about", facts)
 
