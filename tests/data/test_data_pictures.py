@@ -304,3 +304,17 @@ def test_the_command_line_says_it_in_a_sentence(image_folder, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*words, "--quiet"])
     assert ended.value.code == 2
+
+
+def test_one_image_of_more_than_eight_bits_has_no_range_of_its_own(tmp_path):
+    from foretell.data.folder import read_image
+
+    narrow, full, fraction = (tmp_path / name for name in ("narrow.png", "full.png", "f.tif"))
+    draw("integer", 0, 4095)(0, 0).save(narrow)
+    draw("integer", 0, 65535, 40)(0, 0).save(full)
+    draw("float", 0, 1)(0, 0).save(fraction)
+    with pytest.raises(DataError, match="save it with 8 bits"):
+        read_image(narrow, (1, 8, 8))
+    expected = np.rint(np.asarray(Image.open(full)) / 257).astype(int)
+    assert np.abs(read_image(full, (3, 40, 40)).astype(int) - expected).max() <= 1
+    assert read_image(fraction, (1, 6, 8)).shape == (1, 6, 8)
