@@ -532,7 +532,7 @@ def _own_vit(token: bool = False) -> Callable[[], nn.Module]:
 NETWORKS: dict[str, Network] = {
     "conv": Network(Plain, PLAIN + NORMS, PLAIN_FLOPS, convolutional=True, first=True),
     "biased": Network(
-        lambda: Plain(norm=None), PLAIN + 8 + 16, PLAIN_FLOPS, convolutional=True
+        lambda: Plain(norm=None), PLAIN + 8 + 16, PLAIN_FLOPS, convolutional=True, first=True
     ),
     "residual": Network(
         Residual,
@@ -561,7 +561,6 @@ NETWORKS: dict[str, Network] = {
         + sum(s * (27 * c * c // 2 + c * c // 2) for c, s in ((8, 16), (16, 4)))
         + 64,
         convolutional=True,
-        first=True,
     ),
     "unet": Network(
         UNet,
