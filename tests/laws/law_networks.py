@@ -532,7 +532,7 @@ def _own_vit(token: bool = False) -> Callable[[], nn.Module]:
 NETWORKS: dict[str, Network] = {
     "conv": Network(Plain, PLAIN + NORMS, PLAIN_FLOPS, convolutional=True, first=True),
     "biased": Network(
-        lambda: Plain(norm=None), PLAIN + 8 + 16, PLAIN_FLOPS, convolutional=True, first=True
+        lambda: Plain(norm=None), PLAIN + 8 + 16, PLAIN_FLOPS, convolutional=True
     ),
     "residual": Network(
         Residual,
