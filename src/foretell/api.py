@@ -480,7 +480,14 @@ def predict(
     if isinstance(measured, Mapping):
         archs, values = list(measured), list(measured.values())
     else:
-        archs, array, name = read_values(measured, the_space, column)
+        archs, array, name = read_values(
+            measured,
+            the_space,
+            column,
+            arch=config.arch,
+            duplicates=config.duplicates,
+            skip_unknown=config.skip_unknown,
+        )
         values = array.tolist()
         config = replace(config, target=config.target or name)
     task = load_task(data, seed=config.seed) if isinstance(data, str) else data
@@ -491,7 +498,9 @@ def predict(
         the_space,
         archs,
         values,
-        read_archs(pool, the_space) if isinstance(pool, Path | str) else pool,
+        read_archs(pool, the_space, arch=config.arch, skip_unknown=config.skip_unknown)
+        if isinstance(pool, Path | str)
+        else pool,
         config,
         skeleton=skeleton,
         task=task,

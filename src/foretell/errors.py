@@ -350,7 +350,7 @@ class ExportError(ForetellError):
     """A trained network cannot be written to files, or read back."""
 
 
-class ExportWarning(UserWarning):
+class ExportWarning(ForetellWarning):
     """An exported file is less than what was asked for; the sentence says how."""
 
 

@@ -20,6 +20,7 @@ from foretell.errors import (
     UnknownNameError,
 )
 from foretell.registry import Registry
+from foretell.spaces.rows import Duplicates
 
 __all__ = [
     "Opener",
@@ -108,6 +109,8 @@ def import_benchmark(
     out: Path | str | None = None,
     arch: str | None = None,
     space: str | None = None,
+    duplicates: Duplicates | None = None,
+    skip_unknown: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Path:
     """Import an official file or folder as a table.
@@ -119,6 +122,9 @@ def import_benchmark(
         out: file to write; by default NAME.foretell in the home folder.
         arch: the column that names the networks, for formats without fixed names.
         space: of the architectures, likewise.
+        duplicates: of several rows about one network their "mean", the "first", or "refuse" (the
+            default); for tables of one row a network.
+        skip_unknown: whether rows that name no architecture of the space are left out, likewise.
         progress: called with (done, total).
 
     Returns:
@@ -138,7 +144,15 @@ def import_benchmark(
         check_name(name)
     if out is not None:
         check_path(out)
-    data = read_benchmark(importer, source, progress, arch=arch, space=space)
+    data = read_benchmark(
+        importer,
+        source,
+        progress,
+        arch=arch,
+        space=space,
+        duplicates=duplicates,
+        skip_unknown=skip_unknown,
+    )
     if name is not None:
         data = replace(data, name=name)
     if data.name == EMBEDDED and out is None:

@@ -12,8 +12,10 @@ from foretell.tables import read_archs
 __all__ = ["gather"]
 
 
-def gather(items: Sequence[str], space: str, sample: int | None, seed: int) -> list[Arch | str]:
-    """The architectures and places that a command line names.
+def gather(
+    items: Sequence[str], space: str, sample: int | None, seed: int, arch: str = "arch"
+) -> list[Arch | str]:
+    """The architectures and places that a command line names; ``arch`` is a column of tables.
 
     Raises:
         UsageError: it names nothing.
@@ -23,7 +25,7 @@ def gather(items: Sequence[str], space: str, sample: int | None, seed: int) -> l
     found: list[Arch | str] = []
     for item in items:
         if _is_file(item):
-            found += read_archs(item, place)
+            found += read_archs(item, place, arch=arch)
         else:
             found.append(item)
     if sample is not None:

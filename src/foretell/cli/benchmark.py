@@ -1,13 +1,14 @@
 """List, import, download and build tables of trained networks."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from foretell.cli._app import document, examples
 
 if TYPE_CHECKING:
+    from foretell.spaces.rows import Duplicates
     from foretell.types import Json
 
 __all__ = ["benchmark_command"]
@@ -136,6 +137,14 @@ def query(
 )
 @click.option("--arch", help="For csv and parquet: the column that names the networks.")
 @click.option("--space", help="For csv, parquet and transnas: the space of the names.")
+@click.option(
+    "--duplicates", type=click.Choice(["mean", "first", "refuse"]),
+    help="For csv and parquet: what to do with several rows about one network [default: refuse].",
+)  # fmt: skip
+@click.option(
+    "--skip-unknown", is_flag=True,
+    help="For csv and parquet: leave out rows that name no architecture of --space.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def import_table(
@@ -145,6 +154,8 @@ def import_table(
     out: Path | None,
     arch: str | None,
     space: str | None,
+    duplicates: str | None,
+    skip_unknown: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -166,6 +177,8 @@ def import_table(
             out=out,
             arch=arch,
             space=space,
+            duplicates=cast("Duplicates | None", duplicates),
+            skip_unknown=skip_unknown,
             progress=lambda done, total: track("read", done, max(done, total)),
         )
     _wrote(path, as_json)

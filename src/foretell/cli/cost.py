@@ -17,6 +17,9 @@ __all__ = ["cost_command"]
 )
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
+@click.option(
+    "--arch", default="arch", show_default=True, help="Column of the architectures in tables."
+)
 @click.option("--sample", type=int, help="Also count this many random architectures.")
 @click.option("--input", "shape", default="3x32x32", show_default=True, metavar="CxHxW")
 @click.option("--classes", default=10, show_default=True, help="Number of outputs.")
@@ -27,6 +30,7 @@ __all__ = ["cost_command"]
 def cost_command(
     items: tuple[str, ...],
     space: str,
+    arch: str,
     sample: int | None,
     shape: str,
     classes: int,
@@ -55,7 +59,7 @@ def cost_command(
         check_table_path(out)
     c, h, w = map(int, parts)
     columns = cost(
-        gather(items, space, sample, seed),
+        gather(items, space, sample, seed, arch),
         space=space,
         input_shape=(c, h, w),
         classes=classes,

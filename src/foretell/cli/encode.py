@@ -21,6 +21,9 @@ __all__ = ["encode_command"]
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
+@click.option(
+    "--arch", default="arch", show_default=True, help="Column of the architectures in tables."
+)
 @click.option("--sample", type=int, help="Also describe this many random architectures.")
 @click.option(
     "--encoding", default="graf", show_default=True, metavar="A+B+...",
@@ -37,6 +40,7 @@ __all__ = ["encode_command"]
 def encode_command(
     targets: tuple[str, ...],
     space: str,
+    arch: str,
     sample: int | None,
     encoding: str,
     input_shape: str | None,
@@ -68,7 +72,7 @@ def encode_command(
         raise UsageError(f"--classes must be at least 2, but is {classes}.")
     files = [t for t in targets if t.endswith(".onnx")]
     others = [t for t in targets if t not in files]
-    wanted = gather(others, space, sample, seed) if others or sample or not files else []
+    wanted = gather(others, space, sample, seed, arch) if others or sample or not files else []
     with progress(quiet or as_json) as tell:
         columns = encode(
             [*wanted, *files],

@@ -1,7 +1,7 @@
 """Rank architectures by what training would give, from some that were trained."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from foretell.spaces import Space
+    from foretell.spaces.rows import Duplicates
     from foretell.studies.predict.explain import Explanation
     from foretell.studies.predict.study import Ranking
 
@@ -28,6 +29,12 @@ __all__ = ["predict_command"]
 @click.option(
     "--value", "column", metavar="COLUMN", help="What was measured [default: the only one]."
 )
+@click.option("--arch", default="arch", show_default=True, help="Column of the architectures.")
+@click.option(
+    "--duplicates", type=click.Choice(["mean", "first", "refuse"]), default="refuse",
+    show_default=True, help="What to do with several rows about one architecture.",
+)  # fmt: skip
+@click.option("--skip-unknown", is_flag=True, help="Leave out rows that name no architecture.")
 @click.option("--lower-is-better", is_flag=True, help="Such as for a latency or an error.")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
 @click.option("--pool", type=click.Path(path_type=Path), help="File of architectures to rank.")
@@ -57,6 +64,9 @@ __all__ = ["predict_command"]
 def predict_command(
     measured: Path,
     column: str | None,
+    arch: str,
+    duplicates: str,
+    skip_unknown: bool,
     lower_is_better: bool,
     space: str,
     pool: Path | None,
@@ -109,6 +119,9 @@ def predict_command(
         bounds=_bounds(bounds),
         measured=str(measured),
         column=column or "",
+        arch=arch,
+        duplicates=cast("Duplicates", duplicates),
+        skip_unknown=skip_unknown,
         space=space,
         pool="" if pool is None else str(pool),
         sample=sample or 1000,

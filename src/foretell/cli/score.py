@@ -26,6 +26,9 @@ __all__ = ["score_command"]
 )
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
+@click.option(
+    "--arch", default="arch", show_default=True, help="Column of the architectures in tables."
+)
 @click.option("--sample", type=int, help="Also score this many random architectures.")
 @click.option(
     "--data", default="digits", show_default=True,
@@ -58,6 +61,7 @@ def score_command(
     ctx: click.Context,
     items: tuple[str, ...],
     space: str,
+    arch: str,
     sample: int | None,
     data: str,
     skip_broken: bool,
@@ -96,7 +100,7 @@ def score_command(
         raise UsageError(f"--workers must be at least 1, but is {workers}.")
     if explain and pool < 5:
         raise UsageError(f"--pool must be at least 5 networks to compare with, but is {pool}.")
-    wanted = gather(items, space, sample, seed)
+    wanted = gather(items, space, sample, seed, arch)
     names = [p.strip() for p in proxies.split(",") if p.strip()] if proxies else None
     own_space = ctx.get_parameter_source("space") is not click.core.ParameterSource.DEFAULT
     explained = None

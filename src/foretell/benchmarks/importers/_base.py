@@ -8,6 +8,7 @@ from typing import TypeAlias
 from foretell.benchmarks._base import TableData
 from foretell.errors import ForetellError, MissingDataError, TableFormatError, UsageError
 from foretell.registry import Registry
+from foretell.spaces.rows import Duplicates
 
 __all__ = ["Importer", "Progress", "importers", "quiet", "read_benchmark"]
 
@@ -34,6 +35,8 @@ def read_benchmark(
     *,
     arch: str | None = None,
     space: str | None = None,
+    duplicates: Duplicates | None = None,
+    skip_unknown: bool = False,
 ) -> TableData:
     """The table in an official file or folder.
 
@@ -44,6 +47,8 @@ def read_benchmark(
         arch: the column that names the networks, or several with commas between; for formats
             without fixed names, by default found by its content.
         space: that the names belong to; likewise, and for formats of several spaces.
+        duplicates: of several rows about one network their "mean", the "first", or "refuse".
+        skip_unknown: whether rows that name no architecture are left out.
 
     Raises:
         UnknownNameError: no importer of that name.
@@ -60,13 +65,18 @@ def read_benchmark(
             f"There is no {str(path)!r}: give {entry.facts.get('reads', 'the official file')}."
         )
     importer = entry.load()
-    given = {k: v for k, v in (("arch", arch), ("space", space)) if v is not None}
+    options = {"arch": arch, "space": space, "duplicates": duplicates}
+    given: dict[str, object] = {k: v for k, v in options.items() if v is not None}
+    if skip_unknown:
+        given["skip_unknown"] = True
     if given:
         takes = entry.facts.get("takes", ())
+        left = [k for k in ("arch", "space") if k not in takes]
+        left += [k.replace("_", "-") for k in given if k not in (*takes, "arch", "space")]
         if not set(given) <= set(takes):
             raise UsageError(
                 f"The format {name!r} says itself what names the networks: leave "
-                f"{' and '.join(k for k in ('arch', 'space') if k not in takes)} out."
+                f"{' and '.join(left)} out."
             )
         importer = partial(importer, **given)
     try:

@@ -1,5 +1,6 @@
 """From columns to a table: detects the column of architectures and the axes."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from foretell.benchmarks._base import Metric, TableData
 from foretell.benchmarks.importers._names import FAILED, column_metric, dataset_name
-from foretell.errors import ArchError, TableFormatError, UsageError
+from foretell.errors import ArchError, DataWarning, TableFormatError, UsageError
 from foretell.spaces import get_space, spaces
+from foretell.spaces.rows import Duplicates, check_units, listed, merge, parse_rows
 from foretell.types import Array, IntArray
 
 __all__ = ["Columns", "make_table"]
@@ -36,12 +38,24 @@ class Columns:
         texts: columns of text.
         numbers: columns of numbers, (n,); NaN for missing values.
         curves: columns of lists, (n, longest), NaN after the end.
+        first_row: number of the first row in the file, for messages.
     """
 
     what: str
     texts: Mapping[str, Sequence[str]]
     numbers: Mapping[str, Array]
     curves: Mapping[str, Array]
+    first_row: int = 1
+
+    def take(self, index: Sequence[int]) -> "Columns":
+        """Some of the rows; their numbers are those of the new columns."""
+        return Columns(
+            self.what,
+            {k: [v[i] for i in index] for k, v in self.texts.items()},
+            {k: v[list(index)] for k, v in self.numbers.items()},
+            {k: v[list(index)] for k, v in self.curves.items()},
+            self.first_row,
+        )
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -67,9 +81,19 @@ class _Axes:
 
 
 def make_table(
-    name: str, columns: Columns, *, arch: str | None, space: str | None, source: str
+    name: str,
+    columns: Columns,
+    *,
+    arch: str | None,
+    space: str | None,
+    source: str,
+    duplicates: Duplicates = "refuse",
+    skip_unknown: bool = False,
 ) -> TableData:
     """Build a table from columns.
+
+    What can be used but may not be meant is a ``DataWarning``: rows that were merged or skipped,
+    fractions among per cents, columns whose values are all equal.
 
     Args:
         name: of the benchmark.
@@ -78,14 +102,17 @@ def make_table(
             first with a usual name, else those that identify the rows.
         space: that the texts belong to; by default one that parses all of them, if there is one.
         source: for the facts.
+        duplicates: of several rows about one network their "mean", the "first", or "refuse".
+        skip_unknown: whether rows that name no architecture of ``space`` are left out.
 
     Raises:
-        UsageError: there is no such column.
-        ArchError: a text is no architecture of the space that was asked for.
+        UsageError: there is no such column, or rows are to be skipped and no space is named.
+        ArchError: texts are no architectures of the space that was asked for; all are named.
         TableFormatError: the rows cannot be identified, or there is no number.
     """
     if not len(columns):
         raise TableFormatError(f"{columns.what} holds no rows.")
+    columns = _cleaned(columns, arch, space, duplicates, skip_unknown)
     axes = _axes(columns, arch)
     if columns.curves and len(axes.epoch_labels) > 1:
         raise TableFormatError(
@@ -95,6 +122,7 @@ def make_table(
     values: dict[str, NDArray[Any]] = {}
     for column, numbers in columns.numbers.items():
         if column not in axes.used:
+            _look_at(columns, column, numbers)
             _add(metrics, values, column, numbers[:, None], axes)
     for column, curve in columns.curves.items():
         _add(metrics, values, column, curve, axes)
@@ -106,6 +134,85 @@ def make_table(
     if left:
         facts["left out"] = f"columns that are no numbers: {', '.join(left)}"
     return TableData(name, texts, metrics, values, chosen, genes, facts)
+
+
+def _cleaned(
+    columns: Columns, arch: str | None, space: str | None, how: Duplicates, skip_unknown: bool
+) -> Columns:
+    """The rows that name an architecture, with those about one network merged.
+
+    Raises:
+        ArchError: texts are no architectures of the space; all their rows are named.
+        TableFormatError: rows have no name.
+        UsageError: rows are to be skipped, but no space says what is unknown.
+    """
+    if skip_unknown and not space:
+        raise UsageError("Unknown architectures can only be told in a space: name it (--space).")
+    everything = {c.lower(): c for c in (*columns.numbers, *columns.texts)}
+    named = next((everything[n] for n in _ARCH if n in everything), None)
+    keys = [c.strip() for c in arch.split(",")] if arch else [named] if named else []
+    keys = [k for k in keys if k in columns.texts]
+    rows = list(range(columns.first_row, columns.first_row + len(columns)))
+    for key in keys:
+        empty = [rows[i] for i, text in enumerate(columns.texts[key]) if not text.strip()]
+        if empty and not skip_unknown:
+            raise TableFormatError(
+                f"{columns.what}: {key!r} is empty in {listed(empty)}: name the networks, or "
+                f"remove the rows."
+            )
+    if not keys or (not space and how == "refuse"):
+        return columns
+    texts = columns.texts[keys[0]]
+    if space and len(keys) == 1:
+        home = get_space(space)
+        archs, index, note = parse_rows(home, texts, rows, columns.what, skip_unknown=skip_unknown)
+        _warn(note)
+        columns = columns.take(index)
+        rows = [rows[i] for i in index]
+        official = {**columns.texts, keys[0]: [home.format(a) for a in archs]}
+        if how != "refuse":
+            columns = replace(columns, texts=official)
+    return columns if how == "refuse" else _merged(columns, keys, rows, how)
+
+
+def _merged(columns: Columns, keys: Sequence[str], rows: Sequence[int], how: Duplicates) -> Columns:
+    """One row for each network, dataset, seed, epoch and schedule."""
+    arch = ",".join(keys)
+    inner = (
+        _text_axis(columns, _DATASET, arch),
+        _whole_axis(columns, _SEED, arch),
+        _whole_axis(columns, _EPOCH, arch),
+        _whole_axis(columns, _SCHEDULE, arch, texts=True),
+    )
+    parts = [columns.texts[k] for k in keys]
+    parts += [_codes(columns, axis).tolist() for axis in inner if axis]
+    marks = list(zip(*parts, strict=True))
+    flat = np.array(list(columns.numbers.values())).reshape(len(columns.numbers), len(rows)).T
+    first, values, double = merge(marks, flat, rows, how)
+    if not double:
+        return columns
+    made = columns.take(first.tolist())
+    numbers = {name: values[:, i] for i, name in enumerate(columns.numbers)}
+    curves = {name: merge(marks, c, rows, how)[1] for name, c in columns.curves.items()}
+    done = "averaged with" if how == "mean" else "left out for"
+    _warn(f"{len(double)} rows of {columns.what} were {done} earlier ones ({listed(double)}).")
+    return replace(made, numbers=numbers, curves=curves)
+
+
+def _look_at(columns: Columns, column: str, numbers: Array) -> None:
+    """Say what may not be meant in a column of numbers."""
+    rows = list(range(columns.first_row, columns.first_row + len(numbers)))
+    facts = column_metric(column, numbers)
+    if facts.kind == "quality" and facts.unit == "fraction":
+        _warn(check_units(numbers, rows, f"{column} in {columns.what}"))
+    finite = numbers[np.isfinite(numbers)]
+    if len(finite) > 2 and (finite == finite[0]).all() and facts.kind == "quality":
+        _warn(f"All {len(finite)} values of {column} in {columns.what} are {finite[0]:g}.")
+
+
+def _warn(sentence: str) -> None:
+    if sentence:
+        warnings.warn(sentence, DataWarning, stacklevel=2)
 
 
 def _axes(columns: Columns, arch: str | None) -> _Axes:
@@ -122,7 +229,8 @@ def _axes(columns: Columns, arch: str | None) -> _Axes:
         twice = texts[int(rows[_repeated(total)])]
         raise TableFormatError(
             f"{columns.what}: several rows are about {twice[:80]!r}, and no column tells them "
-            f"apart: name the columns that do, with commas between."
+            f"apart: name the columns that do, with commas between (--arch), or choose "
+            f"--duplicates mean or first."
         )
     seeds, seed_labels = _labels(columns, seed)
     epochs, epoch_labels = _labels(columns, epoch)
@@ -217,8 +325,10 @@ def _key(
 
 
 def _is_whole(columns: Columns, column: str) -> bool:
+    """Whether a column may tell rows apart: whole numbers that are no accuracy, loss or score."""
     numbers = columns.numbers[column]
-    return bool(np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all())
+    whole = np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all()
+    return bool(whole) and column_metric(column, numbers).kind == "cost"
 
 
 def _rows(columns: Columns, key: Sequence[str]) -> tuple[IntArray, list[str]]:

@@ -14,6 +14,7 @@ from foretell.benchmarks._base import TableData
 from foretell.benchmarks.importers._base import Progress, importers
 from foretell.benchmarks.importers._pivot import Columns, make_table
 from foretell.errors import MissingExtraError, TableFormatError
+from foretell.spaces.rows import Duplicates, listed
 from foretell.types import Array
 
 __all__ = ["read_csv", "read_parquet"]
@@ -30,10 +31,16 @@ _LONGEST_CURVE = 100_000
     summary="any CSV table with a column that names the networks",
     reads="a .csv file with a header",
     space="",
-    takes=("arch", "space"),
+    takes=("arch", "space", "duplicates", "skip_unknown"),
 )
 def read_csv(
-    path: Path, progress: Progress, *, arch: str | None = None, space: str | None = None
+    path: Path,
+    progress: Progress,
+    *,
+    arch: str | None = None,
+    space: str | None = None,
+    duplicates: Duplicates = "refuse",
+    skip_unknown: bool = False,
 ) -> TableData:
     """A CSV table: every column of numbers is a metric.
 
@@ -42,13 +49,15 @@ def read_csv(
         progress: called with rows.
         arch: the column that names the networks; see ``docs/benchmark-formats.md``.
         space: that the names belong to.
+        duplicates: of several rows about one network their "mean", the "first", or "refuse".
+        skip_unknown: whether rows that name no architecture of the space are left out.
 
     Raises:
         TableFormatError: the file is no such table.
         UsageError: there is no such column.
         ArchError: a name is no architecture of the space that was asked for.
     """
-    names, rows = _rows(path)
+    names, rows, first_row = _rows(path)
     progress(0, len(rows))
     texts: dict[str, list[str]] = {}
     numbers: dict[str, Array] = {}
@@ -61,16 +70,19 @@ def read_csv(
             numbers[name] = values
     table = make_table(
         path.stem,
-        Columns(path.name, texts, numbers, {}),
+        Columns(path.name, texts, numbers, {}, first_row),
         arch=arch,
         space=space,
         source=path.name,
+        duplicates=duplicates,
+        skip_unknown=skip_unknown,
     )
     progress(len(rows), len(rows))
     return table
 
 
-def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+def _rows(path: Path) -> tuple[list[str], list[list[str]], int]:
+    """Names of columns, cells, and the number of the first row after the header."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
         rows = [r for r in csv.reader(io.StringIO(text, newline=""), strict=True) if r]
@@ -80,18 +92,19 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
         raise TableFormatError(f"{path.name} is empty: give a table with a header.")
     header = rows[0]
     if any(_number(cell) is not None for cell in header):
-        header = [f"column{i}" for i in range(len(header))]
+        header, first_row = [f"column{i}" for i in range(len(header))], 1
     else:
-        rows = rows[1:]
-    for line, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise TableFormatError(
-                f"{path.name}, row {line}: {len(row)} cells, but the header has {len(header)}."
-            )
+        rows, first_row = rows[1:], 2
+    odd = [line for line, row in enumerate(rows, first_row) if len(row) != len(header)]
+    if odd:
+        cells = len(rows[odd[0] - first_row])
+        raise TableFormatError(
+            f"{path.name}, {listed(odd)}: {cells} cells, but the header has {len(header)}."
+        )
     names = [name or f"column{i}" for i, name in enumerate(header)]
     if len(set(names)) != len(names):
         raise TableFormatError(f"{path.name} has two columns of one name: rename one of them.")
-    return names, rows
+    return names, rows, first_row
 
 
 def _numbers(cells: Sequence[str]) -> Array | None:
@@ -126,10 +139,16 @@ def _number(text: str) -> float | None:
     summary="any Parquet table with a column that names the networks; lists are curves",
     reads="a .parquet file",
     space="",
-    takes=("arch", "space"),
+    takes=("arch", "space", "duplicates", "skip_unknown"),
 )
 def read_parquet(
-    path: Path, progress: Progress, *, arch: str | None = None, space: str | None = None
+    path: Path,
+    progress: Progress,
+    *,
+    arch: str | None = None,
+    space: str | None = None,
+    duplicates: Duplicates = "refuse",
+    skip_unknown: bool = False,
 ) -> TableData:
     """A Parquet table: every column of numbers is a metric, every list of numbers a curve.
 
@@ -138,6 +157,8 @@ def read_parquet(
         progress: called with rows.
         arch: the column that names the networks; see ``docs/benchmark-formats.md``.
         space: that the names belong to.
+        duplicates: of several rows about one network their "mean", the "first", or "refuse".
+        skip_unknown: whether rows that name no architecture of the space are left out.
 
     Raises:
         MissingExtraError: the extra ``store`` is not installed.
@@ -161,7 +182,15 @@ def read_parquet(
         raise TableFormatError(
             f"{path.name} cannot be read as Parquet ({str(error)[:200]}): get it again."
         ) from error
-    return make_table(path.stem, columns, arch=arch, space=space, source=path.name)
+    return make_table(
+        path.stem,
+        columns,
+        arch=arch,
+        space=space,
+        source=path.name,
+        duplicates=duplicates,
+        skip_unknown=skip_unknown,
+    )
 
 
 def _fetch(db: Any, path: Path, progress: Progress) -> Columns:

@@ -5,6 +5,7 @@ import shlex
 from typing import ClassVar
 
 from foretell.errors import UsageError
+from foretell.spaces.rows import Duplicates
 from foretell.studies._base import StudyConfig
 
 __all__ = ["PredictConfig"]
@@ -26,6 +27,9 @@ class PredictConfig(StudyConfig, frozen=True):
             latency: no prediction and no interval goes beyond; None if nothing is known.
         measured: file of the measured architectures and their values.
         column: of that file; empty for the only column of numbers.
+        arch: the column of architectures in that file and in the pool's.
+        duplicates: of several rows about one architecture their "mean", the "first", or "refuse".
+        skip_unknown: whether rows that name no architecture are left out.
         space: name of the space.
         pool: file of the architectures to rank; empty to draw them.
         sample: how many to draw without a pool.
@@ -47,6 +51,9 @@ class PredictConfig(StudyConfig, frozen=True):
     bounds: tuple[float, float] | None = None
     measured: str = ""
     column: str = ""
+    arch: str = "arch"
+    duplicates: Duplicates = "refuse"
+    skip_unknown: bool = False
     space: str = "nb201"
     pool: str = ""
     sample: int = 1000
@@ -64,6 +71,12 @@ class PredictConfig(StudyConfig, frozen=True):
         words = ["foretell", "predict", self.measured]
         if self.column:
             words += ["--value", self.column]
+        if self.arch != usual.arch:
+            words += ["--arch", self.arch]
+        if self.duplicates != usual.duplicates:
+            words += ["--duplicates", self.duplicates]
+        if self.skip_unknown:
+            words.append("--skip-unknown")
         if not self.higher_is_better:
             words.append("--lower-is-better")
         for name, option in (

@@ -127,8 +127,17 @@ def _request(config: PredictConfig, space: Space, resources: Resources) -> Reque
     """Read the files, and check everything that can be checked before work begins."""
     if not config.measured:
         raise UsageError("Expected a file of measured architectures, but none was named.")
-    archs, values, name = read_values(config.measured, space, config.column or None)
-    pool = read_archs(config.pool, space) if config.pool else config.sample
+    archs, values, name = read_values(
+        config.measured,
+        space,
+        config.column or None,
+        arch=config.arch,
+        duplicates=config.duplicates,
+        skip_unknown=config.skip_unknown,
+    )
+    pool: list[Arch] | int = config.sample
+    if config.pool:
+        pool = read_archs(config.pool, space, arch=config.arch, skip_unknown=config.skip_unknown)
     task = resources.task
     if task is None and config.data:
         from foretell.data import load_task
