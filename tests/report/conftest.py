@@ -375,17 +375,29 @@ class Browser:
     def open(self, path, width, *, dark=False):
         """Show a file in a window of some width until every chart is drawn."""
         self.events = []
-        mobile = width < 600
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
-                  deviceScaleFactor=1, mobile=mobile)  # fmt: skip
+        self._window(width)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.call("Page.navigate", url=Path(path).resolve().as_uri())
-        drawn = (
+        self._until(
             "document.readyState === 'complete' && !!document.getElementById('figures') && "
             "[...document.querySelectorAll('.plot')]"
             ".every(p => !p.checkVisibility() || p.querySelector('.main-svg'))"
         )
+
+    def resize(self, width):
+        """Give the window another width, until every chart is drawn anew."""
+        self._window(width)
+        self._until(
+            "[...document.querySelectorAll('.plot')].every(p => !p.checkVisibility() || "
+            "Math.abs(p.querySelector('.main-svg').clientWidth - p.clientWidth) < 1)"
+        )
+
+    def _window(self, width):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
+                  deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
+
+    def _until(self, drawn):
         end = time.monotonic() + 40
         while not self.run(drawn):
             if time.monotonic() > end:

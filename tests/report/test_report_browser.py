@@ -69,21 +69,32 @@ def requests(browser):
     ]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", ["full", "bare", "one", "nasty", "two", "three", "own"])
-def test_fits_draws_and_stays_silent(browser, folder, name, width):
-    browser.open(folder / f"{name}.html", width)
-    assert browser.run("document.documentElement.clientWidth") == width
-    assert browser.run("document.documentElement.scrollWidth") == width
-    assert browser.run(OVERFLOW) == []
-    assert browser.run("window.alerted") is None
+def test_fits_draws_and_stays_silent(browser, folder, name):
+    browser.open(folder / f"{name}.html", 1280)
+    for width in (1280, 390):
+        browser.resize(width)
+        assert browser.run("document.documentElement.clientWidth") == width
+        assert browser.run("document.documentElement.scrollWidth") == width
+        assert browser.run(OVERFLOW) == []
+        assert browser.run("window.alerted") is None
+        if name != "nasty":
+            assert browser.run(CUT) == []
+            assert browser.run(TITLES_ON_TICKS) == []
+            assert browser.run(SMALL) == []
     assert complaints(browser) == []
     page = (folder / f"{name}.html").as_uri()
     assert {u for u in requests(browser) if not u.startswith("data:")} == {page}
-    if name != "nasty":
-        assert browser.run(CUT) == []
-        assert browser.run(TITLES_ON_TICKS) == []
-        assert browser.run(SMALL) == []
+
+
+def test_a_phone_draws_what_a_narrow_window_shows(browser, folder):
+    look = "[...document.querySelectorAll('.plot')].map(p => p.querySelector('.main-svg').outerHTML.length)"
+    browser.open(folder / "full.html", 390)
+    first = browser.run(look)
+    browser.resize(1280)
+    assert browser.run(look) != first
+    browser.resize(390)
+    assert browser.run(look) == first
 
 
 def test_charts_follow_the_width_and_the_colour_scheme(browser, folder):

@@ -203,16 +203,17 @@ OVERFLOW = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 390])
-def test_fits_a_browser_and_draws_what_is_opened(browser, found, bare, tmp_path, width):
-    for name, evaluation in (("found", found), ("bare", bare)):
-        write_evaluation(evaluation, tmp_path / name)
-        browser.open(tmp_path / name / "report.html", width)
-        browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-        browser.run("new Promise(done => setTimeout(done, 2000))")
+@pytest.mark.parametrize("name", ["found", "bare"])
+def test_fits_a_browser_and_draws_what_is_opened(browser, request, tmp_path, name):
+    write_evaluation(request.getfixturevalue(name), tmp_path)
+    browser.open(tmp_path / "report.html", 1280)
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    browser.run("new Promise(done => setTimeout(done, 1000))")
+    for width in (1280, 390):
+        browser.resize(width)
         assert browser.run("document.documentElement.scrollWidth") == width
         assert browser.run(OVERFLOW) == []
         empty = "[...document.querySelectorAll('.plot')].filter(p => !p.querySelector('.main-svg'))"
         assert browser.run(f"{empty}.map(p => p.id)") == []
-        methods = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-        assert [e for e in browser.events if e["method"] in methods] == []
+    methods = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    assert [e for e in browser.events if e["method"] in methods] == []
