@@ -21,3 +21,9 @@ def validation_data() -> Path:
     if not (folder / "nb201.parquet").is_file():
         pytest.skip(f"validation data are not at {folder}; set FORETELL_VALIDATION_DATA")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left alone with them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

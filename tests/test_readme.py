@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from generate import navigation
 
+from foretell.cli._app import run
 from foretell.errors import RunFolderError
 
 ROOT = Path(__file__).parents[1]
@@ -48,15 +49,25 @@ def test_the_two_make_targets_exist():
     assert {line.split()[0] for line in LINES if line} == {"make", "foretell"}
 
 
+SEARCHES = [c for c in COMMANDS if c.startswith("foretell search ") and "--help" not in c]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_command_works(command, place):
-    words = shlex.split(command)
-    words[0] = str(Path(sys.executable).parent / "foretell")
-    if words[1] == "search" and "--help" not in words:  # as shown, but shorter
+def test_the_command_works(command, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    words = shlex.split(command)[1:]
+    if command in SEARCHES:  # as shown, but shorter; one of them writes ONNX as well
         words += ["--pool", "8", "--trials", "1", "--epochs", "1", "--final-epochs", "1"]
-    done = subprocess.run(words, cwd=place, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+        words += [] if command == SEARCHES[0] else ["--no-onnx"]
+    assert run(words) == 0, capsys.readouterr().err
+
+
+def test_the_program_is_the_command():
+    program = Path(sys.executable).parent / "foretell"
+    done = subprocess.run([program, "list", "spaces"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run(["list", "spaces"]) == 0
 
 
 OWN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

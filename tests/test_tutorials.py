@@ -1,12 +1,12 @@
 """Every tutorial runs, and its plug-ins keep to the public contracts."""
 
 import csv
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
 
+from foretell.cli._app import run as command
 from foretell.spaces import get_space
 from foretell.studies import SearchConfig
 from foretell.studies.search.study import run
@@ -38,25 +38,20 @@ def test_every_file_is_a_script_or_a_plug_in():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_tutorial_runs(name, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(TUTORIALS / name)], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_tutorial_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(TUTORIALS / name), run_name="__main__")
 
 
 @pytest.mark.slow
-def test_a_quantity_is_measured_in_a_search(tmp_path):
+def test_a_quantity_is_measured_in_a_search(tmp_path, monkeypatch, capsys):
     """Nothing but the one file is needed."""
     energy = f"{TUTORIALS}/energy.py:energy"
     words = ["search", "--objective", f"accuracy,{energy}", "--pool", "8", "--trials", "2"]
     words += ["--epochs", "1", "--final-epochs", "1", "--attacks", "", "--no-onnx"]
-    foretell = str(Path(sys.executable).parent / "foretell")
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        done = subprocess.run(
-            [foretell, *words, "--out", "run"], cwd=tmp_path, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        assert command([*words, "--out", "run"]) == 0, capsys.readouterr().err
         with (tmp_path / "run" / "trials.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         assert [float(r[energy]) for r in rows] == pytest.approx(

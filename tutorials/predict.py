@@ -1,4 +1,4 @@
-"""Train twenty members of a family of your own, predict the others, and check it honestly.
+"""Train sixteen members of a family of your own, predict the others, and check it honestly.
 
 The family is ``my_space.py``: named choices and a builder. What it learns from is real training, a
 few epochs each; what it is checked on are members that it has not seen.
@@ -16,7 +16,7 @@ from foretell.networks import build
 from foretell.studies.predict.study import PredictConfig, predict_values
 from foretell.training import Recipe, train
 
-MEASURED, CHECKED = 20, 20
+MEASURED, CHECKED = 16, 14
 
 space = get_space(f"{Path(__file__).parent}/my_space.py:space")
 task = load_task("digits")
@@ -26,7 +26,7 @@ archs = list(dict.fromkeys(space.sample(rng) for _ in range(80)))[: MEASURED + C
 
 accuracy = {}
 for arch in archs:
-    result = train(build(arch, skeleton, seed=0), task, Recipe(epochs=3), seed=0)
+    result = train(build(arch, skeleton, seed=0), task, Recipe(epochs=2), seed=0)
     accuracy[arch] = result.val_accuracy
 
 measured, checked = archs[:MEASURED], archs[MEASURED:]

@@ -12,7 +12,8 @@ from foretell.benchmarks import Metric, TableData, write_table
 from foretell.cli._app import run
 
 SMALL = (
-    "--pool 8 --trials 1 --epochs 1 --final-epochs 1 --attacks= --proxies params,synflow --quiet"
+    "--pool 8 --trials 1 --epochs 1 --final-epochs 1 --attacks= --proxies params,synflow "
+    "--no-onnx --quiet"
 )
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 _NODES = ",".join(["('sep_conv_3x3',0)", "('max_pool_3x3',1)"] * 4)
