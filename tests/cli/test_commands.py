@@ -181,8 +181,8 @@ def test_a_search_writes_its_folder_and_resumes(tmp_path, capsys, monkeypatch):
 def test_without_an_extra_the_rest_is_written_and_the_extra_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly", None)
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    argv = ["search", *SMALL, "--out", str(tmp_path / "run"), "--attacks", "", "--no-onnx", "--json"]
-    told = json.loads(say(capsys, *argv))
+    argv = ["search", *SMALL, "--out", str(tmp_path / "run"), "--attacks", "", "--no-onnx"]
+    told = json.loads(say(capsys, *argv, "--json"))
     assert any("foretell[report]" in line for line in told["left_out"])
     assert (tmp_path / "run" / "best" / "weights.safetensors").is_file()
 

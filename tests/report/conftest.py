@@ -325,7 +325,8 @@ class Browser:
         flags = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-gpu-rasterization", "--disable-software-rasterizer", "--disable-extensions", "--hide-scrollbars", "--force-color-profile=srgb",
+            "--disable-gpu-rasterization", "--disable-software-rasterizer",
+            "--disable-extensions", "--hide-scrollbars", "--force-color-profile=srgb",
             "--remote-debugging-pipe",
         ]  # fmt: skip
         moves = 'exec 3<&$1 4>&$2; shift 2; exec "$@"'

@@ -88,7 +88,8 @@ def test_fits_draws_and_stays_silent(browser, folder, name):
 
 
 def test_a_phone_draws_what_a_narrow_window_shows(browser, folder):
-    look = "[...document.querySelectorAll('.plot')].map(p => p.querySelector('.main-svg').outerHTML.length)"
+    svg = "p.querySelector('.main-svg').outerHTML.length"
+    look = f"[...document.querySelectorAll('.plot')].map(p => {svg})"
     browser.open(folder / "full.html", 390)
     first = browser.run(look)
     browser.resize(1280)
