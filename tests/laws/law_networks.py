@@ -510,7 +510,7 @@ class Network:
         dtype: of weights, and of images where those have none of their own.
         images: dtype of images.
         convolutional: whether it is a plain convolutional network.
-        first: one of the twelve that see every kind of rewrite in the tests.
+        first: one of the twelve that see half of the rewrites in the tests.
         idle: trainable parameters that do not act on the output in evaluation.
     """
 
