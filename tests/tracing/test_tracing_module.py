@@ -184,6 +184,21 @@ def test_shared_weights_count_once():
 
 
 @pytest.mark.parametrize(
+    "function",
+    [
+        lambda m, x: m.conv(x).flatten(1)[0] @ m.conv(x).flatten(1)[0],
+        lambda m, x: torch.mv(m.conv(x)[0, 0], m.conv(x)[0, 0, 0]),
+        lambda m, x: F.bilinear(m.conv(x), m.conv(x), torch.ones(3, *m.conv(x).shape[-1:] * 2)),
+        lambda m, x: torch.cdist(m.conv(x)[0, 0], m.conv(x)[0, 1]),
+    ],
+)
+def test_products_that_pytorch_does_not_count(function):
+    found = total(graph_of(function), "flops")
+    convolutions = total(graph_of(lambda m, x: m.conv(x)), "flops")
+    assert found == count(Lambda(function), SHAPE).flops > convolutions
+
+
+@pytest.mark.parametrize(
     ("function", "expected"),
     [
         (lambda m, x: m.conv(x).view(1, -1)[:, 3:], ["conv"]),

@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from foretell.cost.memory import Operation, peak_bytes
-from foretell.cost.products import name_of, product
 from foretell.errors import ForetellError, ModuleRaisedError, NetworkError, UncountedError
+from foretell.tracing.products import name_of, product
 from foretell.types import Shape3
 
 __all__ = ["Cost", "count", "count_meta"]

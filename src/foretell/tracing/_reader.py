@@ -8,11 +8,11 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.flop_counter import flop_registry
 
 from foretell.graph import Graph
 from foretell.tracing._steps import Step, assemble
 from foretell.tracing._vocabulary import is_cheap, plain_word
+from foretell.tracing.products import product
 
 __all__ = ["Reader"]
 
@@ -118,7 +118,7 @@ class Reader:
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sums the FLOPs of PyTorch's own formulas, two per multiply-add."""
+    """Sums the multiply-adds of what has a formula."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -128,8 +128,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> object:
         out = func(*args, **(kwargs or {}))
-        if formula := flop_registry.get(func._overloadpacket):
-            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        if made := product(func, args, kwargs or {}, out):
+            self.flops += made.flops or 0
         return out
 
 
@@ -152,7 +152,7 @@ def _flops(node: fx.Node, called: nn.Module | None) -> int:
             getattr(args[0], node.target)(*args[1:], **kwargs)
         else:
             node.target(*args, **kwargs)
-    return counter.flops // 2
+    return counter.flops
 
 
 def _called_name(node: fx.Node, called: nn.Module | None) -> str:
