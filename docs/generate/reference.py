@@ -69,6 +69,7 @@ class Reference:
             known = self.homes.get(name.target.path)
             if known is None or self._rank(name) < self._rank(known):
                 self.homes[name.target.path] = name
+        self._sections = {path: self._gathered(path) for path in self.modules}
 
     def _rank(self, name: Name) -> tuple[bool, bool, int]:
         """The front door first, then packages, then the name nearest to the definition."""
@@ -138,16 +139,19 @@ class Reference:
             Module -> its public names; the page's own module first, then modules of the package
             with what the package itself does not hand on.
         """
+        return self._sections[page]
+
+    def _gathered(self, page: str) -> dict[str, list[Name]]:
         own = self.exports[page]
-        found = {page: own} if own else {}
+        sections = {page: own} if own else {}
         if not self.modules[page].is_init_module or page == self.root.path:
-            return found
+            return sections
         for path, names in sorted(self.exports.items()):
-            direct = path.rpartition(".")[0] == page and not self.modules[path].is_init_module
-            rest = [n for n in names if self.homes[n.target.path].module == path]
-            if direct and rest:
-                found[path] = rest
-        return found
+            if path.rpartition(".")[0] != page or self.modules[path].is_init_module:
+                continue
+            if rest := [n for n in names if self.homes[n.target.path].module == path]:
+                sections[path] = rest
+        return sections
 
     def names(self) -> list[Name]:
         """Every name that stands on some page."""
