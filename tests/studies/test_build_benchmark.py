@@ -31,6 +31,7 @@ from foretell.studies.run.progress import silent
 from foretell.studies.run.session import reading
 from foretell.training import Recipe, train
 
+SHORT = {"cells": 3, "epochs": 2, "attacks": ("fgsm",), "eps": (8.0,), "attacked": 20}
 TINY = DigitsConfig(epochs=2, eps=(8.0, 32.0), attacked=40)
 CELL = Arch("nb201", (1, 4, 0, 1, 0, 0))
 
@@ -59,7 +60,7 @@ def whole(tmp_path_factory):
 
 def build(work, path, *, on_progress=silent, **more):
     """A build of three cells and two epochs."""
-    config = DigitsConfig(**{"cells": 3, "epochs": 2, "file": str(path), **more})
+    config = DigitsConfig(**{**SHORT, "file": str(path), **more})
     return build_benchmark.run(config, work, on_progress=on_progress)
 
 
@@ -198,7 +199,7 @@ def test_a_killed_build_goes_on(whole, tmp_path):
     work, path = tmp_path / "work", tmp_path / "k.foretell"
     code = (
         "from foretell.studies.digits_benchmark.study import DigitsConfig, run; "
-        f"run(DigitsConfig(cells=3, epochs=2, file={str(path)!r}), {str(work)!r})"
+        f"run(DigitsConfig(**{SHORT!r}, file={str(path)!r}), {str(work)!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
 
