@@ -15,6 +15,7 @@ __all__ = ["DUPLICATES", "Duplicates", "check_units", "listed", "merge", "parse_
 Duplicates: TypeAlias = Literal["mean", "first", "refuse"]
 """What is done with several rows about one architecture."""
 DUPLICATES: tuple[Duplicates, ...] = ("mean", "first", "refuse")
+"""All of them; the first is what commands do by themselves."""
 _SHOWN = 10
 
 

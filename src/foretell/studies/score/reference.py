@@ -39,6 +39,7 @@ __all__ = [
 TABLE = "digits-nb201"
 """The embedded table of trained networks."""
 ACCURACY = "digits/test_accuracy"
+"""What its networks reached."""
 LEAST = 5
 """Networks among which a percentile says something."""
 
