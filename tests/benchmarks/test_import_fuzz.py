@@ -1,6 +1,6 @@
 """Damaged files of every format: a typed error or a table, never anything else.
 
-A small share here; ``experiments/fuzz_importers.py`` sets FORETELL_FUZZ and tries a thousand of
+A small share here; ``experiments/fuzz_readers.py --structures`` tries a thousand of
 each format and every value at every entry.
 
 Where a format carries checksums, the table must be the one before the damage. Where it carries

@@ -107,7 +107,9 @@ def read_info(folder: str | Path) -> BestInfo:
             bool(content.get("pruned", False)),
             int(content["seed"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, OSError,
+    ) as error:  # fmt: skip
         raise ExportError(
             f"{str(path)!r} is not what export_best writes ({type(error).__name__}: {error}): "
             f"export again."

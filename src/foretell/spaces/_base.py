@@ -18,6 +18,9 @@ from foretell.types import Array, IntArray, Shape3
 
 __all__ = ["CostTable", "ProductSpace", "Skeleton", "Space"]
 
+_LONGEST_GENE = 10
+"""Digits of a gene in a text, from which it is none."""
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -174,7 +177,7 @@ class Space(ABC):
         if text.startswith("{"):
             return self.check(Arch.from_json(text))
         genes = text.removeprefix(f"{self.name}:").split(".")
-        if not all(g.isdecimal() for g in genes):
+        if not all(g.isdecimal() and len(g) < _LONGEST_GENE for g in genes):
             raise ArchError(
                 f"{text[:80]!r} is no architecture of {self.name!r}: expected text such as "
                 f"{self.example()!r}."

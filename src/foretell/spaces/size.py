@@ -60,7 +60,8 @@ class SizeSpace(ProductSpace):
         words = text.strip().removeprefix(f"{self.name}:").split(":")
         if len(words) == 1 or text.strip().startswith("{"):
             return super().parse(text)
-        if len(words) != 5 or any(not w.isdecimal() or int(w) not in self.widths for w in words):
+        known = (w.isdecimal() and len(w) < 10 and int(w) in self.widths for w in words)
+        if len(words) != 5 or not all(known):
             raise ArchError(
                 f"{text.strip()[:80]!r} is no architecture of {self.name!r}: expected five of "
                 f"{', '.join(map(str, self.widths))}, such as {self.example()!r}."

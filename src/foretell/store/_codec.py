@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foretell.errors import UsageError
+from foretell.errors import StoreError, UsageError
 from foretell.types import Array, Json
 
-__all__ = ["Block", "dump", "load", "pack", "unpack"]
+__all__ = ["Block", "damaged", "dump", "load", "pack", "unpack"]
 
 
 class Block(NamedTuple):
@@ -45,8 +45,29 @@ def dump(value: Json, what: str, *, sort: bool = False) -> str:
 
 
 def load(text: str | None) -> Json:
-    """The value that ``dump`` wrote; None for None."""
-    return None if text is None else json.loads(text)
+    """The value that ``dump`` wrote; None for None.
+
+    Raises:
+        StoreError: the text is no JSON: the row is damaged.
+    """
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(f"{str(text)[:40]!r} is no JSON") from error
+
+
+def damaged(what: str) -> StoreError:
+    """The error of a row that nobody here wrote.
+
+    Args:
+        what: is wrong, as a part of a sentence.
+    """
+    return StoreError(
+        f"The store has a damaged row ({what}): restore study.db from a copy, or choose another "
+        f"run folder."
+    )
 
 
 def _scalar(value: object) -> object:

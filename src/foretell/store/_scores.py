@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from foretell.errors import StudyConflictError, UsageError
 from foretell.store._base import ScoreTable
-from foretell.store._codec import Block, dump, load, pack, unpack
+from foretell.store._codec import Block, damaged, dump, load, pack, unpack
 from foretell.store._connection import Database
 from foretell.types import Array
 
@@ -100,17 +100,20 @@ class Scores:
         )
         if not score_sets:
             return ScoreTable((), (), np.empty((0, 0)))
-        names = tuple(load(score_sets[0][1]))
+        names = _texts(score_sets[0][1])
         blocks = self._db.read(
             "SELECT rows, keys, types, data FROM score_blocks WHERE score_set = ? ORDER BY id",
             score_sets[0][0],
         )
         keys: list[str] = []
+        parts = [_texts(block[1]) for block in blocks]
         # Column after column, as the blocks are: twice as fast, and columns are what is looked at.
-        values = np.empty((len(names), sum(b[0] for b in blocks))).T
-        for _, texts, types, data in blocks:
-            part = load(texts)
-            unpack(Block(types, data), values[len(keys) : len(keys) + len(part)])
+        values = np.empty((len(names), sum(map(len, parts)))).T
+        for part, (_, _, types, data) in zip(parts, blocks, strict=True):
+            try:
+                unpack(Block(types, data), values[len(keys) : len(keys) + len(part)])
+            except (ValueError, TypeError, IndexError, AttributeError) as error:
+                raise damaged("a block of scores has another size than its keys") from error
             keys += part
         return _last(tuple(keys), names, values)
 
@@ -122,6 +125,14 @@ class Scores:
         """
         sql = "SELECT kind FROM score_sets WHERE study = ? ORDER BY id"
         return tuple(r[0] for r in self._db.read(sql, self._id(study)))
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    """A stored list of names or keys."""
+    made = load(text)
+    if not isinstance(made, list) or not all(isinstance(v, str) for v in made):
+        raise damaged("a list of names holds something else")
+    return tuple(made)
 
 
 def _last(keys: tuple[str, ...], names: tuple[str, ...], values: Array) -> ScoreTable:

@@ -6,7 +6,7 @@ from typing import Any
 
 from foretell.errors import StudyConflictError, UsageError
 from foretell.store._base import Result, State, Trial
-from foretell.store._codec import dump, load
+from foretell.store._codec import damaged, dump, load
 from foretell.store._connection import Database
 from foretell.store._owner import is_dead
 from foretell.types import Json
@@ -337,6 +337,12 @@ def _clean(text: str) -> str:
 def _trial(study: str, row: tuple[Any, ...]) -> Trial:
     ident, number, key, payload, state, attempts, lost, owner, lease_until, value, *rest = row
     error, message, traceback, seconds, created, started, finished = rest
+    whole = all(isinstance(v, int) for v in (ident, number, attempts, lost))
+    times = (lease_until, seconds, created, started, finished)
+    if not whole or not all(v is None or isinstance(v, int | float) for v in times):
+        raise damaged(f"trial {str(number)[:20]!r} has a text for a number")
+    if state not in State._value2member_map_:
+        raise damaged(f"trial {number} has the state {str(state)[:20]!r}")
     return Trial(
         id=ident,
         study=study,

@@ -19,6 +19,7 @@ from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
 from foretell.studies.digits_benchmark.config import DigitsConfig
 from foretell.studies.digits_benchmark.result import DigitsBuild
 from foretell.studies.digits_benchmark.table import table_data
+from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, silent
 from foretell.studies.run.rounds import Rounds
@@ -74,6 +75,7 @@ def run(
         return replace(found, file=config.file)
 
 
+@refuses_damage
 def read(out: Path | str) -> DigitsBuild:
     """The build in a folder, with the runs that were finished so far.
 

@@ -23,6 +23,7 @@ from foretell.studies.evaluate_predictors.result import (
     PredictorEvaluation,
     Spread,
 )
+from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, Tracker, silent
 from foretell.studies.run.rounds import Rounds
@@ -140,6 +141,7 @@ def run(
         return found
 
 
+@refuses_damage
 def read(out: Path | str) -> PredictorEvaluation:
     """The evaluation in a folder, with the figures of the fits that were made so far.
 

@@ -17,6 +17,7 @@ from foretell.studies.evaluate_proxies.result import ProxyEvaluation
 from foretell.studies.evaluate_proxies.timing import Times, measure
 from foretell.studies.evaluation.facts import ProxyInfo, TargetInfo
 from foretell.studies.evaluation.scoring import score_all, stored_scores
+from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, Tracker, silent
 from foretell.studies.run.session import Session, open_session, reading, stored_settings
@@ -165,6 +166,7 @@ def run(
         return found
 
 
+@refuses_damage
 def read(out: Path | str) -> ProxyEvaluation:
     """The evaluation in a folder, with own proxies of the networks that were scored so far.
 

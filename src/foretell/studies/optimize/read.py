@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from foretell.studies.optimize.config import ASK_TELL, OptimizeConfig
+from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.session import is_running, reading
 from foretell.studies.search.goals import Goals
 from foretell.studies.search.read import graph_of, objectives_of, rows_of
@@ -15,6 +16,7 @@ from foretell.types import Json
 __all__ = ["read"]
 
 
+@refuses_damage
 def read(out: Path | str) -> SearchResult:
     """What the optimisation in a folder has found so far.
 

@@ -24,6 +24,7 @@ from foretell.studies.predict.result import (
     unpacked_explanation,
     unpacked_ranking,
 )
+from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, Tracker, silent
 from foretell.studies.run.session import Session, open_session, reading, stored_settings
@@ -90,6 +91,7 @@ def run(
         return found
 
 
+@refuses_damage
 def read(out: Path | str) -> Predicted:
     """The prediction in a folder, as far as it is.
 

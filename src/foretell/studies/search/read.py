@@ -15,6 +15,7 @@ from foretell.registry import short_name
 from foretell.search import Constraint
 from foretell.spaces import Space
 from foretell.store import Trial
+from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.session import Session, is_running, reading
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
@@ -96,6 +97,7 @@ def store_winner(
     )
 
 
+@refuses_damage
 def read(out: Path | str) -> SearchResult:
     """What the search in a folder has found so far.
 
