@@ -1,5 +1,6 @@
 """The contract of a proxy: a pure function of what one shared pass collected."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
@@ -84,11 +85,14 @@ class Collected:
         parts: name of a field -> its value.
         classes: number of outputs of the network.
         labels: class of each image of the first batch, (n,) int64.
+        unseen: share of the parameters on a path to the output, vectors such as biases apart, that
+            are in no layer; NaN where no pass ran.
     """
 
     parts: Mapping[str, object]
     classes: int = 0
     labels: "Tensor" = field(default_factory=_no_labels)
+    unseen: float = math.nan
 
     def part(self, name: str) -> object:
         """What the collector of that need returned.

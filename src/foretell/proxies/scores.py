@@ -51,6 +51,8 @@ class Scores:
         seconds: wall time of each network, (n,).
         failures: index of a network -> why it could not be scored at all.
         reasons: (index, proxy) -> why that one value is missing.
+        unseen: (n,) share of the parameters on a path to the output, vectors such as biases apart,
+            that proxies of single layers do not see; NaN where no pass ran.
     """
 
     names: tuple[str, ...]
@@ -59,6 +61,12 @@ class Scores:
     seconds: Array
     failures: Mapping[int, str] = field(default_factory=dict)
     reasons: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    unseen: Array = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        """Without shares, there are none to tell."""
+        if len(self.unseen) != len(self.values):
+            object.__setattr__(self, "unseen", np.full(len(self.values), math.nan))
 
     def __len__(self) -> int:
         """How many networks there are."""
@@ -122,7 +130,7 @@ def score(
         return _score_by(workers, job, items, on_done or (lambda _: None))
     alive, costs = _before_pass(items, skeleton, costs=Needs.COSTS in needs)
     values = np.full((len(items), len(requested)), math.nan)
-    seconds = np.zeros(len(items))
+    seconds, unseen = np.zeros(len(items)), np.full(len(items), math.nan)
     failures: dict[int, str] = {}
     reasons: dict[tuple[int, str], str] = {}
     with kept_heap():
@@ -131,18 +139,19 @@ def score(
             if alive[i]:
                 try:
                     collected = _collect(item, needs, batches, skeleton, seed, costs.get(i))
+                    unseen[i] = collected.unseen
                     for j, (name, proxy, _) in enumerate(requested):
                         values[i, j], reason = _value(proxy, collected)
                         if reason:
                             reasons[i, name] = reason
                 except DeadNetworkError:
                     alive[i] = False
-                except ForetellError as error:
+                except Exception as error:  # a network's failure is its own
                     failures[i] = f"{type(error).__name__}: {error}"
             seconds[i] = time.perf_counter() - start
             if on_done is not None:
                 on_done(i)
-    return Scores(tuple(names), values, alive, seconds, failures, reasons)
+    return Scores(tuple(names), values, alive, seconds, failures, reasons, unseen)
 
 
 @dataclass(frozen=True)
@@ -193,14 +202,15 @@ def _joined(
 ) -> Scores:
     """Scores by the index of their first network as one; a row without scores failed."""
     values = np.full((n, len(names)), math.nan)
-    alive, seconds = np.ones(n, dtype=bool), np.zeros(n)
+    alive, seconds, unseen = np.ones(n, dtype=bool), np.zeros(n), np.full(n, math.nan)
     reasons: dict[tuple[int, str], str] = {}
     for start, part in parts.items():
         rows = slice(start, start + len(part))
         values[rows], alive[rows], seconds[rows] = part.values, part.alive, part.seconds
+        unseen[rows] = part.unseen
         failures |= {start + i: why for i, why in part.failures.items()}
         reasons |= {(start + i, name): why for (i, name), why in part.reasons.items()}
-    return Scores(names, values, alive, seconds, dict(sorted(failures.items())), reasons)
+    return Scores(names, values, alive, seconds, dict(sorted(failures.items())), reasons, unseen)
 
 
 def _load(name: str) -> tuple[Proxy, Needs]:

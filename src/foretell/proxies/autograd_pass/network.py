@@ -1,8 +1,10 @@
-"""One network in the pass: its forward under watch, its live layers, and the backwards."""
+"""One network in the pass: its forwards under watch, its live layers, and the backwards."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +18,66 @@ from foretell.errors import (
     ModuleRaisedError,
     NetworkError,
     NoParametersError,
+    ProxyError,
 )
-from foretell.proxies.autograd_pass.watch import Call, Watch, reachable
+from foretell.proxies.autograd_pass.graph import LayerKey, reachable
+from foretell.proxies.autograd_pass.images import Layout, layout_of
+from foretell.proxies.autograd_pass.rewrite import Rewrite
+from foretell.proxies.autograd_pass.surroundings import (
+    as_written,
+    has_scripted,
+    materialised,
+    seeded,
+    twin_with,
+    unchanged,
+)
+from foretell.proxies.autograd_pass.watch import Call, Watch
 from foretell.proxies.shared.batches import Batches
 from foretell.rng import stream_seed
 
-__all__ = ["Pass", "leaf", "weight_of"]
+__all__ = ["Pass", "Trace", "leaf", "weight_of"]
+
+_FEW = 3
+"""Images whose parts of a result are told apart by changing one of them."""
+
+
+@dataclass
+class Trace:
+    """One forward that was watched.
+
+    Args:
+        logits: (n, classes).
+        nodes: of the autograd graph that lead to them.
+        watch: what it recorded.
+        weights: of each live layer whose parameters are not frozen, in the order in which they
+            first run: the tensors that it ran with, which are several where weights that are
+            computed were computed for each call.
+    """
+
+    logits: Tensor
+    nodes: set[Node]
+    watch: Watch
+    weights: Mapping[LayerKey, tuple[Tensor, ...]]
+
+    def gradients(self, root: Tensor, *, create_graph: bool = False) -> tuple[Tensor, ...]:
+        """Derivatives of a number with respect to the weights of each layer.
+
+        Args:
+            root: () in the graph.
+            create_graph: so that they can be differentiated again.
+        """
+        tensors = [t for ts in self.weights.values() for t in ts]
+        grads = iter(
+            torch.autograd.grad(root, tensors, create_graph=create_graph, allow_unused=True)
+        )
+        result = []
+        for ts in self.weights.values():
+            parts = [g for g in (next(grads) for _ in ts) if g is not None]
+            total = torch.zeros_like(ts[0]) if not parts else parts[0]
+            for part in parts[1:]:
+                total = total + part
+            result.append(total)
+        return tuple(result)
 
 
 class Pass:
@@ -43,53 +99,169 @@ class Pass:
     relus: list[Call]
     norms: list[Call]
     nodes: set[Node]
-    weights: list[Tensor]
     first_calls: list[int]
-    image_grads: Tensor
-    grads: tuple[Tensor, ...]
+    trace: Trace
+    drew: bool = False
 
     def __init__(self, module: nn.Module, batches: Batches, seed: int) -> None:
-        """Take the parameters; nothing runs yet."""
-        self.module, self.batches, self.seed = module, batches, seed
+        """Take the parameters; nothing but lazy layers runs yet."""
+        while isinstance(module, nn.DataParallel):
+            module = module.module
+        self.seed = seed
         self.device = batches.images[0].device
-        self.params = {n: leaf(p.detach().to(self.device)) for n, p in module.named_parameters()}
+        self.module = self._ready(module, batches)
+        parameters = dict(self.module.named_parameters())
+        floating = (p.dtype for p in parameters.values() if p.is_floating_point())
+        self.dtype = next(floating, torch.float32)
+        images = tuple(self._own(x) for x in batches.images)
+        self.batches = Batches(images, batches.labels)
+        self.params = {n: leaf(_plain(p, self.device)) for n, p in parameters.items()}
+        self.frozen = frozenset(n for n, p in parameters.items() if not p.requires_grad)
+        self.scripted = has_scripted(self.module)
+        self._grads: tuple[Tensor, ...] | Exception | None = None
+        self._image_grads: Tensor | Exception | None = None
         self._with_graph: tuple[Tensor, ...] = ()
         self._seconds = 0
+
+    def _ready(self, module: nn.Module, batches: Batches) -> nn.Module:
+        try:
+            return materialised(module, batches.images[0][:2], stream_seed(self.seed, "lazy"))
+        except Exception as error:
+            raise _raised(module, batches.images[0], error) from error
+
+    def _own(self, x: Tensor) -> Tensor:
+        if not x.is_floating_point():
+            raise NetworkError(
+                f"Expected images of a floating type, but got {x.dtype}: proxies take derivatives "
+                f"by the images, which token indices do not have."
+            )
+        return _plain(x, x.device).to(self.dtype)
 
     @property
     def classes(self) -> int:
         """Number of outputs of the network."""
         return self.logits.shape[1]
 
+    @property
+    def weights(self) -> list[Tensor]:
+        """Of the live layers, in the order in which they first run.
+
+        Raises:
+            NoParametersError: no layer leads to the output.
+        """
+        return [ts[0] for ts in self._live().weights.values()]
+
+    @property
+    def grads(self) -> tuple[Tensor, ...]:
+        """dloss/dweight of the live layers on the first batch.
+
+        Raises:
+            NoParametersError: no layer leads to the output.
+            NetworkError: there are fewer outputs than the labels need.
+            ProxyError: the backward raised.
+        """
+        return cast("tuple[Tensor, ...]", _result(self._grads))
+
+    @property
+    def image_grads(self) -> Tensor:
+        """Gradient of the summed logits, like the images.
+
+        Raises:
+            ProxyError: the backward raised.
+        """
+        return cast(Tensor, _result(self._image_grads))
+
+    def _live(self) -> Trace:
+        if self.trace.weights:
+            return self.trace
+        if self.trace.watch.graph.unregistered:
+            why = "its weights are no parameters of it: use nn.ModuleList instead of a list."
+        elif any(c.key is not None and c.key[0] <= self.frozen for c in self.layers):
+            why = "all weights that lead to the output are frozen: call requires_grad_(True)."
+        else:
+            why = "no convolution or linear layer leads to the output."
+        raise NoParametersError(f"Proxies need weights, but {why}")
+
     def forward(
-        self, state: dict[str, Tensor], x: Tensor, watch: Watch, *, train: bool = True
+        self,
+        state: Mapping[str, Tensor],
+        x: Tensor,
+        watch: Watch,
+        *,
+        train: bool = True,
+        rewrite: Callable[[Watch], Rewrite] | None = None,
     ) -> Tensor:
-        """One forward: (n, c, h, w) -> (n, classes)."""
-        with _mode(self.module, train), _seeded(stream_seed(self.seed, "forward"), x):
+        """One forward: (n, c, h, w) -> (n, classes).
+
+        Args:
+            state: parameters and buffers.
+            x: images.
+            watch: records what runs.
+            train: the mode.
+            rewrite: makes what changes calls, for the watch that can tell weights.
+
+        Raises:
+            ModuleRaisedError: the module raised; the cause is chained.
+            NetworkError: the result is not (n, classes).
+        """
+        module = twin_with(self.module, state) if self.scripted else self.module
+        params = dict(module.named_parameters()) if self.scripted else state
+        images = x.detach().requires_grad_()
+        watch.begin({id(p): n for n, p in params.items() if n in self.params}, images)
+        with ExitStack() as stack:
+            stack.enter_context(seeded(stream_seed(self.seed, "forward"), x))
+            start = torch.get_rng_state()
+            stack.enter_context(as_written(module))
+            stack.enter_context(unchanged(module, train=train))
             try:
+                if rewrite is not None:
+                    stack.enter_context(rewrite(watch))
+                x = images.clone()  # no leaf: the module may write into it
                 with watch:
-                    y = functional_call(self.module, state, (x,), tie_weights=True)
+                    if self.scripted:
+                        y = module(x)
+                    else:
+                        y = functional_call(module, dict(state), (x,), tie_weights=True)
             except ForetellError:
                 raise
             except Exception as error:
-                raise ModuleRaisedError(
-                    f"The module {type(self.module).__name__} raised {type(error).__name__} on "
-                    f"images of shape {tuple(x.shape)}: {error}"
-                ) from error
-        if not isinstance(y, Tensor) or y.ndim != 2:
+                raise _raised(module, x, error) from error
+            self.drew = not torch.equal(torch.get_rng_state(), start)
+        if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != len(x):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise NetworkError(
                 f"Expected a module that maps images to logits of shape (n, classes), but got "
-                f"{got}: wrap it so that forward returns the logits alone."
+                f"{got} for {len(x)} images: wrap it so that forward returns the logits alone."
             )
         return y
+
+    def traced(
+        self,
+        state: Mapping[str, Tensor],
+        x: Tensor,
+        watch: Watch,
+        *,
+        train: bool = True,
+        rewrite: Callable[[Watch], Rewrite] | None = None,
+    ) -> Trace:
+        """One forward and its live layers; see ``forward``."""
+        logits = self.forward(state, x, watch, train=train, rewrite=rewrite)
+        nodes = reachable(logits)
+        weights: dict[LayerKey, list[Tensor]] = {}
+        for call in watch.layers:
+            if call.key is None or call.node not in nodes or call.key[0] <= self.frozen:
+                continue
+            tensors = weights.setdefault(call.key, [])
+            if not any(t is call.weight for t in tensors):
+                tensors.append(weight_of(call))
+        return Trace(logits, nodes, watch, {k: tuple(ts) for k, ts in weights.items()})
 
     def buffers(self, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
         """Copies of the buffers, so that a forward never changes those of the module."""
         copies = {}
         for name, buffer in self.module.named_buffers():
             to = dtype if dtype is not None and buffer.is_floating_point() else buffer.dtype
-            copies[name] = buffer.detach().to(self.device, to, copy=True)
+            copies[name] = _plain(buffer, self.device).to(to, copy=True)
         return copies
 
     def first(self, images: Tensor, watch: Watch) -> None:
@@ -101,25 +273,26 @@ class Pass:
 
         Raises:
             DeadNetworkError: the output does not depend on the images.
-            NoParametersError: no layer with weights leads to the output.
         """
-        self._images = images.detach().clone().requires_grad_()
-        self.logits = self.forward(self.params | self.buffers(), self._images, watch)
-        self.nodes = reachable(self.logits)
+        self.trace = self.traced(self.params | self.buffers(), images, watch)
+        self._images = watch.graph.image
+        self.logits, self.nodes = self.trace.logits, self.trace.nodes
         if not any(getattr(node, "variable", None) is self._images for node in self.nodes):
             raise DeadNetworkError("The output does not depend on the images.")
         self.layers, self.relus, self.norms = watch.layers, watch.relus, watch.norms
-        live: dict[int, tuple[int, Tensor]] = {}
-        for i, call in enumerate(self.layers):
-            weight = call.weight
-            if weight is not None and weight.requires_grad and call.node in self.nodes:
-                live.setdefault(id(weight), (i, weight))
-        if not live:
-            raise NoParametersError(
-                "Proxies need weights, but no convolution or linear layer leads to the output."
-            )
-        self.first_calls = [i for i, _ in live.values()]
-        self.weights = [weight for _, weight in live.values()]
+        keys = [call.key if call.node in self.nodes else None for call in self.layers]
+        self.first_calls = [keys.index(key) for key in self.trace.weights]
+
+    @cached_property
+    def unseen(self) -> float:
+        """Share of the parameters on a path to the output, vectors apart, that are in no layer."""
+        names = self.trace.watch.graph.names
+        leaves = (getattr(node, "variable", None) for node in self.nodes)
+        live = {names[id(v)] for v in leaves if v is not None and id(v) in names}
+        sizes = {n: self.params[n].numel() for n in live if self.params[n].ndim >= 2}
+        seen = frozenset[str]().union(*(key[0] for key in self.trace.weights)) - self.frozen
+        total = sum(sizes.values())
+        return sum(size for n, size in sizes.items() if n not in seen) / total if total else 0.0
 
     def to_images(self, *, keep: bool) -> None:
         """One backward from the summed logits to the images.
@@ -127,9 +300,12 @@ class Pass:
         Args:
             keep: the graph, for another backward.
         """
-        (self.image_grads,) = torch.autograd.grad(
-            self.logits, self._images, torch.ones_like(self.logits), retain_graph=keep
-        )
+        try:
+            (self._image_grads,) = torch.autograd.grad(
+                self.logits, self._images, torch.ones_like(self.logits), retain_graph=keep
+            )
+        except Exception as error:
+            self._image_grads = _backward_raised(error)
 
     def to_weights(self, *, seconds: int) -> None:
         """One backward from the loss on the first batch to the weights.
@@ -137,11 +313,24 @@ class Pass:
         Args:
             seconds: how often ``second`` will be called.
         """
-        loss = F.cross_entropy(self.logits, self.batches.labels[0])
-        grads = torch.autograd.grad(loss, self.weights, create_graph=seconds > 0)
-        self.grads = tuple(g.detach() for g in grads)
-        if seconds:
-            self._with_graph, self._seconds = grads, seconds
+        most = int(self.batches.labels[0].max())
+        try:
+            trace = self._live()
+            if most >= self.classes:
+                raise NetworkError(
+                    f"The module gives {self.classes} outputs, but there is a label {most}: build "
+                    f"it for at least {most + 1} classes."
+                )
+            loss = F.cross_entropy(self.logits, self.batches.labels[0])
+            grads = trace.gradients(loss, create_graph=seconds > 0)
+        except ForetellError as error:
+            self._grads = error
+        except Exception as error:
+            self._grads = _backward_raised(error)
+        else:
+            self._grads = tuple(g.detach() for g in grads)
+            if seconds:
+                self._with_graph, self._seconds = grads, seconds
 
     def second(self, scalar: Callable[[tuple[Tensor, ...]], Tensor]) -> Sequence[Tensor | None]:
         """Derivatives of a function of the gradients with respect to the weights.
@@ -152,24 +341,88 @@ class Pass:
         Returns:
             For each live layer, a tensor like its weights, or None where nothing depends on them.
         """
+        _result(self._grads)
         value = scalar(self._with_graph)
         self._seconds -= 1
         hessian: Sequence[Tensor | None] = (None,) * len(self.weights)
         if value.requires_grad:  # else a network without a second layer or curvature
-            hessian = torch.autograd.grad(
-                value, self.weights, allow_unused=True, retain_graph=self._seconds > 0
+            tensors = [t for ts in self.trace.weights.values() for t in ts]
+            parts = iter(
+                torch.autograd.grad(
+                    value, tensors, allow_unused=True, retain_graph=self._seconds > 0
+                )
             )
+            hessian = [
+                _total([next(parts) for _ in ts]) for ts in self.trace.weights.values()
+            ]
         if not self._seconds:
             self._with_graph = ()
         return hessian
 
     def live_weights(self, watch: Watch) -> list[Tensor]:
-        """The weights of the live layers in another forward.
+        """The weights of the live layers in another forward that ran the same layers.
 
         Args:
             watch: what that forward recorded.
         """
         return [weight_of(watch.layers[i]) for i in self.first_calls]
+
+    def layer_layout(self, index: int) -> Layout:
+        """Where the images are in the result of a layer.
+
+        Args:
+            index: of the call.
+
+        Raises:
+            ProxyError: the result mixes the images.
+        """
+        return self._layout("layers", index)
+
+    def relu_layout(self, index: int) -> Layout:
+        """Where the images are in the input of a ReLU; see ``layer_layout``."""
+        return self._layout("relus", index)
+
+    def _layout(self, kind: str, index: int) -> Layout:
+        layout = self._layouts[kind].get(index)
+        if layout is None:
+            raise ProxyError(
+                "A result inside the network mixes the images of the batch, or does not say which "
+                "part of it belongs to which image: no value by image can be told."
+            )
+        return layout
+
+    @cached_property
+    def _layouts(self) -> dict[str, dict[int, Layout | None]]:
+        """By two forwards of a few images, of the whole batch where others run."""
+        images = len(self.batches.images[0])
+        for small in {min(_FEW, images): 0, images: 0}:
+            before, after = (self._results(small, changed) for changed in (False, True))
+            shapes = {
+                "layers": [c.shape for c in self.layers],
+                "relus": [c.shape for c in self.relus],
+            }
+            if all(len(before[k]) == len(after[k]) == len(shapes[k]) for k in shapes):
+                return {
+                    kind: {
+                        i: layout_of(a, b, shapes[kind][i], small, images)
+                        for i, (a, b) in enumerate(zip(before[kind], after[kind], strict=True))
+                    }
+                    for kind in shapes
+                }
+        return {"layers": {}, "relus": {}}
+
+    def _results(self, small: int, changed: bool) -> dict[str, list[Tensor]]:
+        x = self.batches.images[0][:small].clone()
+        if changed:
+            x[1] = torch.flip(x[1], (-1,)) * -1.5 + 0.5
+        results: dict[str, list[Tensor]] = {"layers": [], "relus": []}
+        watch = Watch(
+            on_layer=lambda _, out: results["layers"].append(out.detach().clone()),
+            on_relu=lambda _, code: results["relus"].append((code.detach() > 0).clone()),
+            uncoupled=True,
+        )
+        self.forward(self.params | self.buffers(), x, watch)
+        return results
 
 
 def weight_of(call: Call) -> Tensor:
@@ -182,23 +435,31 @@ def leaf(p: Tensor) -> Tensor:
     return p.requires_grad_() if p.is_floating_point() else p
 
 
-@contextmanager
-def _mode(module: nn.Module, train: bool) -> Iterator[None]:
-    before: Mapping[nn.Module, bool] = {m: m.training for m in module.modules()}
-    module.train(train)
-    try:
-        yield
-    finally:
-        for m, was in before.items():
-            m.training = was
+def _plain(p: Tensor, device: torch.device) -> Tensor:
+    """A detached tensor that may take part in a graph."""
+    if p.is_inference():
+        with torch.inference_mode(False):
+            return p.clone().to(device)
+    return p.detach().to(device)
 
 
-@contextmanager
-def _seeded(seed: int, x: Tensor) -> Iterator[None]:
-    """Dropout draws from a stream of its own; the caller's random state comes back."""
-    devices: list[Any] = [x.device] if x.is_cuda else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if x.is_cuda:
-            torch.cuda.manual_seed(seed)
-        yield
+def _total(parts: list[Tensor | None]) -> Tensor | None:
+    given = [p for p in parts if p is not None]
+    return torch.stack(given).sum(0) if len(given) > 1 else next(iter(given), None)
+
+
+def _result(value: object) -> object:
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+def _raised(module: nn.Module, x: Tensor, error: Exception) -> ModuleRaisedError:
+    return ModuleRaisedError(
+        f"The module {type(module).__name__} raised {type(error).__name__} on images of shape "
+        f"{tuple(x.shape)}: {error}"
+    )
+
+
+def _backward_raised(error: Exception) -> ProxyError:
+    return ProxyError(f"The backward raised {type(error).__name__}: {error}")

@@ -1,8 +1,11 @@
 """The shared pass for any module: every forward and backward runs once for all proxies."""
 
-from torch import Tensor, nn
+from collections.abc import Callable
+from typing import Any
 
-from foretell.errors import ForetellError, NetworkError, NoParametersError, ProxyError
+from torch import nn
+
+from foretell.errors import ForetellError, NoParametersError, ProxyError
 from foretell.proxies._base import Collected, Costs
 from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.autograd_pass.watch import Watch
@@ -36,87 +39,126 @@ def collect(
         fast: run a network of cells by hand, unless a need from outside is collected; the values
             are the same up to rounding.
 
+    Returns:
+        What was collected. A need that failed is an error of its own there, and costs no other.
+
     Raises:
-        NoParametersError: the module has no parameters.
+        NoParametersError: the module has no parameters, or all that was to be collected needs
+            layers with weights and there are none.
         ModuleRaisedError: the module raised; the cause is chained.
-        NetworkError: its output is not (n, classes), or has fewer classes than the labels.
+        NetworkError: its output is not (n, classes), or all that was to be collected needs more
+            classes than it has.
         DeadNetworkError: the output does not depend on the images.
     """
-    if not any(p.numel() for p in module.parameters()):
+    if not any(True for _ in module.parameters()):
         raise NoParametersError(
             f"Proxies need weights, but the module {type(module).__name__} has no parameters: "
             f"assign its layers to attributes, or use nn.ModuleList instead of a list."
         )
     parts: dict[str, object] = {} if costs is None else {"costs": costs}
     left = Needs(plan.needs.names - parts.keys())
-    program = lower(module) if fast and left in BY_HAND else None
+    program = None
+    if fast and left in BY_HAND and _one_type(module, batches):
+        program = lower(module)
     if program is not None:
         return collect_program(program, module, batches, plan, seed=seed, costs=costs)
     if not plan.main and not plan.probe:
         return Collected(parts, 0, batches.labels[0])
     run = Pass(module, batches, seed)
-    made = _first(run, plan, left)
-    for name, collector in made.items():
-        try:
-            parts[name] = collector.collect(run)
-        except ProxyError as error:
-            parts[name] = error
-        except ForetellError as error:
-            if not collectors.entry(name).facts["forwards"]:
-                raise
-            parts[name] = ProxyError(f"{name}: {error}")
-        except Exception as error:  # a collector from outside: its failure is its own
-            parts[name] = ProxyError(f"{name}: {type(error).__name__}: {error}")
-    return Collected(parts, run.classes, batches.labels[0])
+    members = _first(run, plan, left)
+    errors = [_collect(member, run, parts) for member in members]
+    if errors and errors[0] is not None and len({repr(e) for e in errors}) == 1:
+        raise errors[0]
+    return Collected(parts, run.classes, batches.labels[0], run.unseen)
 
 
-def _first(run: Pass, plan: Plan, needs: Needs) -> dict[str, Collector]:
+def _one_type(module: nn.Module, batches: Batches) -> bool:
+    """Whether weights and images are of the same type of numbers."""
+    return {p.dtype for p in module.parameters()} == {x.dtype for x in batches.images}
+
+
+def _collect(member: "_Member", run: Pass, parts: dict[str, object]) -> ForetellError | None:
+    """Collect one need; a failure is its own."""
+    try:
+        if member.error is not None:
+            raise member.error
+        parts[member.name] = member.collector.collect(run)
+    except ProxyError as error:
+        parts[member.name] = error
+    except ForetellError as error:
+        parts[member.name] = ProxyError(str(error))
+        return error
+    except Exception as error:
+        parts[member.name] = ProxyError(f"{member.name}: {type(error).__name__}: {error}")
+    return None
+
+
+class _Member:
+    """A collector in the pass; a hook of it that raises costs its own need alone."""
+
+    def __init__(self, name: str, collector: Collector) -> None:
+        self.name, self.collector = name, collector
+        self.error: Exception | None = None
+
+    def has(self, hook: str) -> bool:
+        """Whether it overrides a hook."""
+        return getattr(type(self.collector), hook) is not getattr(Collector, hook)
+
+    def call(self, hook: str, *args: Any) -> None:
+        """Call a hook, unless one has failed."""
+        if self.error is None:
+            try:
+                getattr(self.collector, hook)(*args)
+            except Exception as error:
+                self.error = error
+
+
+def _first(run: Pass, plan: Plan, needs: Needs) -> list[_Member]:
     """The first forward and the backwards through it; collectors in the order in which they go on.
 
     Those with forwards of their own come last, when the graph of the first is gone.
     """
-    labels = run.batches.labels[0]
-    images = run.batches.images[0] if plan.main else run.batches.images[0][:2]
+    images = run.batches.images[0]
     entries = [e for e in collectors.entries() if e.name in needs.names]
     entries.sort(key=lambda e: (e.facts["forwards"], e.facts["more"], e.facts["step"]))
-    made = {e.name: e.load()(len(images)) for e in entries}
-    run.first(images, _watch(tuple(made.values())))
-    if plan.weights and (most := int(labels.max())) >= run.classes:
-        raise NetworkError(
-            f"The module gives {run.classes} outputs, but there is a label {most}: build it "
-            f"for at least {most + 1} classes."
-        )
+
+    def made(n: int) -> list[_Member]:
+        return [_Member(e.name, e.load()(n)) for e in entries]
+
+    few = images if plan.main else images[:2]
+    members = made(len(few))
+    run.first(few, _watch(members))
+    if run.drew and len(few) < len(images):  # which layers run may depend on how many draws
+        members = made(len(images))
+        run.first(images, _watch(members))
     if plan.images:
         run.to_images(keep=plan.weights)
     if plan.weights:
-        for collector in made.values():
-            collector.backward(running=True)
+        for member in members:
+            member.call("backward", True)
         run.to_weights(seconds=sum(e.facts["step"] == Step.SECOND for e in entries))
-        for collector in made.values():
-            collector.backward(running=False)
-    return made
+        for member in members:
+            member.call("backward", False)
+    return members
 
 
-def _watch(made: tuple[Collector, ...]) -> Watch:
+def _watch(members: list[_Member]) -> Watch:
     """Calls the hooks that collectors have; none where there are none."""
-    layers = [c.layer for c in made if type(c).layer is not Collector.layer]
-    relus = [c.relu for c in made if type(c).relu is not Collector.relu]
-    writes = [c.write for c in made if type(c).write is not Collector.write]
-
-    def on_layer(index: int, out: Tensor) -> None:
-        for hook in layers:
-            hook(index, out)
-
-    def on_relu(index: int, x: Tensor) -> None:
-        for hook in relus:
-            hook(index, x)
-
-    def on_write(x: Tensor) -> None:
-        for hook in writes:
-            hook(x)
-
     return Watch(
-        on_layer=on_layer if layers else None,
-        on_relu=on_relu if relus else None,
-        on_write=on_write if writes else None,
+        on_layer=_each(members, "layer"),
+        on_relu=_each(members, "relu"),
+        on_write=_each(members, "write"),
+        on_operation=_each(members, "operation"),
     )
+
+
+def _each(members: list[_Member], hook: str) -> Callable[..., None] | None:
+    listening = [m for m in members if m.has(hook)]
+
+    def call(*args: Any) -> None:
+        for member in listening:
+            member.call(hook, *args)
+
+    return call if listening else None
+
+

@@ -1,7 +1,7 @@
-"""What runs inside any module: convolutions, ReLUs and normalisations, seen at the function level.
+"""What runs inside any module: products with weights, ReLUs and normalisations.
 
-A function mode sees ``nn.ReLU`` and ``torch.relu`` alike and never sees a container, so nothing is
-counted twice and no module needs to be of a known class.
+A dispatch mode sees every operation, whoever calls it: modules, functions, the projections inside
+``nn.MultiheadAttention``, scripted code. It never sees a container, so nothing is counted twice.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,53 +9,45 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import Node
-from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from foretell.proxies.autograd_pass.graph import Graph, LayerKey, reachable
+from foretell.proxies.autograd_pass.relus import MASKED, RELUS, Masks, relu_code
 
 __all__ = ["Call", "Watch", "reachable"]
 
-_LAYERS = frozenset(
+aten = torch.ops.aten
+
+_PRODUCTS: Mapping[Any, tuple[int, ...]] = {
+    aten.convolution: (1,),
+    aten.linear: (1,),
+    aten.mm: (1, 0),
+    aten.bmm: (1, 0),
+    aten.mv: (1, 0),
+    aten.addmm: (2, 1),
+    aten.addmv: (2, 1),
+    aten.baddbmm: (2, 1),
+    aten.addbmm: (2, 1),
+    aten._trilinear: (1,),
+}
+"""Operation -> index of the arguments that may be its weights, the first that is one counts."""
+_BIAS = {
+    aten.convolution: 2,
+    aten.linear: 2,
+    aten.addmm: 0,
+    aten.addmv: 0,
+    aten.baddbmm: 0,
+    aten.addbmm: 0,
+}
+_NORMS = frozenset(
     {
-        torch.conv1d,
-        torch.conv2d,
-        torch.conv3d,
-        torch.conv_transpose1d,
-        torch.conv_transpose2d,
-        torch.conv_transpose3d,
-        F.linear,
+        *(aten.native_batch_norm, aten._native_batch_norm_legit, aten._batch_norm_with_update),
+        *(aten._native_batch_norm_legit_no_training, aten.cudnn_batch_norm),
     }
 )
-_RELUS = frozenset(
-    {
-        F.relu,
-        torch.relu,
-        torch.relu_,
-        Tensor.relu,
-        Tensor.relu_,
-        F.relu6,
-        F.leaky_relu,
-        F.leaky_relu_,
-        F.prelu,
-        torch.prelu,
-        Tensor.prelu,
-        F.rrelu,
-        F.rrelu_,
-    }
-)
-_POOLS = frozenset(
-    {
-        F.adaptive_avg_pool1d,
-        F.adaptive_avg_pool2d,
-        F.adaptive_avg_pool3d,
-        F.adaptive_max_pool1d,
-        F.adaptive_max_pool2d,
-        F.adaptive_max_pool3d,
-    }
-)
-_MEANS = frozenset({torch.mean, Tensor.mean, torch.amax, Tensor.amax})
-_FLATS = frozenset({torch.flatten, Tensor.flatten, Tensor.view, Tensor.reshape, torch.reshape})
+_PRODUCT, _RELU, _NORM, _MASK, _OTHER = range(5)
 
 
 @dataclass
@@ -65,20 +57,32 @@ class Call:
     Args:
         weight: the layer's weights; the key of a normalisation.
         node: the result's place in the autograd graph, None outside of it.
+        key: which layer it is.
+        channel: the axis of the result that is the layer's channels; None where there is none.
+        bias: name of the parameter that is its bias.
+        shape: of the result, or of a ReLU's input.
     """
 
     weight: Tensor | None
-    node: Node | None
+    node: Node | None = None
+    key: LayerKey | None = None
+    channel: int | None = None
+    bias: str | None = None
+    shape: tuple[int, ...] = ()
 
 
-class Watch(TorchFunctionMode):
+class Watch(TorchDispatchMode):
     """Records what runs while it is entered.
 
     Args:
-        on_layer: called with the index of a layer's call and its result.
-        on_relu: called with the input of each ReLU.
-        linearise: batch normalisations return their input.
+        on_layer: called with the index and result of each layer.
+        on_relu: called with the index of each ReLU and a tensor that is above 0 where its units are
+            active, before it runs.
+        on_write: called with a tensor before an operation writes into it.
+        on_operation: called with each operation, its arguments and its result.
         measure: keep the unbiased batch variance of each batch normalisation.
+        outputs: keep the results with more than one value for each image and channel.
+        uncoupled: batch normalisations leave out their statistics, so that images do not mix.
     """
 
     def __init__(
@@ -87,103 +91,191 @@ class Watch(TorchFunctionMode):
         on_layer: Callable[[int, Tensor], None] | None = None,
         on_relu: Callable[[int, Tensor], None] | None = None,
         on_write: Callable[[Tensor], None] | None = None,
-        linearise: bool = False,
+        on_operation: Callable[[Any, Sequence[Any], Any, Graph], None] | None = None,
         measure: bool = False,
+        outputs: bool = False,
+        uncoupled: bool = False,
     ) -> None:
         """Start with nothing seen."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.layers: list[Call] = []
         self.relus: list[Call] = []
         self.norms: list[Call] = []
         self.variances: list[tuple[float, float]] = []
-        self.features: Tensor | None = None
-        self._pooled = False
+        self.outputs: dict[Node, Tensor] = {}
+        self.graph = Graph({}, torch.empty(0))
+        self._masks = Masks(self.graph)
+        self._pending: tuple[Tensor, Call | None, int] | None = None
+        self._before: tuple[Any, Any, Any] = (None, None, None)
         self._on_layer, self._on_relu, self._on_write = on_layer, on_relu, on_write
-        self._linearise, self._measure = linearise, measure
+        self._on_operation = on_operation
+        self._measure, self._outputs, self._uncoupled = measure, outputs, uncoupled
 
-    def __torch_function__(
+    def begin(self, names: Mapping[int, str], image: Tensor) -> None:
+        """Say which leaves are parameters and which is the images, before the forward.
+
+        Args:
+            names: id of a parameter's leaf -> its name.
+            image: (n, ...).
+        """
+        self.graph = Graph(names, image)
+        self._masks = Masks(self.graph)
+
+    def __exit__(self, *args: Any) -> None:
+        """Record the last operation."""
+        self._settle()
+        super().__exit__(*args)  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
         self,
-        func: Callable[..., Any],
+        func: Any,
         types: Iterable[type],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run the function, and record it if it is one of those that matter."""
-        kwargs = dict(kwargs or {})
-        if func in _LAYERS:
-            return self._layer(func, args, kwargs)
-        if func in _RELUS:
-            return self._relu(func, args, kwargs)
-        if func is F.batch_norm:
+        """Run the operation, and record it if it is one of those that matter."""
+        self._settle()
+        kwargs = kwargs or {}
+        fact = _FACTS.get(func)
+        kind, packet, writes = fact if fact is not None else _learn(func)
+        if kind == _NORM:
             return self._norm(func, args, kwargs)
-        if func in _POOLS or func in _MEANS or func in _FLATS:
-            self._pool(func, args, kwargs)
-        elif self._on_write is not None and _writes(func, kwargs) and isinstance(args[0], Tensor):
+        relu = None
+        if kind == _RELU:
+            relu = self._relu(relu_code(packet, args, kwargs, self.graph.data))
+        elif kind == _MASK:
+            relu = self._relu(self._masks.code(packet, args))
+        if writes and self._on_write is not None and args and isinstance(args[0], Tensor):
             self._on_write(args[0])
-        return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if kind == _PRODUCT:
+            self._product(packet, args, kwargs, out)
+        elif relu is not None:
+            self._pending = out, relu, -1
+        elif self._outputs:
+            first = out[0] if isinstance(out, tuple | list) and out else out
+            if isinstance(first, Tensor):
+                self._pending = first, None, -1
+        self._masks.see(packet, args, out)
+        if self._on_operation is not None:
+            self._on_operation(packet, (args, kwargs), out, self.graph)
+        self._before = packet, args, out
+        return out
 
-    def _layer(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        weight = args[1] if len(args) > 1 else kwargs["weight"]
-        result = func(*args, **kwargs)
-        self.layers.append(Call(weight, result.grad_fn))
-        if self._on_layer is not None:
-            self._on_layer(len(self.layers) - 1, result)
-        return result
-
-    def _relu(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        x = args[0] if args else kwargs["input"]
-        if self._on_relu is not None:
-            self._on_relu(len(self.relus), x)
-        if self._on_write is not None and (_writes(func, kwargs) or len(args) > 1):
-            self._on_write(x)
-        result = func(*args, **kwargs)
-        self.relus.append(Call(None, result.grad_fn))
-        return result
-
-    def _norm(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum")
-        given = dict(zip(names, args, strict=False)) | kwargs
-        x: Tensor = given["input"]
-        if self._linearise:
-            self.norms.append(Call(given.get("running_var"), x.grad_fn))
-            return x
-        if self._measure:
-            dims = [d for d in range(x.ndim) if d != 1]
-            momentum = given.get("momentum", 0.1)
-            variance = float(x.var(dims, unbiased=True).double().mean())
-            self.variances.append((variance, 0.1 if momentum is None else float(momentum)))
-        result = func(*args, **kwargs)
-        self.norms.append(Call(given.get("running_var"), result.grad_fn))
-        return result
-
-    def _pool(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """Keep the last features with spatial dimensions that are averaged or flattened."""
-        x = args[0] if args else kwargs.get("input")
-        if not isinstance(x, Tensor) or x.ndim < 3:
+    def _settle(self) -> None:
+        """Read the place in the graph that the last result has by now."""
+        if self._pending is None:
             return
-        if func in _POOLS:
-            self.features, self._pooled = x, True
-        elif func in _MEANS:
-            dims = kwargs.get("dim", args[1] if len(args) > 1 else None)
-            dims = (dims,) if isinstance(dims, int) else dims
-            if dims is not None and {d % x.ndim for d in dims} == set(range(2, x.ndim)):
-                self.features, self._pooled = x, True
-        elif not self._pooled:
-            self.features = x
+        out, call, layer = self._pending
+        self._pending = None
+        node = out.grad_fn
+        if call is not None:
+            call.node = node
+        if self._outputs and node is not None and _wide(out):
+            self.outputs[node] = out
+        if layer >= 0 and self._on_layer is not None:
+            self._on_layer(layer, out)
+
+    def _relu(self, code: Tensor | None) -> Call | None:
+        if code is None:
+            return None
+        call = Call(None, shape=tuple(code.shape))
+        if self._on_relu is not None:
+            self._on_relu(len(self.relus), code)
+        self.relus.append(call)
+        return call
+
+    def _product(
+        self, packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
+    ) -> None:
+        weights = {i: self.graph.weight(args[i]) for i in _PRODUCTS[packet]}
+        index = next((i for i, w in weights.items() if w is not None), None)
+        if index is None or (len(weights) == 2 and all(weights.values())):
+            if self._outputs:
+                self._pending = out, None, -1
+            return  # a product of features, or of weights alone
+        weight = weights[index]
+        assert weight is not None
+        if packet is aten.convolution:
+            channel: int | None = 1
+        elif packet in (aten.mv, aten.addmv):
+            channel = None
+        else:
+            first = next(iter(weights))
+            channel = out.ndim - 1 if index == first else out.ndim - 2
+        place = _BIAS.get(packet)
+        bias = args[place] if place is not None and len(args) > place else None
+        call = Call(
+            weight.tensor,
+            None,
+            weight.key,
+            channel,
+            self.graph.leaf_name(bias),
+            tuple(out.shape),
+        )
+        self.layers.append(call)
+        self._pending = out, call, len(self.layers) - 1
+
+    def _norm(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        given = {a.name: v for a, v in zip(func._schema.arguments, args, strict=False)}
+        given |= kwargs
+        x: Tensor = given["input"]
+        if self._on_operation is not None:
+            self._on_operation(aten.native_batch_norm, (args, kwargs), x, self.graph)
+        if self._uncoupled:
+            ones = x.new_ones(x.shape[1])
+            parts = given.get("weight"), given.get("bias"), ones * 0, ones
+            return aten.native_batch_norm(x, *parts, False, 0.0, 1e-5)
+        if self._of_instance(x):
+            out = func(*args, **kwargs)
+            if self._outputs:
+                self._pending = out[0], None, -1
+            self._before = func, args, out
+            return out
+        if self._measure:
+            variance = given.get("running_var")
+            if given.get("training", False) or variance is None:
+                dims = [d for d in range(x.ndim) if d != 1]
+                moved = float(x.var(dims, unbiased=True).double().mean())
+                self.variances.append((moved, float(given.get("momentum", 0.1))))
+            else:
+                self.variances.append((float(variance.double().mean()), 1.0))
+        out = func(*args, **kwargs)
+        call = Call(given.get("running_var"), shape=tuple(x.shape))
+        self.norms.append(call)
+        self._pending = out[0], call, -1
+        self._before = func, args, out
+        return out
+
+    def _of_instance(self, x: Tensor) -> bool:
+        """Whether an instance normalisation asks: it views (n, c, ...) as (1, n c, ...)."""
+        packet, args, out = self._before
+        if x.shape[0] != 1 or packet is not aten.view or out.shape != x.shape:
+            return False
+        before = args[0].shape
+        return len(before) == x.ndim and before[0] * before[1] == x.shape[1]
 
 
-def _writes(func: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:
-    name = getattr(func, "__name__", "")
-    return bool(kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+_FACTS: dict[Any, tuple[int, Any, bool]] = {}
 
 
-def reachable(*roots: Tensor) -> set[Node]:
-    """Every node of the autograd graph that leads to one of the tensors."""
-    stack = [t.grad_fn for t in roots if t.grad_fn is not None]
-    seen = set(stack)
-    while stack:
-        for node, _ in stack.pop().next_functions:
-            if node is not None and node not in seen:
-                seen.add(node)
-                stack.append(node)
-    return seen
+def _learn(func: Any) -> tuple[int, Any, bool]:
+    """What an operation is; looked up once."""
+    packet = func.overloadpacket
+    if packet in _PRODUCTS:
+        kind = _PRODUCT
+    elif packet in _NORMS:
+        kind = _NORM
+    elif packet in RELUS:
+        kind = _RELU
+    elif packet in MASKED:
+        kind = _MASK
+    else:
+        kind = _OTHER
+    _FACTS[func] = kind, packet, bool(func._schema.is_mutable)
+    return _FACTS[func]
+
+
+def _wide(x: Tensor) -> bool:
+    """Whether there may be more than one value for an image and a channel."""
+    return sum(size > 1 for size in x.shape) > 2

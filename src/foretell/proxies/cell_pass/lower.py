@@ -4,7 +4,7 @@ Lowering finds nodes that are multiples of others (chains of skip connections) a
 the same value.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -16,8 +16,8 @@ from foretell.networks.cells import (
     Projection,
     ReLUConvBN,
     ResidualReduction,
-    Zero,
 )
+from foretell.proxies.cell_pass._exact import is_exact
 from foretell.proxies.cell_pass._fuse import flat, merged
 from foretell.proxies.cell_pass._ops import Conv, Gap, Linear, Norm, Op, Pool, Relu, Sum
 
@@ -55,67 +55,8 @@ class Program:
 
 
 def lower(module: nn.Module) -> Program | None:
-    """The program of a module, or None if it cannot be lowered.
-
-    A subclass may override ``forward``, and a module may have been changed after it was built: only
-    networks exactly as ``networks.cells`` builds them are lowered.
-    """
-    if not isinstance(module, CellNetwork) or type(module).forward is not CellNetwork.forward:
-        return None
-    if type(module).features is not CellNetwork.features or _touched(module):
-        return None
-    if not all(type(layer) in (Cell, ResidualReduction) for layer in module.layers):
-        return None
-    if not all(p.requires_grad and p.dtype.is_floating_point for p in module.parameters()):
-        return None
-    return _Lowering(module).program
-
-
-def _touched(module: CellNetwork) -> bool:
-    """Whether the network differs from what ``networks.cells`` builds, or has hooks."""
-    ends = (*module.stem, *module.last, module.head)
-    if not _are(ends, nn.Conv2d, nn.BatchNorm2d, nn.BatchNorm2d, nn.ReLU, nn.Linear):
-        return True
-    for child in module.modules():
-        if child._forward_hooks or child._forward_pre_hooks or child._backward_hooks:
-            return True
-        if child is not module and ("forward" in vars(child) or not _exact(child)):
-            return True
-    return False
-
-
-def _exact(m: nn.Module) -> bool:
-    """Whether a part of the network computes what the operation for it computes."""
-    if type(m) is nn.Conv2d:
-        plain = (m.groups, m.dilation, m.padding_mode, m.bias) == (1, (1, 1), "zeros", None)
-        return plain and _square(m.stride) and _square(m.padding)
-    if type(m) is nn.BatchNorm2d:
-        return m.momentum is not None
-    if type(m) is nn.AvgPool2d:
-        sizes = all(isinstance(v, int) for v in (m.kernel_size, m.stride, m.padding))
-        return sizes and m.divisor_override is None and not (m.padding and m.count_include_pad)
-    if type(m) is ReLUConvBN:
-        return _are((m.relu, m.conv, m.norm), nn.ReLU, nn.Conv2d, nn.BatchNorm2d)
-    if type(m) is Projection:
-        return _are((m.conv, m.norm), nn.Conv2d, nn.BatchNorm2d)
-    if type(m) is ResidualReduction:
-        parts = (m.first, m.second, m.pool, m.shortcut)
-        return _are(parts, ReLUConvBN, ReLUConvBN, nn.AvgPool2d, nn.Conv2d)
-    if type(m) is Cell:
-        edges = (Zero, nn.Identity, Projection, ReLUConvBN, nn.AvgPool2d)
-        pooled = (ReLUConvBN, nn.AvgPool2d)
-        return all(
-            _are(e, *pooled) if type(e) is nn.Sequential else type(e) in edges for e in m.edges
-        )
-    return type(m) in (nn.Sequential, nn.ModuleList, nn.ReLU, nn.Identity, nn.Linear, Zero)
-
-
-def _square(size: object) -> bool:
-    return isinstance(size, tuple) and len(set(size)) == 1
-
-
-def _are(modules: Iterable[nn.Module], *kinds: type[nn.Module]) -> bool:
-    return [type(m) for m in modules] == list(kinds)
+    """The program of a module, or None if it is not exactly what ``networks.cells`` builds."""
+    return _Lowering(module).program if is_exact(module) else None  # type: ignore[arg-type]
 
 
 def _last_use(ops: list[Op]) -> dict[int, int]:

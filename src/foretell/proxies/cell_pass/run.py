@@ -61,7 +61,7 @@ def collect_program(
         parts["synflow"] = _synflow(program, params, batches)
     if Needs.ZEN in needs:
         parts["zen"] = _zen(program, module, batches, seed)
-    return Collected(parts, classes, batches.labels[0])
+    return Collected(parts, classes, batches.labels[0], 0.0)
 
 
 def _weights(program: Program, params: Parameters, fmt: torch.memory_format) -> Weights:

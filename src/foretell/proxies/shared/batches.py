@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foretell.errors import ProxyError, UsageError
+from foretell.errors import ProxyError, TooFewBatchesError, UsageError
 from foretell.rng import stream
 
 if TYPE_CHECKING:
     from foretell.data import Task
 
-__all__ = ["Batches", "make_batches"]
+__all__ = ["Batches", "check_distinct", "make_batches"]
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,20 @@ class Batches:
 
 
 def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: int = 0) -> Batches:
-    """Batches of training images, drawn without replacement while there are enough.
+    """Distinct batches of training images: no image is in two of them, or twice in one.
 
-    Images are scaled to [0, 1] and normalised with the task's mean and standard deviation; there is
+    Where the images are too few, the batches are smaller. Images are scaled to [0, 1] and normalised with the task's mean and standard deviation; there is
     no augmentation.
 
     Args:
         task: the data.
-        batch_size: images in a batch.
+        batch_size: images in a batch, at most.
         count: number of batches.
         seed: of the sample.
 
     Raises:
-        UsageError: ``batch_size`` is below 2 or ``count`` below 1.
+        UsageError: ``batch_size`` is below 2, ``count`` below 1, or there are fewer than two images
+            for each batch.
     """
     if batch_size < 2 or count < 1:
         raise UsageError(
@@ -71,10 +72,13 @@ def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: in
         )
     images, labels = task.train.images, task.train.labels
     total = len(images)
+    size = min(batch_size, total // count)
+    if size < 2:
+        raise UsageError(
+            f"Expected at least {2 * count} training images for {count} distinct batches, but got "
+            f"{total}: add images, or ask for fewer batches."
+        )
     order = stream(seed, "batches").permutation(total)
-    while len(order) < min(batch_size, total) * count:
-        order = np.concatenate([order, stream(seed, "batches", len(order)).permutation(total)])
-    size = min(batch_size, total)
     mean = torch.as_tensor(task.mean, dtype=torch.float32).reshape(1, -1, 1, 1)
     std = torch.as_tensor(task.std, dtype=torch.float32).reshape(1, -1, 1, 1)
     xs, ys = [], []
@@ -87,3 +91,22 @@ def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: in
         xs.append((x - mean) / std)
         ys.append(torch.from_numpy(np.asarray(labels[rows], dtype=np.int64)))
     return Batches(tuple(xs), tuple(ys))
+
+
+def check_distinct(batches: Batches) -> None:
+    """Refuse two batches of the same images, between which gradients differ by rounding alone.
+
+    Raises:
+        TooFewBatchesError: two batches hold the same images, in whatever order.
+    """
+    contents = [_content(x) for x in batches.images]
+    if any(a == b for i, a in enumerate(contents) for b in contents[:i]):
+        raise TooFewBatchesError(
+            "Two batches hold the same images: their gradients differ by rounding alone. Make "
+            "distinct batches with make_batches(task, count=2)."
+        )
+
+
+def _content(x: Tensor) -> list[bytes]:
+    """The images as bytes, in an order of their own."""
+    return sorted(row.tobytes() for row in x.detach().cpu().float().numpy())

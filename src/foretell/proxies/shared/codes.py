@@ -36,20 +36,20 @@ class CodeCounter:
     def __init__(self, n: int) -> None:
         """Start with no ReLU."""
         self._n = n
-        self._kernels: list[Tensor] = []
+        self._kernels: dict[int, Tensor] = {}
         self._last: list[tuple[Tensor, int, Tensor]] = []
 
     def add(self, index: int, x: Tensor) -> None:
         """The input of one more ReLU, (n, ...)."""
         for seen, version, kernel in self._last:
             if seen is x and version == x._version:
-                self._kernels.append(kernel)
+                self._kernels[index] = kernel
                 return
         kernel = agreement((x.detach() > 0).reshape(self._n, -1).to(torch.float32)).double()
-        self._kernels.append(kernel)
+        self._kernels[index] = kernel
         self._last = [*self._last[-3:], (x, x._version, kernel)]
 
     def total(self, live: Sequence[bool]) -> Tensor:
         """The sum over the ReLUs whose result reaches the output, (n, n) float64."""
-        live_kernels = [k for k, alive in zip(self._kernels, live, strict=True) if alive]
+        live_kernels = [self._kernels[i] for i, alive in enumerate(live) if alive]
         return torch.stack(live_kernels).sum(0)

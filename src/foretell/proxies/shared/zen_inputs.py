@@ -1,11 +1,15 @@
 """The parts of Zen that both passes share: weights, inputs and running variances."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["gaussian_weights", "running_variance", "zen_inputs"]
+__all__ = ["gaussian_values", "gaussian_weights", "running_variance", "zen_inputs"]
+
+LayerKey: TypeAlias = tuple[frozenset[str], tuple[int, ...]]
+"""Names of the parameters that a layer's weights are made of, and the shape of these weights."""
 
 GAMMA = 0.01
 """Size of the perturbation of the inputs."""
@@ -21,20 +25,53 @@ def gaussian_weights(module: nn.Module, seed: int) -> dict[str, Tensor]:
     Returns:
         Name of a parameter -> float32 values; parameters of other layers are left out.
     """
-    generator = torch.Generator().manual_seed(seed)
-    drawn: dict[str, Tensor] = {}
+    return gaussian_values(module, seed, {})[0]
+
+
+def gaussian_values(
+    module: nn.Module, seed: int, layers: Mapping[LayerKey, str | None]
+) -> tuple[dict[str, Tensor], dict[LayerKey, Tensor]]:
+    """The same, and the weights of layers that are no modules or compute their weights.
+
+    Args:
+        module: gives the names and shapes.
+        seed: of the draws, which run in the order of the module's parameters; a computed weight has
+            the turn of the first parameter that it is made of.
+        layers: layers that run in it -> name of their bias.
+
+    Returns:
+        Name of a parameter -> float32 values, and layer with computed weights -> float32 values.
+    """
+    parameters = dict(module.named_parameters())
+    order = {name: i for i, name in enumerate(parameters)}
+    shapes: dict[str | LayerKey, tuple[int, ...]] = {}
+    constants: dict[str, float] = {bias: 0.0 for bias in layers.values() if bias is not None}
     for name, child in module.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(child, nn.modules.conv._ConvNd | nn.Linear):
-            drawn[f"{prefix}weight"] = torch.randn(child.weight.shape, generator=generator)
-            if child.bias is not None:
-                drawn[f"{prefix}bias"] = torch.zeros(child.bias.shape)
+            shapes |= {n: parameters[n].shape for n in (f"{prefix}weight",) if n in parameters}
+            constants[f"{prefix}bias"] = 0.0
         elif isinstance(child, nn.modules.batchnorm._BatchNorm | nn.GroupNorm):
-            if child.weight is not None:
-                drawn[f"{prefix}weight"] = torch.ones(child.weight.shape)
-            if child.bias is not None:
-                drawn[f"{prefix}bias"] = torch.zeros(child.bias.shape)
-    return drawn
+            constants |= {f"{prefix}weight": 1.0, f"{prefix}bias": 0.0}
+    for key in layers:
+        names, shape = key
+        plain = next(iter(names)) if len(names) == 1 else ""
+        is_parameter = plain and tuple(parameters[plain].shape) == shape
+        shapes[plain if is_parameter else key] = shape
+    turns = {k: order[k] if isinstance(k, str) else min(order[n] for n in k[0]) for k in shapes}
+    generator = torch.Generator().manual_seed(seed)
+    drawn: dict[str, Tensor] = {}
+    made: dict[LayerKey, Tensor] = {}
+    for key in sorted(shapes, key=lambda k: turns[k]):
+        values = torch.randn(shapes[key], generator=generator)
+        if isinstance(key, str):
+            drawn[key] = values
+        else:
+            made[key] = values
+    for name, value in constants.items():
+        if name in parameters and name not in drawn:
+            drawn[name] = torch.full(parameters[name].shape, value)
+    return drawn, made
 
 
 def zen_inputs(shape: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,12 @@
 """Agreement of the ReLU codes of the images of the first batch."""
 
+from typing import Any
+
 from torch import Tensor
 
 from foretell.errors import ProxyError
+from foretell.proxies.autograd_pass.graph import Graph
+from foretell.proxies.autograd_pass.images import RowCheck
 from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.needs import Collector
 from foretell.proxies.shared.codes import CodeCounter
@@ -17,20 +21,32 @@ class CodeCollector(Collector):
         """Start with no ReLU."""
         super().__init__(n)
         self._counter = CodeCounter(n)
+        self._check = RowCheck(n)
+        self._later: dict[int, Tensor] = {}
+
+    def operation(self, packet: Any, call: tuple[Any, Any], out: Any, graph: Graph) -> None:
+        """Check that the first axis is still that of the images."""
+        self._check.see(packet, call, out, graph)
 
     def relu(self, index: int, x: Tensor) -> None:
-        """Count the units of one more ReLU."""
-        self._counter.add(index, x)
+        """Count the units of one more ReLU, or keep them until the images' axis is known."""
+        if self._check.ok and x.ndim > 1 and len(x) == self.n:
+            self._counter.add(index, x)
+        else:
+            self._later[index] = (x.detach() > 0).clone()
 
     def collect(self, run: Pass) -> Tensor:
         """(n, n) float64, over the ReLUs whose result reaches the output.
 
         Raises:
-            ProxyError: there is none.
+            ProxyError: there is none, or it cannot be told which units are whose.
         """
         live = [call.node in run.nodes for call in run.relus]
         if not any(live):
             raise ProxyError(
                 "The network has no ReLU whose result reaches the output: no codes to compare."
             )
+        for index, x in self._later.items():
+            if live[index]:
+                self._counter.add(index, run.relu_layout(index).rows(x, self.n))
         return self._counter.total(live)

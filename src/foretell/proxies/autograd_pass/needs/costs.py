@@ -1,8 +1,11 @@
 """Parameters and multiply-adds."""
 
+from typing import cast
+
 from foretell.proxies._base import Costs
 from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.needs import Collector
+from foretell.types import Shape3
 
 __all__ = ["CostCollector"]
 
@@ -14,6 +17,6 @@ class CostCollector(Collector):
         """The free baselines."""
         from foretell.cost import count
 
-        shape = run.batches.input_shape
-        cost = count(run.module, (shape[0], shape[1], shape[2]), partial=True, run_itself=True)
+        shape = cast(Shape3, run.batches.input_shape)  # whatever number of axes the images have
+        cost = count(run.module, shape, partial=True, run_itself=True)
         return Costs(cost.params, cost.live_params, cost.flops, cost.sum_log_params, cost.uncounted)

@@ -1,8 +1,13 @@
 """Products of activations and their gradients."""
 
+from typing import Any
+
 from torch import Tensor
 
-from foretell.proxies.autograd_pass.network import Pass, weight_of
+from foretell.errors import ProxyError
+from foretell.proxies.autograd_pass.graph import Graph, LayerKey
+from foretell.proxies.autograd_pass.images import Layout, RowCheck
+from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.needs import Collector
 
 __all__ = ["FisherCollector"]
@@ -21,19 +26,26 @@ class FisherCollector(Collector):
         self._outputs: list[Tensor] = []
         self._values: list[Tensor] = []
         self._products: dict[int, Tensor] = {}
+        self._check = RowCheck(n)
+        self._by_row: list[bool] = []
+
+    def operation(self, packet: Any, call: tuple[Any, Any], out: Any, graph: Graph) -> None:
+        """Check that the first axis is still that of the images."""
+        self._check.see(packet, call, out, graph)
 
     def layer(self, index: int, out: Tensor) -> None:
         """Keep the result, and wait for its gradient."""
         self._outputs.append(out)
         self._values.append(out.detach())
+        self._by_row.append(self._check.ok)
         if out.requires_grad:
             out.register_hook(lambda grad: self._add(index, grad.detach()))  # type: ignore[no-untyped-call]
 
     def write(self, x: Tensor) -> None:
         """Keep what is in a result before something else is written into it."""
         for i, out in enumerate(self._outputs):
-            if out is x:
-                self._values[i] = x.detach().clone()
+            if out is x or x._base is out:
+                self._values[i] = self._values[i].clone()
 
     def backward(self, running: bool) -> None:
         """Look at the gradients of this backward and of no other."""
@@ -45,12 +57,30 @@ class FisherCollector(Collector):
             self._products[index] = self._products.get(index, 0) + product
 
     def collect(self, run: Pass) -> tuple[Tensor, ...]:
-        """(channels,) a layer; weights that are used more than once add up."""
-        totals: dict[int, Tensor] = {}
+        """(channels,) a layer; weights that are used more than once add up.
+
+        Raises:
+            ProxyError: it cannot be told which part of a result is whose.
+        """
+        weights = run.weights
+        _ = run.grads  # without them nothing was seen in the backward
+        totals: dict[LayerKey, Tensor] = {}
         for index, product in self._products.items():
-            weight = weight_of(run.layers[index])
-            channel = product.ndim - 1 if weight.ndim == 2 else 1
-            dims = [d for d in range(1, product.ndim) if d != channel]
-            value = (product.sum(dims) if dims else product).square().mean(0) / 2
-            totals[id(weight)] = totals[id(weight)] + value if id(weight) in totals else value
-        return tuple(totals[id(w)] for w in run.weights)
+            call = run.layers[index]
+            if call.key not in run.trace.weights or call.node not in run.nodes:
+                continue
+            layout = Layout() if self._by_row[index] else run.layer_layout(index)
+            rows = layout.rows(product, self.n)
+            if call.channel is None:
+                rows, channel = rows.unsqueeze(-1), rows.ndim
+            elif call.channel == layout.axis:
+                raise ProxyError("The images of the batch are the channels of a layer's result.")
+            else:
+                channel = layout.axis_after(call.channel)
+            dims = [d for d in range(1, rows.ndim) if d != channel]
+            value = (rows.sum(dims) if dims else rows).square().mean(0) / 2
+            totals[call.key] = totals[call.key] + value if call.key in totals else value
+        return tuple(
+            totals[key] if key in totals else weight.new_zeros(1)
+            for key, weight in zip(run.trace.weights, weights, strict=True)
+        )
