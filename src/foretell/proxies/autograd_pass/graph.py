@@ -113,9 +113,7 @@ class Graph:
     def made_of(self, tensor: Tensor) -> frozenset[str]:
         """Names of the parameters that a tensor is computed from."""
         leaves = (getattr(node, "variable", None) for node in reachable(tensor))
-        return frozenset(
-            self.names[id(v)] for v in leaves if v is not None and id(v) in self.names
-        )
+        return frozenset(self.names[id(v)] for v in leaves if v is not None and id(v) in self.names)
 
 
 def reachable(*roots: Tensor) -> set[Node]:

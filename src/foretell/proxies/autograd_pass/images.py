@@ -4,7 +4,7 @@ Operations that keep the images apart along their first axis certify that it is 
 one image of the batch is changed, and what changes with it is its part.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,8 @@ _AXES = {
     aten.unbind: 1,
 }
 """Operations by row as long as the first axis is not among the axes in this argument."""
+_SEVERAL = frozenset({aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.mv, aten.addmv, aten.cat})
+"""Operations that read features in other arguments than the first."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Layout:
         if self.groups == 1:
             return x.movedim(self.axis, 0)
         sizes = (self.groups, images) if self.outer else (images, self.groups)
-        wide = x.unflatten(self.axis, sizes)
+        shape = x.shape
+        wide = x.reshape(*shape[: self.axis], *sizes, *shape[self.axis + 1 :])
         return wide.movedim((self.axis + self.outer, self.axis + (not self.outer)), (0, 1))
 
     def axis_after(self, axis: int) -> int:
@@ -114,13 +117,15 @@ class RowCheck:
 
     def _fine(self, packet: Any, args: Sequence[Any], out: Any, graph: Graph) -> bool:
         first = args[0] if args else None
-        if packet is aten.t or (isinstance(first, Tensor) and self._constant(first, graph)):
-            if packet not in _ELEMENTWISE and packet not in (aten.mm, aten.addmm, aten.addmv):
-                return packet is not aten.bmm or not isinstance(args[1], Tensor)
+        single = packet not in _ELEMENTWISE and packet not in _SEVERAL
+        if single and isinstance(first, Tensor) and self._constant(first, graph):
+            return True
         if packet in (aten.mm, aten.addmm):
             data, weight = args[-2:] if packet is aten.mm else args[1:3]
             return self._row(data) and not graph.data(weight) and self._row(out)
         result = out[0] if isinstance(out, tuple | list) and out else out
+        if not isinstance(first, Tensor | tuple | list):
+            return packet in _ELEMENTWISE  # makes a constant
         if packet in _ELEMENTWISE:
             tensors = [a for a in args if isinstance(a, Tensor)]
             return all(
@@ -129,15 +134,15 @@ class RowCheck:
                 or self._constant(a, graph)
                 for a in tensors
             )
-        if packet in _BY_ROW:
+        if packet in _BY_ROW and isinstance(first, Tensor):
             if packet is aten.unsqueeze and args[1] in (0, -first.ndim - 1):
                 return False
             return self._row(first) and self._row(result)
-        if packet is aten.permute:
+        if packet is aten.permute and isinstance(first, Tensor):
             return self._row(first) and args[1][0] in (0, -first.ndim)
         if packet in _AXES:
-            tensors = list(first) if isinstance(first, tuple | list) else [first]
-            if not all(isinstance(t, Tensor) and self._row(t) for t in tensors):
+            tensors = [first] if isinstance(first, Tensor) else list(first)
+            if not all(self._row(t) for t in tensors):
                 return False
             ndim = tensors[0].ndim
             axes = args[_AXES[packet]] if len(args) > _AXES[packet] else 0
@@ -179,7 +184,9 @@ def layout_of(
         rest = before.shape[:axis] + before.shape[axis + 1 :]
         if size % small or shape != (*rest[:axis], groups * images, *rest[axis:]):
             continue
-        candidates += [Layout(axis, groups, outer) for outer in ((False, True) if groups > 1 else (False,))]
+        candidates += [
+            Layout(axis, groups, outer) for outer in ((False, True) if groups > 1 else (False,))
+        ]
     if not bool(changed.any()):
         if tuple(before.shape) == shape:
             return Layout(None)
@@ -190,6 +197,3 @@ def layout_of(
         if moved == [i == 1 for i in range(small)]:
             fitting.append(layout)
     return fitting[0] if len(fitting) == 1 else None
-
-
-Layouts = Mapping[int, Layout | None]

@@ -352,9 +352,7 @@ class Pass:
                     value, tensors, allow_unused=True, retain_graph=self._seconds > 0
                 )
             )
-            hessian = [
-                _total([next(parts) for _ in ts]) for ts in self.trace.weights.values()
-            ]
+            hessian = [_total([next(parts) for _ in ts]) for ts in self.trace.weights.values()]
         if not self._seconds:
             self._with_graph = ()
         return hessian

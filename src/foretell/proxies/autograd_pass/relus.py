@@ -1,11 +1,11 @@
 """Which operations are ReLUs, and when a unit of them is active.
 
-A ReLU is a unit that is linear above a threshold and has a smaller slope, or a constant, below it;
-a unit is active where its input is above. Where it is bounded above as well (ReLU6, hardtanh,
-``clamp``), the lower bound alone is its threshold. ``maximum(a, b)`` is active where a > b, and what
-a comparison of features selects (``where``, ``masked_fill``, a product with the mask) where that
-comparison holds. A bound that cuts nothing on these images, such as the epsilon of a division, is
-no ReLU unless it is 0.
+A ReLU is linear above a threshold and has a smaller slope, or is constant, below it; a unit is
+active where its input is above. Where it is bounded above as well (ReLU6, hardtanh, ``clamp``), the
+lower bound alone is its threshold. ``maximum(a, b)`` is active where a > b, and what a comparison
+of features selects (``where``, ``masked_fill``, a product with the mask) where that holds.
+A bound that cuts nothing on these images, such as the epsilon of a division, is no ReLU unless it
+is 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -94,16 +94,15 @@ class Masks:
         if packet in COMPARISONS:
             if any(isinstance(a, Tensor) and self._graph.data(a) for a in args):
                 self._masks[id(out)] = out
-        elif self._masks and packet in _KEPT and isinstance(args[0], Tensor):
-            if id(args[0]) in self._masks:
-                self._masks[id(out)] = out
+        elif self._masks and packet in _KEPT and id(args[0]) in self._masks:
+            self._masks[id(out)] = out
 
     def code(self, packet: Any, args: Sequence[Any]) -> Tensor | None:
         """The mask that selects features in an operation of ``MASKED``."""
         if not self._masks:
             return None
         if packet is aten.where:
-            candidates: tuple[Any, ...] = args[:1]
+            candidates: Sequence[Any] = args[:1]
         elif packet in (aten.mul, aten.mul_):
             candidates = args[:2]
         else:

@@ -10,7 +10,7 @@ from foretell.proxies._base import Collected, Costs
 from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.autograd_pass.watch import Watch
 from foretell.proxies.cell_pass.lower import lower
-from foretell.proxies.cell_pass.run import BY_HAND, collect_program
+from foretell.proxies.cell_pass.run import BY_HAND, collect_program, fits
 from foretell.proxies.needs import Collector, Needs, Step, collectors
 from foretell.proxies.shared.batches import Batches
 from foretell.proxies.shared.plan import Plan
@@ -57,10 +57,8 @@ def collect(
         )
     parts: dict[str, object] = {} if costs is None else {"costs": costs}
     left = Needs(plan.needs.names - parts.keys())
-    program = None
-    if fast and left in BY_HAND and _one_type(module, batches):
-        program = lower(module)
-    if program is not None:
+    program = lower(module) if fast and left in BY_HAND else None
+    if program is not None and fits(module, batches, plan):
         return collect_program(program, module, batches, plan, seed=seed, costs=costs)
     if not plan.main and not plan.probe:
         return Collected(parts, 0, batches.labels[0])
@@ -70,11 +68,6 @@ def collect(
     if errors and errors[0] is not None and len({repr(e) for e in errors}) == 1:
         raise errors[0]
     return Collected(parts, run.classes, batches.labels[0], run.unseen)
-
-
-def _one_type(module: nn.Module, batches: Batches) -> bool:
-    """Whether weights and images are of the same type of numbers."""
-    return {p.dtype for p in module.parameters()} == {x.dtype for x in batches.images}
 
 
 def _collect(member: "_Member", run: Pass, parts: dict[str, object]) -> ForetellError | None:
@@ -160,5 +153,3 @@ def _each(members: list[_Member], hook: str) -> Callable[..., None] | None:
             member.call(hook, *args)
 
     return call if listening else None
-
-

@@ -24,12 +24,13 @@ def as_written(module: nn.Module) -> Iterator[None]:
     Args:
         module: that will run.
     """
+    jit: Any = torch.jit
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(torch.jit.optimized_execution(False))  # type: ignore[no-untyped-call]
+        stack.enter_context(jit.optimized_execution(False))  # else results hide what made them
         torch.backends.mha.set_fastpath_enabled(False)
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
@@ -37,9 +38,9 @@ def as_written(module: nn.Module) -> Iterator[None]:
         if "torch.utils.checkpoint" in sys.modules:
             stack.enter_context(_not_checkpointed())
         if "torch.nn.utils.parametrize" in sys.modules:
-            stack.enter_context(torch.nn.utils.parametrize.cached())  # type: ignore[no-untyped-call]
+            stack.enter_context(torch.nn.utils.parametrize.cached())
         if any(isinstance(m, nn.RNNBase) for m in module.modules()):  # one operation a product
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))  # type: ignore[no-untyped-call]
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
         yield
 
 
@@ -53,7 +54,7 @@ class _Direct:
 
 
 def _direct(*args: Any, **kwargs: Any) -> Iterator[None]:
-    """Takes the part of a checkpoint that is not reentrant: nothing before or after the function."""
+    """Takes the part of a checkpoint that is not reentrant: nothing around the function."""
     yield
 
 

@@ -140,7 +140,15 @@ def _exact(m: nn.Module) -> bool:
         return all(
             _are(e, *pooled) if type(e) is nn.Sequential else type(e) in _EDGES for e in m.edges
         )
-    return kind in (CellNetwork, nn.Sequential, nn.ModuleList, nn.ReLU, nn.Identity, nn.Linear, Zero)
+    return kind in (
+        CellNetwork,
+        nn.Sequential,
+        nn.ModuleList,
+        nn.ReLU,
+        nn.Identity,
+        nn.Linear,
+        Zero,
+    )
 
 
 def _square(size: object) -> bool:

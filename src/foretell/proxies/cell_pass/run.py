@@ -5,18 +5,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from foretell.errors import NetworkError
+from foretell.errors import TooFewBatchesError
 from foretell.proxies._base import Collected, Costs, SynflowLayer, ZenStats
 from foretell.proxies.cell_pass._fuse import can_merge, flat
 from foretell.proxies.cell_pass._ops import Norm, Run, Sweep, Weights
 from foretell.proxies.cell_pass.lower import Program
 from foretell.proxies.needs import Needs
-from foretell.proxies.shared.batches import Batches
+from foretell.proxies.shared.batches import Batches, check_distinct
 from foretell.proxies.shared.plan import Plan
 from foretell.proxies.shared.zen_inputs import gaussian_weights, running_variance, zen_inputs
 from foretell.rng import stream_seed
 
-__all__ = ["BY_HAND", "collect_program"]
+__all__ = ["BY_HAND", "collect_program", "fits"]
 
 BY_HAND = (
     Needs.WEIGHTS | Needs.GRADS | Needs.FISHER | Needs.BATCH_GRADS | Needs.JACOBIAN
@@ -25,6 +25,22 @@ BY_HAND = (
 """What this pass collects; the pass over any module takes a network that needs more."""
 
 Parameters = Mapping[str, Tensor]
+
+
+def fits(module: nn.Module, batches: Batches, plan: Plan) -> bool:
+    """Whether a lowered network can take these images and labels.
+
+    Args:
+        module: the network.
+        batches: images and labels.
+        plan: what to run.
+    """
+    weights = [p for p in module.parameters() if p.ndim > 1]
+    images = batches.images
+    one_type = {p.dtype for p in module.parameters()} == {x.dtype for x in images}
+    shaped = all(x.ndim == 4 and x.shape[1] == weights[0].shape[1] for x in images)
+    labels = max(int(y.max()) for y in batches.labels)
+    return one_type and shaped and (not plan.weights or labels < weights[-1].shape[0])
 
 
 @torch.no_grad()
@@ -37,19 +53,10 @@ def collect_program(
     seed: int,
     costs: Costs | None = None,
 ) -> Collected:
-    """The same parts as the pass over any module collects; see ``collect`` for the arguments.
-
-    Raises:
-        NetworkError: there are fewer classes than the labels need.
-    """
+    """The same parts as the pass over any module collects; see ``collect`` for the arguments."""
     params = {n: p.detach() for n, p in module.named_parameters()}
     classes = int(params[program.layers[-1]].shape[0])
     needs, parts = plan.needs, dict[str, object]()
-    if plan.weights and (most := int(batches.labels[0].max())) >= classes:
-        raise NetworkError(
-            f"The module gives {classes} outputs, but there is a label {most}: build it for at "
-            f"least {most + 1} classes."
-        )
     weights = _weights(program, params, torch.channels_last)
     if Needs.WEIGHTS in needs:
         parts["weights"] = tuple(weights.layers)
@@ -130,6 +137,11 @@ def _main(
             parts["grasp"] = _second(program, run, sweep)
         if Needs.BATCH_GRADS in needs:
             del run, sweep
+            try:
+                check_distinct(batches)
+            except TooFewBatchesError as error:
+                parts["batch_grads"] = error
+                return
             more = [
                 _gradients(program, weights, x, labels)
                 for x, labels in zip(batches.images[1:], batches.labels[1:], strict=True)

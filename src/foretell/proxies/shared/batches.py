@@ -1,5 +1,6 @@
 """The images and labels that networks are scored on."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,20 +52,19 @@ class Batches:
 
 
 def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: int = 0) -> Batches:
-    """Distinct batches of training images: no image is in two of them, or twice in one.
+    """Batches of training images, drawn without replacement while there are enough.
 
-    Where the images are too few, the batches are smaller. Images are scaled to [0, 1] and normalised with the task's mean and standard deviation; there is
+    Images are scaled to [0, 1] and normalised with the task's mean and standard deviation; there is
     no augmentation.
 
     Args:
         task: the data.
-        batch_size: images in a batch, at most.
+        batch_size: images in a batch.
         count: number of batches.
         seed: of the sample.
 
     Raises:
-        UsageError: ``batch_size`` is below 2, ``count`` below 1, or there are fewer than two images
-            for each batch.
+        UsageError: ``batch_size`` is below 2 or ``count`` below 1.
     """
     if batch_size < 2 or count < 1:
         raise UsageError(
@@ -72,13 +72,10 @@ def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: in
         )
     images, labels = task.train.images, task.train.labels
     total = len(images)
-    size = min(batch_size, total // count)
-    if size < 2:
-        raise UsageError(
-            f"Expected at least {2 * count} training images for {count} distinct batches, but got "
-            f"{total}: add images, or ask for fewer batches."
-        )
     order = stream(seed, "batches").permutation(total)
+    while len(order) < min(batch_size, total) * count:
+        order = np.concatenate([order, stream(seed, "batches", len(order)).permutation(total)])
+    size = min(batch_size, total)
     mean = torch.as_tensor(task.mean, dtype=torch.float32).reshape(1, -1, 1, 1)
     std = torch.as_tensor(task.std, dtype=torch.float32).reshape(1, -1, 1, 1)
     xs, ys = [], []
@@ -94,19 +91,22 @@ def make_batches(task: "Task", *, batch_size: int = 64, count: int = 2, seed: in
 
 
 def check_distinct(batches: Batches) -> None:
-    """Refuse two batches of the same images, between which gradients differ by rounding alone.
+    """Refuse batches that share most of their images: gradients hardly differ between them.
 
     Raises:
-        TooFewBatchesError: two batches hold the same images, in whatever order.
+        TooFewBatchesError: two batches have more than half of their images in common.
     """
-    contents = [_content(x) for x in batches.images]
-    if any(a == b for i, a in enumerate(contents) for b in contents[:i]):
-        raise TooFewBatchesError(
-            "Two batches hold the same images: their gradients differ by rounding alone. Make "
-            "distinct batches with make_batches(task, count=2)."
-        )
+    contents = [Counter(map(_content, x)) for x in batches.images]
+    for i, a in enumerate(contents):
+        for b in contents[:i]:
+            shared, size = (a & b).total(), min(a.total(), b.total())
+            if 2 * shared > size:
+                raise TooFewBatchesError(
+                    f"Expected batches of different images, but two have {shared} of {size} in "
+                    f"common, and their gradients differ by little more than rounding: take "
+                    f"smaller batches (--batch-size), or add images."
+                )
 
 
-def _content(x: Tensor) -> list[bytes]:
-    """The images as bytes, in an order of their own."""
-    return sorted(row.tobytes() for row in x.detach().cpu().float().numpy())
+def _content(image: Tensor) -> bytes:
+    return image.detach().cpu().double().numpy().tobytes()

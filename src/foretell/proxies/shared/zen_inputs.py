@@ -62,12 +62,12 @@ def gaussian_values(
     generator = torch.Generator().manual_seed(seed)
     drawn: dict[str, Tensor] = {}
     made: dict[LayerKey, Tensor] = {}
-    for key in sorted(shapes, key=lambda k: turns[k]):
-        values = torch.randn(shapes[key], generator=generator)
-        if isinstance(key, str):
-            drawn[key] = values
+    for target in sorted(shapes, key=lambda k: turns[k]):
+        values = torch.randn(shapes[target], generator=generator)
+        if isinstance(target, str):
+            drawn[target] = values
         else:
-            made[key] = values
+            made[target] = values
     for name, value in constants.items():
         if name in parameters and name not in drawn:
             drawn[name] = torch.full(parameters[name].shape, value)

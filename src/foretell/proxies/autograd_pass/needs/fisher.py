@@ -67,7 +67,7 @@ class FisherCollector(Collector):
         totals: dict[LayerKey, Tensor] = {}
         for index, product in self._products.items():
             call = run.layers[index]
-            if call.key not in run.trace.weights or call.node not in run.nodes:
+            if call.key is None or call.key not in run.trace.weights or call.node not in run.nodes:
                 continue
             layout = Layout() if self._by_row[index] else run.layer_layout(index)
             rows = layout.rows(product, self.n)

@@ -1,5 +1,7 @@
 """Features of an input and its perturbation under N(0, 1) weights."""
 
+from functools import partial
+
 from torch import Tensor
 
 from foretell.errors import ProxyError
@@ -33,7 +35,7 @@ class ZenCollector(Collector):
         layers = {c.key: c.bias for c in run.layers if c.key is not None}
         drawn, made = gaussian_values(run.module, seed, layers)
         params = {
-            n: leaf(drawn[n].to(run.device, p.dtype)) if n in drawn else p.detach().requires_grad_()
+            n: leaf(drawn[n].to(run.device, p.dtype) if n in drawn else p.detach())
             for n, p in run.params.items()
         }
         sides: list[list[Tensor]] = []
@@ -45,7 +47,7 @@ class ZenCollector(Collector):
             x = x.to(run.device, run.dtype)
             used: set[LayerKey] = set()
             trace = run.traced(
-                params | run.buffers(), x, watch, rewrite=lambda w, used=used: _drawn(w, made, used)
+                params | run.buffers(), x, watch, rewrite=partial(_drawn, made=made, used=used)
             )
             if any(c.key in made and c.key not in used for c in watch.layers):
                 raise ProxyError(
