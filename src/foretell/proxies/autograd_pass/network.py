@@ -25,7 +25,6 @@ from foretell.proxies.autograd_pass.images import Layout, layout_of
 from foretell.proxies.autograd_pass.rewrite import Rewrite
 from foretell.proxies.autograd_pass.surroundings import (
     as_written,
-    has_scripted,
     materialised,
     seeded,
     twin_with,
@@ -117,7 +116,11 @@ class Pass:
         self.batches = Batches(images, batches.labels)
         self.params = {n: leaf(_plain(p, self.device)) for n, p in parameters.items()}
         self.frozen = frozenset(n for n, p in parameters.items() if not p.requires_grad)
-        self.scripted = has_scripted(self.module)
+        self._modules = list(self.module.modules())
+        self.scripted = any(isinstance(m, torch.jit.ScriptModule) for m in self._modules)
+        every = sum(1 for _ in self.module.named_parameters(remove_duplicate=False))
+        buffers = sum(1 for _ in self.module.named_buffers(remove_duplicate=False))
+        self._tied = (every, buffers) != (len(parameters), sum(1 for _ in self.module.buffers()))
         self._grads: tuple[Tensor, ...] | Exception | None = None
         self._image_grads: Tensor | Exception | None = None
         self._with_graph: tuple[Tensor, ...] = ()
@@ -205,14 +208,15 @@ class Pass:
             NetworkError: the result is not (n, classes).
         """
         module = twin_with(self.module, state) if self.scripted else self.module
+        modules = list(module.modules()) if self.scripted else self._modules
         params = dict(module.named_parameters()) if self.scripted else state
         images = x.detach().requires_grad_()
         watch.begin({id(p): n for n, p in params.items() if n in self.params}, images)
         with ExitStack() as stack:
             stack.enter_context(seeded(stream_seed(self.seed, "forward"), x))
             start = torch.get_rng_state()
-            stack.enter_context(as_written(module))
-            stack.enter_context(unchanged(module, train=train))
+            stack.enter_context(as_written(modules))
+            stack.enter_context(unchanged(modules, train=train))
             try:
                 if rewrite is not None:
                     stack.enter_context(rewrite(watch))
@@ -221,7 +225,7 @@ class Pass:
                     if self.scripted:
                         y = module(x)
                     else:
-                        y = functional_call(module, dict(state), (x,), tie_weights=True)
+                        y = functional_call(module, dict(state), (x,), tie_weights=self._tied)
             except ForetellError:
                 raise
             except Exception as error:
@@ -437,8 +441,8 @@ def _plain(p: Tensor, device: torch.device) -> Tensor:
     """A detached tensor that may take part in a graph."""
     if p.is_inference():
         with torch.inference_mode(False):
-            return p.clone().to(device)
-    return p.detach().to(device)
+            p = p.clone()
+    return p.detach() if p.device == device else p.detach().to(device)
 
 
 def _total(parts: list[Tensor | None]) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
-__all__ = ["as_written", "has_scripted", "materialised", "seeded", "twin_with", "unchanged"]
+__all__ = ["as_written", "materialised", "seeded", "twin_with", "unchanged"]
 
 
 @contextmanager
-def as_written(module: nn.Module) -> Iterator[None]:
+def as_written(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Forwards without compiler, checkpoints and fused kernels, with gradients.
 
     Attention is computed by its formula, which has a second derivative; parametrised weights are
     computed once a forward, so that a layer that is called twice has one weight.
 
     Args:
-        module: that will run.
+        modules: that will run.
     """
     jit: Any = torch.jit
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -39,7 +39,7 @@ def as_written(module: nn.Module) -> Iterator[None]:
             stack.enter_context(_not_checkpointed())
         if "torch.nn.utils.parametrize" in sys.modules:
             stack.enter_context(torch.nn.utils.parametrize.cached())
-        if any(isinstance(m, nn.RNNBase) for m in module.modules()):  # one operation a product
+        if any(isinstance(m, nn.RNNBase) for m in modules):  # one operation a product
             stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
         yield
 
@@ -77,25 +77,21 @@ def _not_checkpointed() -> Iterator[None]:
 
 
 @contextmanager
-def unchanged(module: nn.Module, *, train: bool) -> Iterator[None]:
-    """Run a module in train or eval mode; afterwards its attributes are those of before.
+def unchanged(modules: Sequence[nn.Module], *, train: bool) -> Iterator[None]:
+    """Run a module in train or eval mode; afterwards the attributes of its parts are those before.
 
     Args:
-        module: any.
+        modules: all of its parts, itself first.
         train: the mode.
     """
-    before = [
-        (m, dict(m.__dict__)) for m in module.modules() if not isinstance(m, torch.jit.ScriptModule)
-    ]
-    module.train(train)
+    own = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]
+    before = [(m.__dict__, m.__dict__.copy(), [*map(id, m.__dict__.values())]) for m in own]
+    modules[0].train(train)
     try:
         yield
     finally:
-        for m, attributes in before:
-            now = m.__dict__
-            if len(now) != len(attributes) or any(
-                now.get(name, m) is not value for name, value in attributes.items()
-            ):
+        for now, attributes, values in before:
+            if [*map(id, now.values())] != values:
                 now.clear()
                 now.update(attributes)
 
@@ -109,11 +105,6 @@ def seeded(seed: int, x: Tensor) -> Iterator[None]:
         if x.is_cuda:
             torch.cuda.manual_seed(seed)
         yield
-
-
-def has_scripted(module: nn.Module) -> bool:
-    """Whether a part of the module is TorchScript."""
-    return any(isinstance(m, torch.jit.ScriptModule) for m in module.modules())
 
 
 def materialised(module: nn.Module, x: Tensor, seed: int) -> nn.Module:

@@ -111,6 +111,11 @@ class Watch(TorchDispatchMode):
         self._on_operation = on_operation
         self._measure, self._outputs, self._uncoupled = measure, outputs, uncoupled
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No wrapper around each operation: compilers are off while a module is watched."""
+        return False
+
     def begin(self, names: Mapping[int, str], image: Tensor) -> None:
         """Say which leaves are parameters and which is the images, before the forward.
 
