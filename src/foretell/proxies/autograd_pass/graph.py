@@ -89,10 +89,10 @@ class Graph:
             if (name := self.names.get(id(leaf))) is None:
                 self.unregistered = True
                 return None
-            return Weight(leaf, (frozenset({name}), tuple(leaf.shape)))
+            return Weight(leaf, (frozenset({name}), tuple(leaf.shape), False))
         base = operand if operand._base is None else operand._base
         names = self.made_of(base)
-        return Weight(base, (names, tuple(base.shape))) if names else None
+        return Weight(base, (names, tuple(base.shape), True)) if names else None
 
     def leaf_name(self, operand: object) -> str | None:
         """The name of the parameter that an operand is a view or a copy of."""

@@ -113,7 +113,7 @@ class Pass:
         floating = (p.dtype for p in parameters.values() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
         images = tuple(self._own(x) for x in batches.images)
-        self.batches = Batches(images, batches.labels)
+        self.batches = Batches(images, tuple(_plain(y, y.device) for y in batches.labels))
         self.params = {n: leaf(_plain(p, self.device)) for n, p in parameters.items()}
         self.frozen = frozenset(n for n, p in parameters.items() if not p.requires_grad)
         self._modules = list(self.module.modules())
@@ -344,9 +344,16 @@ class Pass:
 
         Returns:
             For each live layer, a tensor like its weights, or None where nothing depends on them.
+
+        Raises:
+            ProxyError: there is no second derivative, or no first.
         """
         _result(self._grads)
         value = scalar(self._with_graph)
+        if any(node.name().endswith("Error") for node in reachable(value)):
+            raise ProxyError(
+                "A function of the network is once_differentiable: it has no second derivative."
+            )
         self._seconds -= 1
         hessian: Sequence[Tensor | None] = (None,) * len(self.weights)
         if value.requires_grad:  # else a network without a second layer or curvature
@@ -459,9 +466,15 @@ def _result(value: object) -> object:
 def _raised(module: nn.Module, x: Tensor, error: Exception) -> ModuleRaisedError:
     return ModuleRaisedError(
         f"The module {type(module).__name__} raised {type(error).__name__} on images of shape "
-        f"{tuple(x.shape)}: {error}"
+        f"{tuple(x.shape)}: {_text(error)}"
     )
 
 
+def _text(error: Exception) -> str:
+    """What an error says; of TorchScript, without the listing of the code."""
+    text = str(error).strip()
+    return text.splitlines()[-1] if text.startswith("The following operation failed") else text
+
+
 def _backward_raised(error: Exception) -> ProxyError:
-    return ProxyError(f"The backward raised {type(error).__name__}: {error}")
+    return ProxyError(f"The backward raised {type(error).__name__}: {_text(error)}")

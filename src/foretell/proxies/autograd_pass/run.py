@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from foretell.errors import ForetellError, NoParametersError, ProxyError
@@ -62,8 +63,21 @@ def collect(
         return collect_program(program, module, batches, plan, seed=seed, costs=costs)
     if not plan.main and not plan.probe:
         return Collected(parts, 0, batches.labels[0])
+    with torch.inference_mode(False), torch.enable_grad():
+        return _collect_any(module, batches, plan, left, parts, seed)
+
+
+def _collect_any(
+    module: nn.Module,
+    batches: Batches,
+    plan: Plan,
+    needs: Needs,
+    parts: dict[str, object],
+    seed: int,
+) -> Collected:
+    """The pass over any module; see ``collect``."""
     run = Pass(module, batches, seed)
-    members = _first(run, plan, left)
+    members = _first(run, plan, needs)
     errors = [_collect(member, run, parts) for member in members]
     if errors and errors[0] is not None and len({repr(e) for e in errors}) == 1:
         raise errors[0]

@@ -61,6 +61,7 @@ class Call:
         channel: the axis of the result that is the layer's channels; None where there is none.
         bias: name of the parameter that is its bias.
         shape: of the result, or of a ReLU's input.
+        part: where in the weights the part begins that the call reads, and its shape.
     """
 
     weight: Tensor | None
@@ -69,6 +70,7 @@ class Call:
     channel: int | None = None
     bias: str | None = None
     shape: tuple[int, ...] = ()
+    part: tuple[int, tuple[int, ...]] = (0, ())
 
 
 class Watch(TorchDispatchMode):
@@ -193,12 +195,14 @@ class Watch(TorchDispatchMode):
     def _product(
         self, packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
     ) -> None:
-        weights = {i: self.graph.weight(args[i]) for i in _PRODUCTS[packet]}
+        operands = _PRODUCTS[packet]
+        weights = {i: self.graph.weight(args[i]) for i in operands}
         index = next((i for i, w in weights.items() if w is not None), None)
-        if index is None or (len(weights) == 2 and all(weights.values())):
+        other = 0 if len(operands) == 1 else sum(operands) - (index or 0)
+        if index is None or not self.graph.data(args[other]):
             if self._outputs:
                 self._pending = out, None, -1
-            return  # a product of features, or of weights alone
+            return  # a product of features, or nothing but weights and constants
         weight = weights[index]
         assert weight is not None
         if packet is aten.convolution:
@@ -206,8 +210,7 @@ class Watch(TorchDispatchMode):
         elif packet in (aten.mv, aten.addmv):
             channel = None
         else:
-            first = next(iter(weights))
-            channel = out.ndim - 1 if index == first else out.ndim - 2
+            channel = out.ndim - 1 if index == operands[0] else out.ndim - 2
         place = _BIAS.get(packet)
         bias = args[place] if place is not None and len(args) > place else None
         call = Call(
@@ -217,6 +220,7 @@ class Watch(TorchDispatchMode):
             channel,
             self.graph.leaf_name(bias),
             tuple(out.shape),
+            (args[index].storage_offset(), tuple(args[index].shape)),
         )
         self.layers.append(call)
         self._pending = out, call, len(self.layers) - 1

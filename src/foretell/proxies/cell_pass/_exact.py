@@ -7,12 +7,16 @@ from torch import nn
 from torch.nn.modules import module as hooks
 
 from foretell.networks.cells import (
+    EDGES,
+    NONE,
+    SKIP,
     Cell,
     CellNetwork,
     Projection,
     ReLUConvBN,
     ResidualReduction,
     Zero,
+    live_edges,
 )
 
 __all__ = ["is_exact"]
@@ -137,9 +141,10 @@ def _exact(m: nn.Module) -> bool:
         return _are(parts, ReLUConvBN, ReLUConvBN, nn.AvgPool2d, nn.Conv2d)
     if type(m) is Cell:
         pooled = (ReLUConvBN, nn.AvgPool2d)
-        return all(
+        edges = [
             _are(e, *pooled) if type(e) is nn.Sequential else type(e) in _EDGES for e in m.edges
-        )
+        ]
+        return all(edges) and m.plan == _plan(m)
     return kind in (
         CellNetwork,
         nn.Sequential,
@@ -148,6 +153,15 @@ def _exact(m: nn.Module) -> bool:
         nn.Identity,
         nn.Linear,
         Zero,
+    )
+
+
+def _plan(cell: Cell) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """The edges into each node that a cell with these operations runs."""
+    live = live_edges([NONE if type(e) is Zero else SKIP for e in cell.edges])
+    return tuple(
+        tuple((e, s) for e, (s, t) in enumerate(EDGES) if t == target and live[e])
+        for target in (1, 2, 3)
     )
 
 

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 __all__ = ["gaussian_values", "gaussian_weights", "running_variance", "zen_inputs"]
 
-LayerKey: TypeAlias = tuple[frozenset[str], tuple[int, ...]]
-"""Names of the parameters that a layer's weights are made of, and the shape of these weights."""
+LayerKey: TypeAlias = tuple[frozenset[str], tuple[int, ...], bool]
+"""Names of the parameters that a layer's weights are made of, the shape of these weights, and
+whether they are computed, not a parameter."""
 
 GAMMA = 0.01
 """Size of the perturbation of the inputs."""
@@ -54,10 +55,8 @@ def gaussian_values(
         elif isinstance(child, nn.modules.batchnorm._BatchNorm | nn.GroupNorm):
             constants |= {f"{prefix}weight": 1.0, f"{prefix}bias": 0.0}
     for key in layers:
-        names, shape = key
-        plain = next(iter(names)) if len(names) == 1 else ""
-        is_parameter = plain and tuple(parameters[plain].shape) == shape
-        shapes[plain if is_parameter else key] = shape
+        names, shape, computed = key
+        shapes[key if computed else next(iter(names))] = shape
     turns = {k: order[k] if isinstance(k, str) else min(order[n] for n in k[0]) for k in shapes}
     generator = torch.Generator().manual_seed(seed)
     drawn: dict[str, Tensor] = {}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from foretell.errors import ProxyError
@@ -57,14 +58,14 @@ class FisherCollector(Collector):
             self._products[index] = self._products.get(index, 0) + product
 
     def collect(self, run: Pass) -> tuple[Tensor, ...]:
-        """(channels,) a layer; weights that are used more than once add up.
+        """(channels,) a layer; weights that are used more than once add up, parts are joined.
 
         Raises:
             ProxyError: it cannot be told which part of a result is whose.
         """
         weights = run.weights
         _ = run.grads  # without them nothing was seen in the backward
-        totals: dict[LayerKey, Tensor] = {}
+        totals: dict[LayerKey, dict[tuple[int, tuple[int, ...]], Tensor]] = {}
         for index, product in self._products.items():
             call = run.layers[index]
             if call.key is None or call.key not in run.trace.weights or call.node not in run.nodes:
@@ -79,8 +80,9 @@ class FisherCollector(Collector):
                 channel = layout.axis_after(call.channel)
             dims = [d for d in range(1, rows.ndim) if d != channel]
             value = (rows.sum(dims) if dims else rows).square().mean(0) / 2
-            totals[call.key] = totals[call.key] + value if call.key in totals else value
+            parts = totals.setdefault(call.key, {})
+            parts[call.part] = parts[call.part] + value if call.part in parts else value
         return tuple(
-            totals[key] if key in totals else weight.new_zeros(1)
+            torch.cat(list(totals[key].values())) if key in totals else weight.new_zeros(1)
             for key, weight in zip(run.trace.weights, weights, strict=True)
         )

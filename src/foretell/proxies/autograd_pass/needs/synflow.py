@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from foretell.errors import ProxyError
 from foretell.proxies._base import SynflowLayer
-from foretell.proxies.autograd_pass.network import Pass, leaf
+from foretell.proxies.autograd_pass.network import Pass, Trace, leaf
 from foretell.proxies.autograd_pass.rewrite import Rewrite
 from foretell.proxies.autograd_pass.watch import Watch
 from foretell.proxies.needs import Collector
@@ -26,16 +26,11 @@ class SynflowCollector(Collector):
         Raises:
             ProxyError: some weights cannot be made positive, or normalisations removed.
         """
-        params = {
-            n: leaf(p.detach().double().abs()) if p.is_floating_point() else p
-            for n, p in run.params.items()
-        }
-        state = params | run.buffers(torch.float64)
-        if run.scripted:
-            state |= _identities(run.module, state)
-        x = torch.ones(1, *run.batches.input_shape, dtype=torch.float64, device=run.device)
-        watch = Watch()
-        trace = run.traced(state, x, watch, train=False, rewrite=_positive)
+        sources = _sources(run.trace.watch)
+        trace = _linearised(run, sources)
+        if further := _sources(trace.watch) - sources:  # of layers that run in eval mode alone
+            trace = _linearised(run, sources | further)
+        watch = trace.watch
         norms = [call for call in watch.norms if call.node in trace.nodes]
         if norms and not run.scripted:
             raise ProxyError(
@@ -56,9 +51,29 @@ class SynflowCollector(Collector):
         )
 
 
+def _sources(watch: Watch) -> frozenset[str]:
+    """Names of the parameters that weights are computed from."""
+    computed = (c.key[0] for c in watch.layers if c.key is not None and c.key[2])
+    return frozenset[str]().union(*computed)
+
+
+def _linearised(run: Pass, sources: frozenset[str]) -> Trace:
+    """The forward of one image of ones; weights are computed from the sources as they are."""
+    params = {}
+    for n, p in run.params.items():
+        double = p.detach().double() if p.is_floating_point() else p
+        params[n] = leaf(double if n in sources or double is p else double.abs())
+    state = params | run.buffers(torch.float64)
+    if run.scripted:
+        state |= _identities(run.module, state)
+    x = torch.ones(1, *run.batches.input_shape, dtype=torch.float64, device=run.device)
+    return run.traced(state, x, Watch(), train=False, rewrite=_positive)
+
+
 def _positive(watch: Watch) -> Rewrite:
     def weight(w: Tensor) -> Tensor | None:
-        return None if watch.graph.weight(w) is None else w.abs()
+        made = watch.graph.weight(w)
+        return None if made is None or not made.key[2] else w.abs()
 
     return Rewrite(weight, norms=False)
 
@@ -74,5 +89,6 @@ def _identities(module: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor
                 "running_mean": 0.0, "running_var": 1 - eps, "weight": 1.0, "bias": 0.0,
             }.items():  # fmt: skip
                 if (key := prefix + part) in state:
-                    values[key] = leaf(torch.full_like(state[key], value).detach())
+                    full = torch.full_like(state[key], value).detach()
+                    values[key] = full.requires_grad_(state[key].requires_grad)
     return values
