@@ -55,13 +55,16 @@ class ScoreRun:
         """A table with a row per network: arch, alive, one column per proxy, seconds, failure.
 
         A network that failed is not alive: nothing is known of it but its failure. The column
-        ``reasons`` says why single values are missing.
+        ``reasons`` says why single values are missing. Where proxies of single layers do not see
+        all weights of a network, ``unseen`` says which share of them.
         """
         scores, rows = self.scores, range(len(self.labels))
+        partly = bool((scores.unseen > 0).any())
         return {
             "arch": self.labels,
             "alive": [bool(scores.alive[i]) and i not in scores.failures for i in rows],
             **{short_name(name): scores.column(name).tolist() for name in scores.names},
+            **({"unseen": scores.unseen.tolist()} if partly else {}),
             "seconds": scores.seconds.tolist(),
             "failure": [scores.failures.get(i, "") for i in rows],
             "reasons": [self.reasons(i) for i in rows],
