@@ -64,7 +64,10 @@ def _list(text: str | None) -> tuple[str, ...]:
     "--attacks", default="fgsm,pgd", show_default=True, help="On the winner; '' for none."
 )
 @click.option("--no-onnx", is_flag=True, help="Export no ONNX model.")
-@click.option("--preset", help="Skeleton of the space, such as small.")
+@click.option(
+    "--preset", metavar="NAME|CxN|auto",
+    help="Skeleton of the space: small, 12x1 (channels x cells), or auto: by the limits.",
+)  # fmt: skip
 @click.option("--image-size", type=int, help="Resize images to this many pixels.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")

@@ -1,6 +1,7 @@
 """The contract of a search space: sample, neighbors, graph; the rest has defaults."""
 
 import difflib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from foretell.arch import Arch
-from foretell.errors import ArchError, NetworkError, UnknownNameError
+from foretell.errors import ArchError, NetworkError, UnknownNameError, UsageError
 from foretell.graph import Graph
 from foretell.types import Array, IntArray, Shape3
 
@@ -20,6 +21,10 @@ __all__ = ["CostTable", "ProductSpace", "Skeleton", "Space"]
 
 _LONGEST_GENE = 10
 """Digits of a gene in a text, from which it is none."""
+
+
+_OWN_PRESET = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,2})")
+"""Channels and cells of a skeleton that has no name."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +201,13 @@ class Space(ABC):
         Args:
             input_shape: channels, height, width.
             classes: number of outputs.
-            preset: a name from ``presets``; by default the published skeleton for images of 24
-                pixels and more, and the smallest preset for smaller ones.
+            preset: a name from ``presets``, or channels and cells such as "12x1"; by default the
+                published skeleton for images of 24 pixels and more, and the smallest preset for
+                smaller ones.
 
         Raises:
             UnknownNameError: no such preset.
+            UsageError: "auto", which needs the limits of a search.
         """
         names = list(self.presets)
         c, h, w = (int(v) for v in input_shape)
@@ -208,6 +215,15 @@ class Space(ABC):
             if not names:
                 return Skeleton((c, h, w), classes)
             preset = names[0] if min(h, w) >= 24 else names[-1]
+        if names and (match := _OWN_PRESET.fullmatch(preset)):
+            channels, cells = int(match[1]), int(match[2])
+            return Skeleton((c, h, w), classes, channels, cells)
+        if names and preset == "auto":
+            raise UsageError(
+                f"The preset 'auto' follows from the limits of a search (foretell search "
+                f"--max-params 100k --preset auto): here name one of {', '.join(names)}, or "
+                f"channels and cells, such as 12x1."
+            )
         if preset not in self.presets:
             raise UnknownNameError(
                 "preset", preset, difflib.get_close_matches(preset, names), names

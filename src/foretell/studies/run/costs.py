@@ -56,6 +56,11 @@ class CostBook:
             )
         )
 
+    @property
+    def archs(self) -> tuple[Arch, ...]:
+        """Those whose costs were asked for."""
+        return tuple(self._rows)
+
     def value(self, quantity: Quantity, arch: Arch) -> float:
         """A quantity that is known without building: a cost, or what its own function says.
 

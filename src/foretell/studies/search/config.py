@@ -36,7 +36,9 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
         space: registered name or ``file.py:attribute``.
         data: data source, such as "digits" or "folder:PATH".
         image_size: pixels to which images are resized; None keeps them.
-        preset: skeleton preset of the space; None chooses by image size.
+        preset: skeleton of the space: a preset, channels and cells such as "12x1", or "auto" for a
+            choice by the limits; None chooses by image size, and by the limits where that would
+            leave nothing to choose from.
         objectives: quantities to optimise, such as "accuracy" or "latency@onnxruntime".
         prefer: which point of the front of several objectives wins: "knee" or an objective's name.
         constraints: texts such as "params<=100k", "flops<=90%ref" or "latency@torch<=4ms".

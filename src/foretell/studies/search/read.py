@@ -33,8 +33,10 @@ from foretell.studies.search.result import (
 from foretell.studies.search.winner import Final
 from foretell.types import Json
 
-__all__ = ["objectives_of", "read", "rows_of", "store_about", "store_winner"]
+__all__ = ["NOTES", "objectives_of", "read", "rows_of", "store_about", "store_winner"]
 
+NOTES = "notes"
+"""Name of what a reader must be warned of, in the store."""
 _BASELINES = ("params", "live_params", "sum_log_params")
 
 
@@ -135,7 +137,7 @@ def read(out: Path | str) -> SearchResult:
         command=config.command(out),
         seed=config.seed,
         searcher=config.searcher,
-        settings=config.to_json(),
+        settings=config.to_json() | _skeleton(values),
         versions=versions,
         device=f"{config.device}, {about.get('machine', '')}",
         stages=values.get("stages", {}),
@@ -154,6 +156,7 @@ def read(out: Path | str) -> SearchResult:
         folder=str(out),
         notes=(
             *_task_notes(about),
+            *values.get(NOTES, ()),
             *_attack_notes(values.get("winner"), trials),
             *_export_notes(values.get("winner")),
         ),
@@ -188,6 +191,12 @@ def _attack_notes(winner: Mapping[str, Json] | None, trials: Sequence[Trial]) ->
 def _export_notes(winner: Mapping[str, Json] | None) -> tuple[str, ...]:
     """What of the exported folder does not work elsewhere, or is less than what was asked for."""
     return tuple((winner or {}).get("problems", ()))
+
+
+def _skeleton(values: Mapping[str, Json]) -> dict[str, Json]:
+    """The skeleton and why it was chosen, among the settings."""
+    chosen = values.get("skeleton")
+    return {"skeleton": chosen["why"]} if chosen else {}
 
 
 def objectives_of(goals: Goals) -> tuple[ObjectiveRow, ...]:

@@ -30,15 +30,16 @@ from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
 from foretell.studies.run.costs import CostBook
 from foretell.studies.run.folder import RunFolder
 from foretell.studies.run.progress import OnProgress, silent
-from foretell.studies.run.session import Session, open_session, stored_settings
+from foretell.studies.run.session import Session, open_session, reading, stored_settings
 from foretell.studies.run.threads import one_thread
+from foretell.studies.search.budget import Choice, choose_skeleton, explaining, narrow
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
 from foretell.studies.search.loop import Loop
 from foretell.studies.search.pool import Pool, draw, feasibility_of, score_pool
-from foretell.studies.search.read import read, store_about, store_winner
+from foretell.studies.search.read import NOTES, read, store_about, store_winner
 from foretell.studies.search.result import SearchResult
-from foretell.studies.search.trial import Job, open_executor, skeleton_of, space_of, task_of
+from foretell.studies.search.trial import Job, open_executor, space_of, task_of
 from foretell.studies.search.winner import Final, attack, choose, retrain
 from foretell.types import Array
 
@@ -48,7 +49,7 @@ CONFIG = SearchConfig
 """The settings of this kind of study."""
 STUDY = SearchConfig.KIND
 """The name of the study in a run folder's store."""
-_EXPORTED = "exported"
+_EXPORTED, _SKELETON = "exported", "skeleton"
 _NO_ONNX = "model.onnx needs the extra onnx: pip install 'foretell[onnx]'"
 
 
@@ -95,12 +96,17 @@ class _Checked:
 
     task: Task
     space: Space
-    skeleton: Skeleton
+    choice: Choice
     goals: Goals
     book: CostBook
     feasible: Feasibility
     reference: Arch | None
     searcher: type[Searcher]
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The fixed part of the networks."""
+        return self.choice.skeleton
 
 
 def run(
@@ -134,18 +140,22 @@ def run(
     with open_session(config, out, on_progress) as session:
         checked = _check(config, resources)
         session.lap("data")
-        job = Job(config, resources)
+        job = Job(_with_preset(config, checked.choice.preset), resources)
         opened = open_executor(
             job, resources, executor, workers=config.workers, timeout=config.timeout
         )
-        with opened as pool_of_workers:
-            session.claim({"data fingerprint": checked.task.fingerprint})
+        explained = explaining(checked.book, checked.goals, checked.reference, config.seed)
+        with opened as pool_of_workers, explained:
+            session.claim({"data fingerprint": checked.task.fingerprint} | _decided(checked.choice))
+            session.put(_SKELETON, {"preset": checked.choice.preset, "why": checked.choice.why})
+            session.log.write(f"skeleton: {checked.choice.why}")
             store_about(session, checked.task, checked.space, _versions())
             session.tell("pool", 0, config.pool)
             pool = Pool(())
             if checked.searcher.needs_pool:
                 pool = draw(session, config, checked.book, checked.feasible)
                 session.tell("pool", len(pool.archs), len(pool.archs))
+                _warn(session, checked, pool)
             session.lap("pool")
             if checked.searcher.needs_scores:
                 pool = score_pool(session, pool, pool_of_workers)
@@ -203,13 +213,38 @@ def serve(folder: Path | str, *, workers: int = 0, wait: bool = False) -> int:
     Raises:
         RunFolderError: the folder holds no search.
     """
-    job = Job(stored_config(folder))
+    with reading(folder, STUDY) as store:
+        stored = store.value(STUDY, _SKELETON) or {}
+    job = Job(_with_preset(stored_config(folder), stored.get("preset")))
     return work(RunFolder(folder).store, STUDY, job, workers=workers, wait=wait).finished
 
 
 def _named(config: SearchConfig, space: str, data: str = "") -> SearchConfig:
     """The settings with the names of what is in memory."""
     return SearchConfig.from_json({**config.to_json(), "space": space, "data": data or config.data})
+
+
+def _with_preset(config: SearchConfig, preset: str | None) -> SearchConfig:
+    """The settings with the skeleton that was chosen."""
+    return (
+        config if preset is None else SearchConfig.from_json({**config.to_json(), "preset": preset})
+    )
+
+
+def _decided(choice: Choice) -> dict[str, str | None]:
+    """What a resumed run must share of a skeleton that follows from the limits."""
+    return {"skeleton": choice.preset} if choice.by_budget else {}
+
+
+def _warn(session: Session, checked: _Checked, pool: Pool) -> None:
+    """Say in log and report where the pool leaves nothing to choose from."""
+    note = narrow(
+        checked.space, checked.skeleton, checked.goals, pool.archs, checked.book(pool.archs),
+        checked.reference, session.config.to_json()["seed"],
+    )  # fmt: skip
+    session.put(NOTES, [note] if note else [])
+    if note:
+        session.log.write(f"pool: {note}")
 
 
 def _check(config: SearchConfig, resources: Resources) -> _Checked:
@@ -234,11 +269,14 @@ def _check(config: SearchConfig, resources: Resources) -> _Checked:
     task = task_of(config, resources)
     space = space_of(config, resources)
     space.builder()
-    skeleton = skeleton_of(config, resources)
-    book = CostBook(space, skeleton)
     reference = space.parse(config.reference) if config.reference else None
+    choice = choose_skeleton(
+        space, goals, input_shape=task.input_shape, classes=task.classes, preset=config.preset,
+        reference=reference, seed=config.seed,
+    )  # fmt: skip
+    book = CostBook(space, choice.skeleton)
     feasible = feasibility_of(goals, book, reference)
-    return _Checked(task, space, skeleton, goals, book, feasible, reference, make)
+    return _Checked(task, space, choice, goals, book, feasible, reference, make)
 
 
 def _check_device(device: str) -> None:
