@@ -5,7 +5,10 @@ from foretell.quantities._base import Quantity, Stage, register
 __all__ = ["COSTS"]
 
 COSTS = (
-    Quantity("params", "count", "min", Stage.GRAPH, summary="Trainable parameters."),
+    Quantity(
+        "params", "count", "min", Stage.GRAPH,
+        summary="Trainable parameters that reach the output, as live_params: those are exported.",
+    ),
     Quantity(
         "live_params", "count", "min", Stage.GRAPH,
         summary="Trainable parameters on some path from input to output.",

@@ -317,7 +317,7 @@ def _column(costs: Costs, name: str) -> Array:
         near = difflib.get_close_matches(name, names, 2, 0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(names)}."
         raise ConstraintError(f"Unknown cost {name!r}: {hint}")
-    values = getattr(costs, name) if isinstance(costs, CostTable) else costs[name]
+    values = costs.limited(name) if isinstance(costs, CostTable) else costs[name]
     return np.asarray(values, dtype=np.float64)
 
 

@@ -68,6 +68,14 @@ class CostTable:
         """Number of architectures."""
         return len(self.params)
 
+    def limited(self, name: str) -> Array | IntArray:
+        """The values that a limit or an objective of some name is about, (n,).
+
+        ``params`` there are the live ones: the others are not exported.
+        """
+        values: Array | IntArray = getattr(self, "live_params" if name == "params" else name)
+        return values
+
 
 @dataclass(frozen=True)
 class Space(ABC):

@@ -216,7 +216,7 @@ class AskTellStudy:
             names = ("params", "flops", "memory")
             if arch in self._book.failures:
                 return payload
-            payload["costs"] = {name: int(getattr(costs, name)[0]) for name in names}
+            payload["costs"] = {name: int(costs.limited(name)[0]) for name in names}
             for quantity in self._goals.known.values():
                 if quantity.stage == 0:
                     value = self._book.value(quantity, arch)

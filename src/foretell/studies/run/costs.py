@@ -67,7 +67,7 @@ class CostBook:
         NaN, and the reason in ``unmeasured``, where that function fails.
         """
         if quantity.name in _DTYPES:
-            return float(getattr(self([arch]), quantity.name)[0])
+            return float(self([arch]).limited(quantity.name)[0])
         if (arch, quantity.name) not in self._values:
             subject = Subject(arch, self.space, skeleton=self.skeleton)
             try:

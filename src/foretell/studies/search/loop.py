@@ -150,7 +150,7 @@ class Loop:
             costs = self._book([arch])
             if arch not in self._book.failures:
                 payload["costs"] = {
-                    name: int(getattr(costs, name)[0]) for name in ("params", "flops", "memory")
+                    name: int(costs.limited(name)[0]) for name in ("params", "flops", "memory")
                 }
         if self._reference:
             payload["reference"] = self._reference

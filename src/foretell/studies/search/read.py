@@ -305,7 +305,7 @@ def _pool(
     failures = values.get("pool failures") or {}
     return PoolTable(
         archs=tuple(pool["texts"]),
-        params=costs["params"],
+        params=costs["live_params"],  # what limits are about
         flops=costs["flops"],
         memory=costs["memory"],
         predicted=np.array([np.nan if v is None else v for v in predicted], dtype=float),

@@ -92,7 +92,7 @@ class PoolTable:
 
     Args:
         archs: texts, as the space formats them.
-        params: trainable parameters.
+        params: trainable parameters that reach the output.
         flops: multiply-adds of one image.
         memory: peak activation bytes of one image.
         predicted: the searcher's predicted value at the end of the run, NaN where it has none. A
