@@ -21,7 +21,8 @@ from foretell.spaces import CostTable, get_space
 
 def table(params, **others) -> CostTable:
     n = len(params)
-    columns = {name: np.full(n, 1.0) for name in COST_NAMES} | {"params": np.array(params)}
+    columns = {name: np.full(n, 1.0) for name in COST_NAMES}
+    columns |= dict.fromkeys(("params", "live_params"), np.array(params))  # every weight is live
     return CostTable(**(columns | {"alive": np.ones(n, dtype=bool)} | others))
 
 

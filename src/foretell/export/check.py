@@ -4,6 +4,7 @@ The process is started once, with torch, and forks for each check: what a check 
 it. Neither the folder that the sources came from nor anything this process imported is there.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -142,9 +143,19 @@ def _address() -> str:
             stderr=subprocess.DEVNULL, env=_environment(), cwd=folder,
         )  # fmt: skip
         _SERVERS.append(_Server(address, process))
+        atexit.register(_end, process, os.getpid())
         assert process.stdout is not None
         process.stdout.readline()  # it listens
         return address
+
+
+def _end(process: "subprocess.Popen[bytes]", owner: int) -> None:
+    """Let the clean process end, and wait for it."""
+    if os.getpid() == owner:
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+        process.wait()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from foretell.errors import ConstraintError, ForetellError, NoFeasibleArchError
 from foretell.graph import IDENTITY, ZERO
 from foretell.quantities import Quantity, get_quantity
 from foretell.rng import stream
+from foretell.search import COST_NAMES
 from foretell.spaces import CostTable, Skeleton, Space
 from foretell.studies.run.costs import CostBook
 from foretell.studies.search.goals import Goals
@@ -190,18 +191,23 @@ def reachable(book: CostBook, archs: Sequence[Arch], goals: Goals) -> str:
         archs: those that were drawn.
         goals: whose limits could not be kept.
     """
-    alive = [a for a, ok in zip(archs, book(archs).alive, strict=True) if ok and len(archs)]
-    if not alive:
+    table = book(archs)
+    alive = np.asarray(table.alive, dtype=bool)
+    if not alive.any():
         return "None of them leads from input to output."
-    names = dict.fromkeys(("params", "flops", "memory", *(c.name for c in goals.early)))
     low, high = [], []
-    for name in names:
+    for name in dict.fromkeys(("params", "flops", "memory", *(c.name for c in goals.early))):
         quantity = get_quantity(name)
-        values = np.array([book.value(quantity, a) for a in alive])
-        if np.isfinite(values).any():
-            low.append(f"{name} {_shown(quantity, float(np.nanmin(values)))}")
-            if any(c.name == name and c.min is not None for c in goals.early):
-                high.append(f"{name} {_shown(quantity, float(np.nanmax(values)))}")
+        if name in COST_NAMES:
+            values = np.asarray(table.limited(name), dtype=float)
+        else:
+            values = np.array([book.value(quantity, a) for a in archs])
+        values = values[alive & np.isfinite(values)]
+        if not len(values):
+            continue
+        low.append(f"{name} {_shown(quantity, float(values.min()))}")
+        if any(c.name == name and c.min is not None for c in goals.early):
+            high.append(f"{name} {_shown(quantity, float(values.max()))}")
     text = f"The smallest values among them, each by itself: {', '.join(low)}"
     return text + (f"; the largest: {', '.join(high)}." if high else ".")
 
