@@ -8,7 +8,7 @@ folder's own test part (120 images) and on 800 further images, read back from be
     OMP_NUM_THREADS=1 python experiments/photo_folder.py --data cifar10_10000_2000.npz \
         --out runs/photos > experiments/photo_folder.txt
 
-About ten minutes on one core. Needs Pillow and the validation data.
+About five minutes on one core. Needs Pillow and the validation data.
 """
 
 import argparse
@@ -47,10 +47,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="cifar10_10000_2000.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder of photos and runs")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--pool", type=int, default=24)
-    parser.add_argument("--trials", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--final-epochs", type=int, default=20)
+    parser.add_argument("--pool", type=int, default=16)
+    parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--final-epochs", type=int, default=16)
     args = parser.parse_args()
     images, labels = write_photos(args.data, args.out / "photos")
     space = get_space("nb201")
@@ -61,6 +61,7 @@ def main() -> None:
                 data=f"folder:{args.out / 'photos'}", constraints=LIMITS, preset=preset, seed=seed,
                 pool=args.pool, trials=args.trials, epochs=args.epochs,
                 final_epochs=args.final_epochs, attacks=(), onnx=False,
+                proxies=("live_params", "grad_norm", "nwot", "synflow"),
             )  # fmt: skip
             run = args.out / f"{preset or 'no preset'} {seed}"
             result = find(config, run)
