@@ -6,6 +6,7 @@ from foretell.report._base import Chart, Grid, Pair, Pairs, Section
 from foretell.report.html.format import duration, inline, many, quantity, signed
 from foretell.report.search import plots, tables
 from foretell.report.search.data import RunData
+from foretell.studies.search.cautions import LEAST
 
 __all__ = ["prediction", "progress"]
 
@@ -58,7 +59,11 @@ def prediction(run: RunData) -> Section | tuple[Section, ...]:
         return ()
     lead = "Before a network is trained, the search predicts how good it will be."
     text, numbers = "", None
-    if info.n >= 2 and math.isfinite(info.tau):
+    if 2 <= info.n < LEAST:
+        text = (
+            f"With n = {info.n} networks Kendall's tau-b says nothing: {LEAST} or more are needed."
+        )
+    elif info.n >= LEAST and math.isfinite(info.tau):
         text = (
             f"Kendall's tau-b {signed(info.tau)}, n = {info.n} trained networks, seed {run.seed}."
         )

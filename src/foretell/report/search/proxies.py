@@ -1,11 +1,14 @@
 """What the proxies knew, beside the free baselines."""
 
+import math
+
 import numpy as np
 
 from foretell.report._base import Block, Cell, Chart, Column, Folded, Grid, Pairs, Section, Table
 from foretell.report.html.format import signed
 from foretell.report.search import plots, tables
 from foretell.report.search.data import RunData
+from foretell.studies.search.cautions import LEAST
 
 __all__ = ["proxies"]
 
@@ -36,6 +39,12 @@ def _order(info: tables.CorrelationInfo) -> Chart:
     if not known:
         few = "At least two trained networks with a score are needed to compare an order."
         return Chart("tau", title, empty=few if info.names else _NOTHING)
+    if info.accuracy_n.max() < LEAST:
+        few = (
+            f"Kendall's tau-b over {info.accuracy_n.max():,} trained networks says nothing: "
+            f"{LEAST} or more are needed."
+        )
+        return Chart("tau", title, empty=few)
     text = (
         f"Kendall's tau-b over n = {info.accuracy_n.max():,} trained networks (chosen by the "
         f"search, seed {info.seed}). Best: {info.names[0]} with "
@@ -55,7 +64,7 @@ def _numbers(info: tables.CorrelationInfo) -> Block:
     rows = tuple(
         (
             name,
-            signed(float(info.accuracy[i]), 3),
+            signed(float(info.accuracy[i]) if info.accuracy_n[i] >= LEAST else math.nan, 3),
             f"{info.accuracy_n[i]:,}",
             f"{info.pool - info.missing[i]:,}",
             f"{info.missing[i]:,}",

@@ -11,6 +11,7 @@ from foretell.report.html.format import amount, duration, inline, percent, quant
 from foretell.report.search import tables
 from foretell.report.search.data import RunData
 from foretell.report.search.front import columns_of
+from foretell.studies.search.cautions import LEAST
 
 __all__ = ["summary"]
 
@@ -104,7 +105,9 @@ def _facts(run: RunData) -> RenderableType:
         f"{hero.scored:,} scored" if hero.scored else "",
     )
     prediction = tables.prediction_info(run)
-    if math.isfinite(prediction.tau):
+    if 0 < prediction.n < LEAST:
+        row("prediction", f"not to be judged from {prediction.n} (n < {LEAST})")
+    elif math.isfinite(prediction.tau):
         row("prediction", f"Kendall's tau-b {signed(prediction.tau)} (n = {prediction.n})")
     stages = [f"{k} {duration(v)}" for k, v in run.stages.items() if math.isfinite(v)]
     row("time", f"{duration(hero.seconds)}{' (' + ', '.join(stages) + ')' if stages else ''}")

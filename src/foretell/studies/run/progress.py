@@ -56,7 +56,9 @@ class Tracker:
         self._on_progress, self._clock = on_progress, clock
         self._begun: dict[str, tuple[int, float]] = {}
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def __call__(
+        self, stage: str, done: int, total: int, note: str = "", *, part: float = 0.0
+    ) -> None:
         """Say how far a stage is.
 
         Args:
@@ -64,10 +66,11 @@ class Tracker:
             done: finished units.
             total: all units.
             note: what is worth saying now.
+            part: of the units that are being worked on, as a fraction of one unit.
         """
         now = self._clock()
         first, start = self._begun.setdefault(stage, (done, now))
-        made, spent = done - first, now - start
+        made, spent = done + part - first, now - start
         rate = made / spent if made and spent > 0 else math.nan
-        remaining = 0.0 if done >= total else (total - done) / rate
+        remaining = 0.0 if done >= total else (total - done - part) / rate
         self._on_progress(Progress(stage, done, total, rate, remaining, note))

@@ -10,6 +10,7 @@ from foretell.errors import RunFolderError, StoreError, StudyConflictError
 from foretell.store import Store, Study, is_dead, owner_name
 from foretell.studies._base import StudyConfig, Table
 from foretell.studies.run.folder import RunFolder
+from foretell.studies.run.inside import tell_children
 from foretell.studies.run.log import Log
 from foretell.studies.run.progress import OnProgress, Progress, Tracker, silent
 from foretell.tables import write_table
@@ -147,7 +148,7 @@ def open_session(
         RunFolderError: the folder cannot be written, or another run holds it.
     """
     folder = RunFolder(out)
-    with folder.lock():
+    with folder.lock(), tell_children(folder.path):
         session = Session(config, folder, on_progress)
         try:
             yield session

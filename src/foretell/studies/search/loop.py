@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from foretell.arch import Arch
@@ -11,6 +12,7 @@ from foretell.quantities import Quantity, Stage
 from foretell.search import Searcher
 from foretell.store import Trial
 from foretell.studies.run.costs import CostBook
+from foretell.studies.run.inside import watch
 from foretell.studies.run.rounds import Rounds
 from foretell.studies.run.session import Session
 from foretell.studies.search.goals import Goals
@@ -73,6 +75,7 @@ class Loop:
         self._stored: dict[str, Trial] = {}
         self._executor = executor
         self._reference: dict[str, float] = {}
+        self._budget = 0
         self.goals = goals
         relative = [c for c in goals.constraints if c.relative]
         if relative and reference is None:
@@ -105,6 +108,7 @@ class Loop:
         reused = sum(t.state.final for t in self.session.store.trials(self.session.kind))
         self.session.put("resumed", {"trials": reused, "scores": reused_scores})
         rows = self.rows
+        self._budget = trials
         while len(rows) < trials:
             tell("train", len(rows), trials, self._best())
             archs = self.searcher.ask(min(round_, trials - len(rows)))
@@ -125,9 +129,23 @@ class Loop:
                 zip(archs, expected, before, strict=True)
             )
         ]
-        done = self._trials.run(payloads)
+        with watch(self.session.folder.path, partial(self._told, len(archs))):
+            done = self._trials.run(payloads)
         tell(self.searcher, self.goals, archs, done)
         self.rows += done
+
+    def _told(self, most: int, done: float, words: str) -> None:
+        """Say how far the trials of a round are."""
+        done = min(done, most)
+        note = "; ".join(filter(None, (words, self._best())))
+        whole = min(int(done), most - 1)
+        self.session.tell(
+            "train",
+            len(self.rows) + whole,
+            max(self._budget, len(self.rows) + most),
+            note,
+            part=done - whole,
+        )
 
     def _early(self) -> tuple[Quantity, ...]:
         return (*self.goals.at(Stage.GRAPH), *self.goals.at(Stage.BUILT))

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from foretell.spaces import Space
 from foretell.store import Trial
 from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.session import Session, is_running, reading
+from foretell.studies.search.cautions import cautions
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
 from foretell.studies.search.result import (
@@ -59,6 +61,7 @@ def store_about(
             "test": len(task.test),
             "class_names": list(task.class_names),
             "notes": list(task.notes),
+            "most_frequent": float(np.bincount(task.test.labels).max() / len(task.test)),
         }
     session.put("about", facts)
 
@@ -130,7 +133,7 @@ def read(out: Path | str) -> SearchResult:
         scores={key: dict(zip(names, row.tolist(), strict=True)) for key, row in by_key.items()},
     )
     pool = values.get("pool")
-    return SearchResult(
+    result = SearchResult(
         title=f"{task.name if task else 'search'} on {config.space}",
         space=config.space,
         task=task,
@@ -161,6 +164,7 @@ def read(out: Path | str) -> SearchResult:
             *_export_notes(values.get("winner")),
         ),
     )
+    return replace(result, notes=(*result.notes, *cautions(result)))
 
 
 def _task_notes(about: Mapping[str, Json]) -> tuple[str, ...]:
@@ -284,6 +288,7 @@ def _task(data: Mapping[str, Json] | None, source: str) -> TaskRow | None:
         data["test"],
         tuple(data["class_names"]),
         source,
+        data.get("most_frequent", np.nan),
     )
 
 

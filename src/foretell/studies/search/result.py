@@ -59,6 +59,7 @@ class TaskRow:
         test: number of test images.
         class_names: one for each class; may be empty.
         source: where the data come from, one line; may be empty.
+        most_frequent: share of the test images that are of the most frequent class; NaN if unknown.
     """
 
     name: str
@@ -69,6 +70,7 @@ class TaskRow:
     test: int
     class_names: tuple[str, ...] = ()
     source: str = ""
+    most_frequent: float = NAN
 
 
 @dataclass(frozen=True)

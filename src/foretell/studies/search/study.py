@@ -187,6 +187,8 @@ def run(
         )  # fmt: skip
         result = replace(read(session.folder.path), outcome=outcome, state="finished")
         session.write_tables(result.tables())
+        for note in result.notes:
+            session.log.write(f"caution: {note}")
     return result
 
 
@@ -212,10 +214,13 @@ def serve(folder: Path | str, *, workers: int = 0, wait: bool = False) -> int:
 
     Raises:
         RunFolderError: the folder holds no search.
+        UsageError: this host does not have the search's device.
     """
+    config = stored_config(folder)
+    _check_device(config.device)
     with reading(folder, STUDY) as store:
         stored = store.value(STUDY, _SKELETON) or {}
-    job = Job(_with_preset(stored_config(folder), stored.get("preset")))
+    job = Job(_with_preset(config, stored.get("preset")))
     return work(RunFolder(folder).store, STUDY, job, workers=workers, wait=wait).finished
 
 
@@ -290,8 +295,7 @@ def _check_device(device: str) -> None:
     import torch
 
     try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
+        torch.zeros(1, device=torch.device(device)).item()  # "meta" has no values
     except Exception as error:
         raise UsageError(
             f"The device {device!r} cannot be used here ({str(error).splitlines()[0]}): take "

@@ -18,6 +18,7 @@ from foretell.quantities import Quantity, Stage, Subject
 from foretell.rng import stream_seed
 from foretell.spaces import Skeleton, Space, get_space, name_of
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
+from foretell.studies.run.inside import part_teller
 from foretell.studies.run.threads import one_thread
 from foretell.studies.run.workers import executor_for
 from foretell.studies.search.config import SearchConfig
@@ -155,7 +156,15 @@ class Job:
             recipe = replace(recipe, lr=config.lr)
         with one_thread():
             module, seed = self._build(arch, "trial")
-            result = train(module, task, recipe, seed=seed, device=config.device, test=False)
+            tell = part_teller()
+            result = train(
+                module, task, recipe, seed=seed, device=config.device, test=False,
+                on_epoch=lambda epoch: tell(
+                    (epoch.index + 1) / recipe.epochs,
+                    f"epoch {epoch.index + 1} of {recipe.epochs}, validation "
+                    f"{epoch.val_accuracy:.2%}",
+                ),
+            )  # fmt: skip
             found["curves"] = asdict(result.curves)
             values["accuracy"] = result.val_accuracy
             values["loss"] = result.curves.val_loss[-1]
