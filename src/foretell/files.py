@@ -1,11 +1,34 @@
-"""Atomic writing of files."""
+"""Paths as users write them, and atomic writing of files."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["whole"]
+from foretell.errors import UsageError
+
+__all__ = ["user_path", "whole"]
+
+
+def user_path(text: Path | str) -> Path:
+    """The path that a user wrote, with ``~`` as a home folder.
+
+    Raises:
+        UsageError: it is empty, holds a NUL character, or names an unknown user's home.
+    """
+    if not str(text):
+        raise UsageError("A path is empty: give the name of a file or folder, or . for this one.")
+    if "\0" in str(text):
+        raise UsageError(
+            f"The path {str(text)!r} holds a NUL character, which no name can: leave it out."
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"There is no home folder {Path(text).parts[0]!r}: write the path from the root, or "
+            f"./{text} for a name that begins with a tilde."
+        ) from error
 
 
 @contextmanager

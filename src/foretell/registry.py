@@ -19,6 +19,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeVar, cast
 
 from foretell.errors import DuplicateNameError, PluginError, UnknownNameError
+from foretell.files import user_path
 
 __all__ = ["Entry", "Registry", "resolve", "short_name"]
 
@@ -239,7 +240,7 @@ def _import_name(name: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    path = path.expanduser().resolve()
+    path = user_path(path).resolve()
     if not path.is_file():
         raise PluginError(f"There is no file {str(path)!r}: give the path of a Python file.")
     tag = hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()

@@ -13,7 +13,7 @@ import numpy as np
 
 from foretell.arch import Arch
 from foretell.errors import DataError, DataWarning, MissingExtraError, UsageError
-from foretell.files import whole
+from foretell.files import user_path, whole
 from foretell.spaces import Space
 from foretell.spaces.rows import Duplicates, check_units, listed, merge, parse_rows
 from foretell.types import Array, Json
@@ -60,7 +60,7 @@ def check_table_path(path: Path | str) -> Path:
         UsageError: an unknown extension, or a missing folder.
         MissingExtraError: Parquet without the extra ``store``.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.suffix not in (".csv", ".json", ".parquet"):
         raise UsageError(
             f"{path.name!r} ends in {path.suffix or 'nothing'}: a table is written as .csv, "
@@ -128,7 +128,7 @@ def read_archs(
         ArchError: entries are no architectures; all their rows are named.
         MissingExtraError: Parquet without the extra ``store``.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         texts, rows = _texts(path, arch)
     except (OSError, UnicodeDecodeError, ValueError, RecursionError, csv.Error) as error:
@@ -174,7 +174,7 @@ def read_values(
         ArchError: entries are no architectures; all their rows are named.
         MissingExtraError: Parquet without the extra ``store``.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         rows = _rows(path)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError, RecursionError) as error:

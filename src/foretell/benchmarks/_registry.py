@@ -19,6 +19,7 @@ from foretell.errors import (
     PluginError,
     UnknownNameError,
 )
+from foretell.files import user_path
 from foretell.registry import Registry
 from foretell.spaces.rows import Duplicates
 
@@ -48,7 +49,7 @@ EMBEDDED = "digits-nb201"
 def home() -> Path:
     """The folder of imported tables: $FORETELL_BENCHMARKS, or one in the user's data folder."""
     if named := os.environ.get("FORETELL_BENCHMARKS"):
-        return Path(named).expanduser()
+        return user_path(named)
     import platformdirs
 
     return Path(platformdirs.user_data_dir("foretell")) / "benchmarks"
@@ -194,7 +195,7 @@ def download_benchmark(
     if file is not None and file not in files:
         raise UnknownNameError("file", file, difflib.get_close_matches(file, files), files)
     link = files[file or links[0].file]
-    target = Path(folder).expanduser() if folder is not None else home() / "downloads"
+    target = user_path(folder) if folder is not None else home() / "downloads"
     if link.browser and not (target / link.file).exists():
         archive = link.file.endswith((".tar", ".zip"))
         raise DownloadError(

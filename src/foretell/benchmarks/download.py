@@ -18,6 +18,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from foretell.errors import DownloadError
+from foretell.files import user_path
 
 __all__ = ["Link", "Progress", "download"]
 
@@ -85,7 +86,7 @@ def download(
             file needs a browser.
         OSError: the file cannot be written.
     """
-    target = Path(folder).expanduser() / link.file
+    target = user_path(folder) / link.file
     if target.exists():
         if problem := _problem(link, target):
             raise DownloadError(f"{str(target)!r} is there, but {problem}: move it away first.")

@@ -14,7 +14,7 @@ from foretell.arch import Arch
 from foretell.benchmarks._base import Benchmark, Metric, TableData
 from foretell.benchmarks._file import DTYPES, TableFile, write
 from foretell.errors import BenchmarkError
-from foretell.files import whole
+from foretell.files import user_path, whole
 from foretell.spaces import spaces
 from foretell.types import Array
 
@@ -56,7 +56,7 @@ class Table(Benchmark):
             MissingDataError: there is no such file.
             TableFormatError: it is no table, of another version, cut off or damaged.
         """
-        return cls(TableFile.open(Path(path).expanduser()))
+        return cls(TableFile.open(user_path(path)))
 
     def __len__(self) -> int:
         """Number of architectures."""
@@ -182,7 +182,7 @@ def check_path(path: Path | str) -> Path:
     Raises:
         BenchmarkError: it has another ending.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.suffix != ENDING:
         raise BenchmarkError(f"{path.name!r} should end in {ENDING}, as every table does.")
     return path

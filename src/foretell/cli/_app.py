@@ -10,14 +10,49 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
+<<<<<<< HEAD
 from typing import TextIO
+=======
+from typing import TYPE_CHECKING, Any
+>>>>>>> 5c9ccf9 (Paths: empty ones, NUL characters and unknown homes are sentences everywhere; a searcher that is not complete is refused)
 
 import click
 
 from foretell import __version__
 from foretell.errors import ForetellError, ForetellWarning, UsageError
 
-__all__ = ["app", "document", "examples", "main"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
+__all__ = ["FilePath", "app", "document", "examples", "main"]
+
+
+class FilePath(click.ParamType["Path"]):
+    """The path of a file or folder, which may begin with a tilde; never an empty text."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Path":
+        """The path.
+
+        Raises:
+            UsageError: it is empty, or names an unknown user's home.
+        """
+        from foretell.files import user_path
+
+        return user_path(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Leave it to the shell."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
 
 
 def examples(*lines: str) -> str:

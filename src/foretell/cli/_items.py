@@ -1,10 +1,10 @@
 """What ITEM arguments stand for: texts, files of texts, and a random sample."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from foretell.arch import Arch
 from foretell.errors import UsageError
+from foretell.files import user_path
 from foretell.rng import stream
 from foretell.spaces import get_space
 from foretell.tables import read_archs
@@ -43,6 +43,6 @@ def gather(
 
 def _is_file(text: str) -> bool:
     try:
-        return Path(text).expanduser().is_file()
+        return user_path(text).is_file()
     except (OSError, ValueError):  # too long for a name, or no name at all
         return False

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from foretell.cli._app import document, examples
+from foretell.cli._app import FilePath, document, examples
 
 if TYPE_CHECKING:
     from foretell.spaces.rows import Duplicates
@@ -130,11 +130,9 @@ def query(
     ),
 )
 @click.argument("format_name", metavar="FORMAT")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=FilePath())
 @click.option("--name", help="What to call the table [default: the format's own name].")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="File to write [default: NAME.foretell at home]."
-)
+@click.option("--out", type=FilePath(), help="File to write [default: NAME.foretell at home].")
 @click.option("--arch", help="For csv and parquet: the column that names the networks.")
 @click.option("--space", help="For csv, parquet and transnas: the space of the names.")
 @click.option(
@@ -191,7 +189,7 @@ def import_table(
     ),
 )
 @click.argument("name")
-@click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder to put the file in.")
+@click.option("--to", "folder", type=FilePath(), help="Folder to put the file in.")
 @click.option("--file", help="Which of its files [default: the first that info lists].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -228,10 +226,10 @@ def download(name: str, folder: Path | None, file: str | None, as_json: bool, qu
 @click.option("--epochs", default=20, show_default=True, help="Length of each training.")
 @click.option("--workers", default=1, show_default=True, help="Processes.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default="digits-nb201.foretell", show_default=True,
+    "--out", type=FilePath(), default="digits-nb201.foretell", show_default=True,
     help="File to write.",
 )  # fmt: skip
-@click.option("--work", type=click.Path(path_type=Path), help="Run folder [default: OUT.runs].")
+@click.option("--work", type=FilePath(), help="Run folder [default: OUT.runs].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def build(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import FilePath, examples
 
 __all__ = ["cost_command"]
 
@@ -25,7 +25,7 @@ __all__ = ["cost_command"]
 @click.option("--classes", default=10, show_default=True, help="Number of outputs.")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample.")
-@click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
+@click.option("--out", type=FilePath(), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def cost_command(
     items: tuple[str, ...],

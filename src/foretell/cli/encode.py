@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import FilePath, examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ __all__ = ["encode_command"]
 @click.option("--data", help="Take shape and classes from these data, such as digits.")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample.")
-@click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
+@click.option("--out", type=FilePath(), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def encode_command(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import document, examples
+from foretell.cli._app import FilePath, document, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def evaluate_command() -> None:
     "--workers", default=0, show_default=True, help="Processes for --recompute; 0 scores here."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path),
+    "--out", type=FilePath(),
     help="Run folder for report.html and CSVs; what was stopped there goes on.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -198,7 +198,7 @@ def _rows(columns: "Mapping[str, Sequence[object]]") -> list[dict[str, object]]:
     "--workers", default=1, show_default=True, help="Processes of one thread each; 0 fits here."
 )
 @click.option("--timeout", type=float, help="Seconds that one fit may take; needs --workers.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for report.html and CSVs.")
+@click.option("--out", type=FilePath(), help="Folder for report.html and CSVs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def predictors_command(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from foretell.cli._app import document, examples
+from foretell.cli._app import FilePath, document, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ __all__ = ["predict_command"]
         "foretell predict measured.csv --explain 3 --report runs/prediction",
     ),
 )
-@click.argument("measured", type=click.Path(path_type=Path))
+@click.argument("measured", type=FilePath())
 @click.option(
     "--value", "column", metavar="COLUMN", help="What was measured [default: the only one]."
 )
@@ -37,7 +37,7 @@ __all__ = ["predict_command"]
 @click.option("--skip-unknown", is_flag=True, help="Leave out rows that name no architecture.")
 @click.option("--lower-is-better", is_flag=True, help="Such as for a latency or an error.")
 @click.option("--space", default="nb201", show_default=True, help="Name, or my_space.py:space.")
-@click.option("--pool", type=click.Path(path_type=Path), help="File of architectures to rank.")
+@click.option("--pool", type=FilePath(), help="File of architectures to rank.")
 @click.option("--sample", type=int, help="Rank this many random architectures [default: 1000].")
 @click.option("--predictor", default="auto", show_default=True, help="A name.")
 @click.option("--encoding", default="", metavar="A+B+...", help="Encodings [default: chosen].")
@@ -50,13 +50,13 @@ __all__ = ["predict_command"]
 @click.option("--bounds", metavar="LOW,HIGH", help="No value lies beyond, such as 0,1 or 0,inf.")
 @click.option("--seed", default=0, show_default=True, help="Of sample, folds and models.")
 @click.option("--top", default=10, show_default=True, help="Rows to print.")
-@click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
+@click.option("--out", type=FilePath(), help="Table as .csv, .json or .parquet.")
 @click.option(
     "--explain", is_flag=False, flag_value=1, type=int, metavar="[N]",
     help="Say why the N best are predicted so, and what would change it [1].",
 )  # fmt: skip
 @click.option(
-    "--report", type=click.Path(path_type=Path), metavar="FOLDER",
+    "--report", type=FilePath(), metavar="FOLDER",
     help="Run folder for report.html, predictions.csv and what explains them.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import FilePath, examples
 
 __all__ = ["report_command"]
 
@@ -14,7 +14,7 @@ __all__ = ["report_command"]
         "foretell report runs/digits",
     ),
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 def report_command(run: Path) -> None:
     """Write RUN/report.html from what the study in the folder RUN has found so far.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import FilePath, examples
 
 __all__ = ["resume_command"]
 
@@ -15,7 +15,7 @@ __all__ = ["resume_command"]
         "foretell resume runs/digits --quiet",
     ),
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def resume_command(run: Path, quiet: bool) -> None:
     """Go on with the study in the folder RUN, whatever its kind, with its own settings.

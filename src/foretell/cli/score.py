@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from foretell.cli._app import document, examples
+from foretell.cli._app import FilePath, document, examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ __all__ = ["score_command"]
     "--pool", default=50, show_default=True,
     help="Networks drawn from the space to compare with, for --explain.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Table as .csv, .json or .parquet.")
+@click.option("--out", type=FilePath(), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @click.pass_context

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import FilePath, examples
 
 __all__ = ["worker_command"]
 
@@ -15,7 +15,7 @@ __all__ = ["worker_command"]
         "foretell worker runs/digits --workers 2 --wait",
     ),
 )
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FilePath())
 @click.option("--workers", default=0, show_default=True, help="Processes; 0 trains in this one.")
 @click.option("--wait", is_flag=True, help="Stay when all is finished, for trials yet to come.")
 def worker_command(folder: Path, workers: int, wait: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from foretell.data._base import Task
 from foretell.errors import MissingDataError, UsageError
+from foretell.files import user_path
 from foretell.registry import Registry
 
 __all__ = ["Options", "Source", "existing", "pick", "sources"]
@@ -61,7 +62,7 @@ def existing(place: str, name: str) -> Path:
     """
     if not place:
         raise MissingDataError(f"The data source {name!r} needs a path: write {name}:PATH.")
-    path = Path(place).expanduser()
+    path = user_path(place)
     if not path.exists():
         raise MissingDataError(
             f"There is no file or folder {str(path)!r}: check the path after {name}: ."

@@ -6,11 +6,11 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias, cast
 
 from foretell.errors import NonFiniteLossError, PluginError, TrialPrunedError
+from foretell.files import user_path
 from foretell.registry import resolve
 from foretell.store import Result, State
 from foretell.types import Json
@@ -85,7 +85,7 @@ def absolute(function: Function) -> Function:
     if isinstance(function, str):
         location, _, attribute = function.rpartition(":")
         if location.endswith(".py"):
-            return f"{Path(location).expanduser().resolve()}:{attribute}"
+            return f"{user_path(location).resolve()}:{attribute}"
     return function
 
 

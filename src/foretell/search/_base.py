@@ -66,6 +66,10 @@ def get_searcher(name: str) -> "type[Searcher]":
         raise SearchError(
             f"{name!r} is no searcher: name a class that derives from foretell.Searcher."
         )
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise SearchError(
+            f"{name!r} is no complete searcher: the class has to define {', '.join(missing)}."
+        )
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foretell.errors import MissingExtraError, NetworkError
+from foretell.files import user_path
 from foretell.graph import Graph
 from foretell.tracing._onnx_shapes import with_shapes
 from foretell.tracing._steps import Step, assemble
@@ -47,7 +48,7 @@ def read_onnx(path: Path | str, input_shape: Sequence[int] | None = None) -> Gra
         import onnx
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "Reading ONNX") from error
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise NetworkError(f"There is no file {str(path)!r} to read a network from.")
     try:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from foretell.benchmarks._base import TableData
 from foretell.errors import ForetellError, MissingDataError, TableFormatError, UsageError
+from foretell.files import user_path
 from foretell.registry import Registry
 from foretell.spaces.rows import Duplicates
 
@@ -59,7 +60,7 @@ def read_benchmark(
         MissingExtraError: the format needs a package that is not installed.
     """
     entry = importers.entry(name)
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.exists():
         raise MissingDataError(
             f"There is no {str(path)!r}: give {entry.facts.get('reads', 'the official file')}."

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from foretell.errors import MissingExtraError, RunFolderError
+from foretell.files import user_path
 from foretell.report.html.document import save
 from foretell.tables import write_table
 
@@ -36,7 +37,7 @@ def write_folder(
     Raises:
         RunFolderError: the folder cannot be made or written.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = [write_table(folder / name, columns) for name, columns in tables.items()]

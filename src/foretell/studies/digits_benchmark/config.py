@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from foretell.errors import UsageError
+from foretell.files import user_path
 from foretell.spaces import Skeleton
 from foretell.studies._base import StudyConfig
 
@@ -80,7 +81,7 @@ class DigitsConfig(StudyConfig, frozen=True, kw_only=True):
             raise UsageError(f"Expected workers >= 1, but got {self.workers}.")
         if self.epochs < 1:
             raise UsageError(f"Expected epochs >= 1, but got {self.epochs}.")
-        folder = Path(self.file).expanduser().parent
+        folder = user_path(self.file).parent
         if not folder.is_dir():
             raise UsageError(
                 f"There is no folder {str(folder)!r} to write {Path(self.file).name} to: make it "

@@ -12,6 +12,7 @@ from msgspec.structs import replace as with_
 from foretell.arch import Arch
 from foretell.benchmarks.table import write_table
 from foretell.errors import UsageError, WorkerError
+from foretell.files import user_path
 from foretell.rng import stream
 from foretell.spaces import get_space
 from foretell.store import State, Store
@@ -69,7 +70,7 @@ def run(
         session.put(_CELLS, [list(arch.genes) for arch in archs])
         _train(session, config, archs, executor)
         found = _stored(session.store, config, session.folder.path)
-        write_table(table_data(archs, found.records, config), Path(config.file).expanduser())
+        write_table(table_data(archs, found.records, config), user_path(config.file))
         session.put(_FILE, config.file)
         session.write_tables(found.tables())
         return replace(found, file=config.file)
@@ -84,7 +85,7 @@ def read(out: Path | str) -> DigitsBuild:
     """
     with reading(out, CONFIG.KIND) as store:
         config = CONFIG.from_json(stored_settings(out))
-        return _stored(store, config, Path(out).expanduser().resolve())
+        return _stored(store, config, user_path(out).resolve())
 
 
 def draw_cells(count: int, seed: int = 0) -> list[Arch]:

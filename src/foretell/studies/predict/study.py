@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from foretell import __version__
 from foretell.arch import Arch
 from foretell.errors import RunFolderError, UnknownNameError, UsageError
+from foretell.files import user_path
 from foretell.spaces import Space, get_space, name_of
 from foretell.store import State
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources, fingerprint
@@ -102,7 +103,7 @@ def read(out: Path | str) -> Predicted:
         ranking, explanation = (store.value(CONFIG.KIND, k) for k in (_RANKING, _EXPLANATION))
         scored = store.counts(CONFIG.KIND).get(State.done, 0)
     config = CONFIG.from_json(stored_settings(out))
-    command = config.command(Path(out).expanduser().resolve())
+    command = config.command(user_path(out).resolve())
     if ranking is None:
         return Predicted(None, None, command, scored)
     space = _space(config.space, out)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from foretell.errors import RunFolderError
-from foretell.files import whole
+from foretell.files import user_path, whole
 
 __all__ = ["RunFolder"]
 
@@ -25,7 +25,7 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         """Make the folder and try to write into it."""
-        self.path = Path(path).expanduser().resolve()
+        self.path = user_path(path).resolve()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / f".probe-{os.getpid()}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from foretell.errors import RunFolderError, StoreError, StudyConflictError
+from foretell.files import user_path
 from foretell.store import Store, Study, is_dead, owner_name
 from foretell.studies._base import StudyConfig, Table
 from foretell.studies.run.folder import RunFolder
@@ -183,7 +184,7 @@ def reading(out: Path | str, kind: str) -> Iterator[Store]:
         raise RunFolderError(
             f"{str(out)!r} holds {_words(found)}, but {_words(kind)} was asked for."
         )
-    with Store(Path(out).expanduser() / "study.db", read_only=True) as store:
+    with Store(user_path(out) / "study.db", read_only=True) as store:
         if store.value(kind, _SETTINGS) is None:
             raise RunFolderError(
                 f"{str(out)!r} holds {_words(kind)} that ended as it began: the same call starts "
@@ -198,7 +199,7 @@ def kind_in(out: Path | str) -> str:
     Raises:
         RunFolderError: it holds none.
     """
-    path = Path(out).expanduser() / "study.db"
+    path = user_path(out) / "study.db"
     studies: tuple[Study, ...] = ()
     if path.is_file():
         try:

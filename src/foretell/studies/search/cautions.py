@@ -35,7 +35,8 @@ def _chance(winner: Winner | None, task: TaskRow | None) -> str:
     return (
         f"The winner is at chance level: {winner.test_accuracy:.2%} of {task.test:,} test images, "
         f"where always naming the most frequent class gives {share:.2%}. Nothing shows that it has "
-        f"learned: train longer (--final-epochs), change the learning rate (--lr), or look at the labels."
+        f"learned: train longer (--final-epochs), change the learning rate (--lr), or look at the "
+        f"labels."
     )
 
 
