@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import HealthCheck, settings
 # time is measured by benchmarks, not by tests: a busy machine is no failure
 settings.register_profile("foretell", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("foretell")
+
+# runs are signed by a key in the user's data folder: that of whoever tests stays as it is
+_data = tempfile.TemporaryDirectory(prefix="foretell-data-")
+os.environ["XDG_DATA_HOME"] = _data.name
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "foretell"
 ORDER = [
     ["errors", "types"],
-    ["rng", "arch", "graph", "registry", "unpickle", "files", "gaussian"],
+    ["rng", "arch", "graph", "registry", "unpickle", "files", "gaussian", "trust"],
     ["metrics"],
     ["store"],
     ["execution"],
@@ -38,7 +38,7 @@ ORDER = [
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
-    "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "files", "gaussian",
+    "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "files", "gaussian", "trust",
     "metrics", "store", "execution", "spaces", "benchmarks", "encodings", "data", "predictors",
     "quantities", "search", "studies", "report", "tables", "api", "cli",
 }  # fmt: skip

@@ -58,6 +58,7 @@ __all__ = [
     "UncountedError",
     "UnknownNameError",
     "UnsafePickleError",
+    "UntrustedError",
     "UsageError",
     "WorkerError",
 ]
@@ -403,6 +404,10 @@ class StudyConflictError(StoreError):
 
 class RunFolderError(ForetellError):
     """The run folder cannot be created or written, or belongs to another run."""
+
+
+class UntrustedError(ForetellError):
+    """Code of somebody else, or code that was changed, would run; nothing was run."""
 
 
 class WorkerError(ForetellError):

@@ -12,16 +12,23 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeVar, cast
 
-from foretell.errors import DuplicateNameError, PluginError, UnknownNameError
+from foretell.errors import (
+    DuplicateNameError,
+    PluginError,
+    UnknownNameError,
+    UntrustedError,
+)
 from foretell.files import user_path
 
-__all__ = ["Entry", "Registry", "resolve", "short_name"]
+__all__ = ["Entry", "Registry", "resolve", "short_name", "without_code"]
 
 T = TypeVar("T")
 
@@ -51,7 +58,7 @@ class Entry(Generic[T]):
             PluginError: the string cannot be imported.
         """
         if isinstance(self.target, str):
-            return cast(T, resolve(self.target))
+            return cast(T, _resolve(self.target))
         return self.target
 
 
@@ -190,7 +197,31 @@ def resolve(text: str) -> object:
 
     Raises:
         PluginError: no such file, module or attribute, or the import itself failed (then chained).
+        UntrustedError: within ``without_code``, for everything but this library's own modules.
     """
+    if (why := _refused.get()) and not text.startswith("foretell."):
+        raise UntrustedError(f"{text!r} is code, which was not run because {why}.")
+    return _resolve(text)
+
+
+@contextmanager
+def without_code(why: str) -> Iterator[None]:
+    """Within the block texts lead to this library and installed plug-ins only.
+
+    Args:
+        why: what ends the sentence of the error.
+    """
+    token = _refused.set(why)
+    try:
+        yield
+    finally:
+        _refused.reset(token)
+
+
+_refused: ContextVar[str] = ContextVar("refused", default="")
+
+
+def _resolve(text: str) -> object:
     location, _, attribute = text.rpartition(":")
     if not location or not attribute:
         raise PluginError(

@@ -50,11 +50,10 @@ def cost_command(
     from foretell.tables import check_table_path, write_table
 
     parts = shape.lower().split("x")
-    if len(parts) != 3 or not all(p.isdecimal() and int(p) > 0 for p in parts) or classes < 2:
-        raise UsageError(
-            f"Expected --input such as 3x32x32 and --classes of 2 or more, but got {shape!r} and "
-            f"{classes}."
-        )
+    if len(parts) != 3 or not all(p.isdecimal() and 0 < int(p) < 2**31 for p in parts):
+        raise UsageError(f"Expected --input such as 3x32x32, but got {shape!r}.")
+    if not 2 <= classes < 2**31:
+        raise UsageError(f"--classes must be at least 2 and below 2^31, but is {classes}.")
     if out is not None:
         check_table_path(out)
     c, h, w = map(int, parts)

@@ -15,7 +15,12 @@ __all__ = ["report_command"]
     ),
 )
 @click.argument("run", type=FilePath())
-def report_command(run: Path) -> None:
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Import code that reading needs, though the folder was not made here.",
+)
+def report_command(run: Path, trust: bool) -> None:
     """Write RUN/report.html from what the study in the folder RUN has found so far.
 
     Only reads: nothing is computed, and the study may be running meanwhile. `foretell resume` goes
@@ -24,6 +29,9 @@ def report_command(run: Path) -> None:
     from foretell.report.pages import page_of
     from foretell.studies._base import study_of
     from foretell.studies.run.session import kind_in
+    from foretell.studies.run.trust import no_foreign_code
 
     kind = kind_in(run)
-    click.echo(str(page_of(kind).write(study_of(kind).read(run), run / "report.html")))
+    with no_foreign_code(run, trust):
+        page = page_of(kind).write(study_of(kind).read(run), run / "report.html")
+    click.echo(str(page))

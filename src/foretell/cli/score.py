@@ -101,7 +101,13 @@ def score_command(
     if explain and pool < 5:
         raise UsageError(f"--pool must be at least 5 networks to compare with, but is {pool}.")
     wanted = gather(items, space, sample, seed, arch)
-    names = [p.strip() for p in proxies.split(",") if p.strip()] if proxies else None
+    names = None
+    if proxies:
+        names = list(dict.fromkeys(p.strip() for p in proxies.split(",") if p.strip()))
+        if not names:
+            raise UsageError(
+                f"--proxies {proxies!r} names none: give names, or leave it out for all."
+            )
     own_space = ctx.get_parameter_source("space") is not click.core.ParameterSource.DEFAULT
     explained = None
     with progress(quiet or as_json) as tell:

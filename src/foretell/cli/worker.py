@@ -18,7 +18,8 @@ __all__ = ["worker_command"]
 @click.argument("folder", type=FilePath())
 @click.option("--workers", default=0, show_default=True, help="Processes; 0 trains in this one.")
 @click.option("--wait", is_flag=True, help="Stay when all is finished, for trials yet to come.")
-def worker_command(folder: Path, workers: int, wait: bool) -> None:
+@click.option("--trust", is_flag=True, help="Run its code though the folder was not made here.")
+def worker_command(folder: Path, workers: int, wait: bool, trust: bool) -> None:
     """Take trials of the search in FOLDER, on this or another host, until there are none.
 
     Start the search with `--round N` to have N trials at hand for N workers. A worker that dies
@@ -26,5 +27,5 @@ def worker_command(folder: Path, workers: int, wait: bool) -> None:
     """
     from foretell.studies import serve
 
-    count = serve(folder, workers=workers, wait=wait)
+    count = serve(folder, workers=workers, wait=wait, trust=trust)
     click.echo(f"Finished {count} trials.")

@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, TypeVar, final
@@ -12,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from foretell.arch import Arch
-from foretell.errors import SearchError
+from foretell.errors import ForetellError, SearchError
 from foretell.registry import Registry
 from foretell.search.objectives import chebyshev, draw_weights
 from foretell.search.pool import Feasible, any_arch, draw_pool
@@ -157,11 +158,15 @@ class Searcher(ABC):
 
         Raises:
             NoFeasibleArchError: no draw from the space was ever feasible.
-            SearchError: n < 1.
+            SearchError: n < 1, or the searcher's own code raised.
         """
         if n < 1:
             raise SearchError(f"Expected to be asked for at least 1 architecture, but got {n}.")
-        archs = self.open(self._ask(n))[:n]
+        with self._own_code("proposing architectures"):
+            asked = list(self._ask(n))
+            for arch in asked:
+                self.problem.space.check(arch)
+        archs = self.open(asked)[:n]
         if len(archs) < n:
             archs += self.draw(n - len(archs), seen=archs)
         self._asked.update(dict.fromkeys(archs))
@@ -220,7 +225,8 @@ class Searcher(ABC):
             self._values |= {a: float(gain[0]) for a, gain in new.items()}
         else:
             self._scalarise()
-        self._tell(list(new), np.array([self._values[a] for a in new]))
+        with self._own_code("learning from values"):
+            self._tell(list(new), np.array([self._values[a] for a in new]))
 
     @property
     def _objectives(self) -> int:
@@ -239,7 +245,29 @@ class Searcher(ABC):
 
         The scale is the searcher's own: the order is what it means.
         """
-        return np.asarray(self._predict(archs), dtype=np.float64) if len(archs) else np.zeros(0)
+        if not len(archs):
+            return np.zeros(0)
+        with self._own_code("predicting"):
+            values = np.asarray(self._predict(archs), dtype=np.float64)
+        if values.shape != (len(archs),):
+            raise SearchError(
+                f"{type(self).__name__} predicted values of the shape {values.shape} for "
+                f"{len(archs)} architectures: one number for each is expected."
+            )
+        return values
+
+    @contextmanager
+    def _own_code(self, doing: str) -> Iterator[None]:
+        """Name the searcher where its own hook raises."""
+        try:
+            yield
+        except ForetellError:
+            raise
+        except Exception as error:
+            raise SearchError(
+                f"The searcher {type(self).__name__} raised {type(error).__name__} in "
+                f"{doing}: {error}. Mend it, or take another."
+            ) from error
 
     @property
     def best(self) -> tuple[Arch, float] | None:

@@ -15,6 +15,7 @@ from foretell.studies.run.inside import tell_children
 from foretell.studies.run.log import Log
 from foretell.studies.run.progress import OnProgress, Progress, Tracker, silent
 from foretell.tables import write_table
+from foretell.trust import code_files, signature
 from foretell.types import Json
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
     "stored_settings",
 ]
 
-_SETTINGS, _OWNER = "settings", "owner"
+_SETTINGS, _OWNER, _TRUST = "settings", "owner", "trust"
 
 
 class Session:
@@ -73,9 +74,20 @@ class Session:
             self._claim(store, identity)
             refused.pop_all()
         self._store = store
+        self._sign()
         self.put(_SETTINGS, self.config.to_json())
         self.put(_OWNER, owner_name())
         self.log.write(f"start: {self.config.command(self.folder.path)}")
+
+    def _sign(self) -> None:
+        """Record the files of code that these settings use, signed by this user."""
+        settings = self.config.to_json()
+        files = code_files(settings)
+        content: Json = {"kind": self.kind, "settings": settings, "files": files}
+        try:
+            self.put(_TRUST, {"files": files, "signature": signature(content)})
+        except OSError as error:
+            self.log.write(f"not signed, so that resume will ask for --trust: {error}")
 
     def _claim(self, store: Store, identity: Mapping[str, Json]) -> None:
         names = [s.name for s in store.studies()]

@@ -32,6 +32,7 @@ from foretell.studies.run.folder import RunFolder
 from foretell.studies.run.progress import OnProgress, silent
 from foretell.studies.run.session import Session, open_session, reading, stored_settings
 from foretell.studies.run.threads import one_thread
+from foretell.studies.run.trust import check_trusted
 from foretell.studies.search.budget import Choice, choose_skeleton, explaining, narrow
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
@@ -201,13 +202,14 @@ def stored_config(folder: Path | str) -> SearchConfig:
     return SearchConfig.from_json(stored_settings(folder))
 
 
-def serve(folder: Path | str, *, workers: int = 0, wait: bool = False) -> int:
+def serve(folder: Path | str, *, workers: int = 0, wait: bool = False, trust: bool = False) -> int:
     """Work on the trials of the search in a folder, side by side with it.
 
     Args:
         folder: the run folder, which several hosts may share.
         workers: processes; 0 trains in this one.
         wait: whether to stay when everything is finished, for trials that are yet to be added.
+        trust: whether the caller vouches for a folder that was not made here.
 
     Returns:
         How many trials were finished here.
@@ -215,7 +217,9 @@ def serve(folder: Path | str, *, workers: int = 0, wait: bool = False) -> int:
     Raises:
         RunFolderError: the folder holds no search.
         UsageError: this host does not have the search's device.
+        UntrustedError: the folder was not made here, or its code was changed.
     """
+    check_trusted(folder, trust)
     config = stored_config(folder)
     _check_device(config.device)
     with reading(folder, STUDY) as store:
