@@ -10,11 +10,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-<<<<<<< HEAD
-from typing import TextIO
-=======
-from typing import TYPE_CHECKING, Any
->>>>>>> 5c9ccf9 (Paths: empty ones, NUL characters and unknown homes are sentences everywhere; a searcher that is not complete is refused)
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 

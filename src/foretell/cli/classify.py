@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from foretell.cli._app import examples
+from foretell.cli._app import FilePath, document, examples
 
 __all__ = ["classify_command"]
 
@@ -16,8 +16,8 @@ __all__ = ["classify_command"]
         "foretell classify runs/photos/best new_photos --json",
     ),
 )
-@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folder", type=FilePath(), metavar="FOLDER")
+@click.argument("images", nargs=-1, required=True, type=FilePath())
 @click.option(
     "--runtime", type=click.Choice(["auto", "torch", "onnx"]), default="auto", show_default=True,
     help="What runs the network; auto takes model.onnx where it can.",
@@ -39,9 +39,7 @@ def classify_command(
     result = classify(folder, images, runtime=runtime)
     rows = list(zip(result.files, result.best, result.probabilities, strict=True))
     if as_json:
-        import json
-
-        document = [
+        rows_of_images = [
             {"file": str(file), "error": result.failures[i]}
             if i in result.failures
             else {
@@ -52,7 +50,7 @@ def classify_command(
             }
             for i, (file, name, p) in enumerate(rows)
         ]
-        click.echo(json.dumps({"runtime": result.runtime, "images": document}))
+        document({"runtime": result.runtime, "images": rows_of_images})
     else:
         width = max(len(str(file)) for file in result.files)
         for i, (file, name, p) in enumerate(rows):

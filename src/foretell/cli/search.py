@@ -30,14 +30,10 @@ def _list(text: str | None) -> tuple[str, ...]:
     help="digits, folder:PATH, npz:PATH, cifar10:PATH, cifar100:PATH or synthetic:3x32x32.",
 )  # fmt: skip
 @click.option(
-<<<<<<< HEAD
     "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs/search"), show_default=True,
-=======
     "--out", type=FilePath(), default=Path("runs/search"), show_default=True,
->>>>>>> 5c9ccf9 (Paths: empty ones, NUL characters and unknown homes are sentences everywhere; a searcher that is not complete is refused)
     help="Run folder; a search that is in there goes on.",
 )  # fmt: skip
 @click.option("--max-params", metavar="N", help="Most parameters, such as 300k.")

@@ -11,6 +11,7 @@ import numpy as np
 from foretell.data.folder import list_images, read_image
 from foretell.errors import ExportError, ForetellError, MissingDataError, UsageError
 from foretell.export.describe import BestInfo, read_info
+from foretell.files import user_path
 from foretell.types import Array
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def classify(
     files: list[Path] = []
     named: set[Path] = set()
     for item in map(Path, images):
-        path = item.expanduser()
+        path = user_path(item)
         if not path.is_dir():
             files.append(path)
             named.add(path)

@@ -9,6 +9,7 @@ from typing import cast
 from foretell.arch import Arch
 from foretell.data import Task
 from foretell.errors import ExportError, MissingDataError
+from foretell.files import user_path
 from foretell.spaces import Skeleton
 from foretell.types import Json, Shape3
 
@@ -70,7 +71,7 @@ def read_info(folder: str | Path) -> BestInfo:
         MissingDataError: there is no such file.
         ExportError: it is none that ``export_best`` writes.
     """
-    folder = Path(folder).expanduser()
+    folder = user_path(folder)
     if not (folder / "arch.json").is_file() and (folder / "best" / "arch.json").is_file():
         folder = folder / "best"
     path = folder / "arch.json"

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from foretell.arch import Arch
 from foretell.errors import ForetellError
+from foretell.files import user_path
 from foretell.registry import resolve
 from foretell.spaces import Skeleton, Space, get_space
 from foretell.training import loop
@@ -98,13 +99,13 @@ def source_of(arch: Arch, skeleton: Skeleton) -> Source | None:
 def _of_space(space: Space) -> Source | None:
     """The space itself, where a file holds it: its builder has no name, or takes the space."""
     location, _, name = space.name.rpartition(":")
-    if not location.endswith(".py") or not Path(location).expanduser().is_file():
+    if not location.endswith(".py") or not user_path(location).is_file():
         return None
-    module, files, roots = _gather(Path(location).expanduser().resolve())
+    module, files, roots = _gather(user_path(location).resolve())
     place, _, function = space.builder().rpartition(":")
     if not place.endswith(".py"):
         return Source(files=files, space=f"{module}:{name}", roots=roots)
-    builder, more, further = _gather(Path(place).expanduser().resolve())
+    builder, more, further = _gather(user_path(place).resolve())
     return Source(
         files={**more, **files},
         space=f"{module}:{name}",
