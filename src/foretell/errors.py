@@ -114,7 +114,7 @@ class UnknownNameError(ForetellError):
         hint = (
             f"did you mean {' or '.join(self.nearest)}?"
             if self.nearest
-            else f"known are: {', '.join(self.known) or 'none'}."
+            else f"known are: {', '.join(map(str, self.known)) or 'none'}."
         )
         super().__init__(f"Unknown {kind} {name!r}: {hint}")
 
