@@ -137,7 +137,9 @@ def read_archs(
         )
     if not texts:
         raise DataError(f"{str(path)!r} holds no architecture: write one per line.")
-    archs, _, note = parse_rows(space, texts, rows, path.name, skip_unknown=skip_unknown)
+    archs, _, note = parse_rows(
+        space, texts, rows, path.name, skip_unknown=skip_unknown, noun="entry"
+    )
     _warn(note)
     return archs
 

@@ -13,9 +13,22 @@ __all__ = ["gather"]
 
 
 def gather(
-    items: Sequence[str], space: str, sample: int | None, seed: int, arch: str = "arch"
+    items: Sequence[str],
+    space: str,
+    sample: int | None,
+    seed: int,
+    arch: str = "arch",
+    skip_unknown: bool = False,
 ) -> list[Arch | str]:
-    """The architectures and places that a command line names; ``arch`` is a column of tables.
+    """The architectures and places that a command line names.
+
+    Args:
+        items: texts, files of texts, and places of networks.
+        space: of the texts.
+        sample: how many random architectures to add.
+        seed: of these.
+        arch: column of the architectures in tables.
+        skip_unknown: whether entries of files that are no architectures are left out.
 
     Raises:
         UsageError: it names nothing.
@@ -25,7 +38,7 @@ def gather(
     found: list[Arch | str] = []
     for item in items:
         if _is_file(item):
-            found += read_archs(item, place, arch=arch)
+            found += read_archs(item, place, arch=arch, skip_unknown=skip_unknown)
         else:
             found.append(item)
     if sample is not None:

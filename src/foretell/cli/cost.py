@@ -20,6 +20,7 @@ __all__ = ["cost_command"]
 @click.option(
     "--arch", default="arch", show_default=True, help="Column of the architectures in tables."
 )
+@click.option("--skip-unknown", is_flag=True, help="Leave out entries that name no architecture.")
 @click.option("--sample", type=int, help="Also count this many random architectures.")
 @click.option("--input", "shape", default="3x32x32", show_default=True, metavar="CxHxW")
 @click.option("--classes", default=10, show_default=True, help="Number of outputs.")
@@ -31,6 +32,7 @@ def cost_command(
     items: tuple[str, ...],
     space: str,
     arch: str,
+    skip_unknown: bool,
     sample: int | None,
     shape: str,
     classes: int,
@@ -58,7 +60,7 @@ def cost_command(
         check_table_path(out)
     c, h, w = map(int, parts)
     columns = cost(
-        gather(items, space, sample, seed, arch),
+        gather(items, space, sample, seed, arch, skip_unknown),
         space=space,
         input_shape=(c, h, w),
         classes=classes,

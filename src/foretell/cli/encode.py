@@ -24,6 +24,7 @@ __all__ = ["encode_command"]
 @click.option(
     "--arch", default="arch", show_default=True, help="Column of the architectures in tables."
 )
+@click.option("--skip-unknown", is_flag=True, help="Leave out entries that name no architecture.")
 @click.option("--sample", type=int, help="Also describe this many random architectures.")
 @click.option(
     "--encoding", default="graf", show_default=True, metavar="A+B+...",
@@ -41,6 +42,7 @@ def encode_command(
     targets: tuple[str, ...],
     space: str,
     arch: str,
+    skip_unknown: bool,
     sample: int | None,
     encoding: str,
     input_shape: str | None,
@@ -72,7 +74,11 @@ def encode_command(
         raise UsageError(f"--classes must be at least 2, but is {classes}.")
     files = [t for t in targets if t.endswith(".onnx")]
     others = [t for t in targets if t not in files]
-    wanted = gather(others, space, sample, seed, arch) if others or sample or not files else []
+    wanted = (
+        gather(others, space, sample, seed, arch, skip_unknown)
+        if others or sample or not files
+        else []
+    )
     with progress(quiet or as_json) as tell:
         columns = encode(
             [*wanted, *files],

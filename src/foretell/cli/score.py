@@ -29,6 +29,7 @@ __all__ = ["score_command"]
 @click.option(
     "--arch", default="arch", show_default=True, help="Column of the architectures in tables."
 )
+@click.option("--skip-unknown", is_flag=True, help="Leave out entries that name no architecture.")
 @click.option("--sample", type=int, help="Also score this many random architectures.")
 @click.option(
     "--data", default="digits", show_default=True,
@@ -62,6 +63,7 @@ def score_command(
     items: tuple[str, ...],
     space: str,
     arch: str,
+    skip_unknown: bool,
     sample: int | None,
     data: str,
     skip_broken: bool,
@@ -100,7 +102,7 @@ def score_command(
         raise UsageError(f"--workers must be at least 1, but is {workers}.")
     if explain and pool < 5:
         raise UsageError(f"--pool must be at least 5 networks to compare with, but is {pool}.")
-    wanted = gather(items, space, sample, seed, arch)
+    wanted = gather(items, space, sample, seed, arch, skip_unknown)
     names = None
     if proxies:
         names = list(dict.fromkeys(p.strip() for p in proxies.split(",") if p.strip()))

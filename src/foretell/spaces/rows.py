@@ -32,6 +32,7 @@ def parse_rows(
     what: str,
     *,
     skip_unknown: bool = False,
+    noun: Literal["row", "entry"] = "row",
 ) -> tuple[list[Arch], list[int], str]:
     """The architectures that texts name.
 
@@ -41,6 +42,7 @@ def parse_rows(
         rows: (n,) numbers of the rows in the file, for messages.
         what: the file.
         skip_unknown: whether texts that are no architecture are left out.
+        noun: what holds a text, for messages.
 
     Returns:
         Architectures, the indices of their texts, and a sentence about those left out; empty if
@@ -67,8 +69,8 @@ def parse_rows(
         return archs, index, f"{count} are no architectures of {space.name!r} and were left out."
     said = str(first) if str(first).endswith(".") else f"{first}."
     raise ArchError(
-        f"{count} cannot be read as architectures of {space.name!r}. {listed(bad[:1]).capitalize()}"
-        f": {said} Mend them, or leave them out (--skip-unknown)."
+        f"{noun.capitalize()} {bad[0]} of {what}: {said} In all, {count} are no architectures of "
+        f"{space.name!r}: mend them, or leave them out (--skip-unknown)."
     )
 
 
