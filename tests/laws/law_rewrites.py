@@ -191,13 +191,14 @@ def split_name(net: nn.Module) -> str | None:
             whole = getattr(m, "groups", 1) == 1 and len(m.weight) % 2 == 0
             once = shared.count(id(m.weight)) == 1 and m.weight.requires_grad
             if whole and once and m.weight.numel() % 32 == 0 and "linear" not in name:
-                return name
+                return name.removeprefix("_orig_mod.")
     return None
 
 
 def split(net: nn.Module) -> nn.Module | None:
     if isinstance(net, torch.jit.ScriptModule) or (name := split_name(net)) is None:
         return None
+    net = getattr(net, "_orig_mod", net)
     parent = net.get_submodule(name.rpartition(".")[0])
     setattr(parent, name.rpartition(".")[2], Halves(net.get_submodule(name)))
     return net
@@ -320,7 +321,8 @@ def biases_apart(net: nn.Module, rewrite: str) -> set[str]:
     }
     inside = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
     closed = [n for n, m in net.named_modules() if isinstance(m, inside)]
-    return {n for n in names if not any(n.startswith(f"{c}.") for c in closed)}
+    names = {n for n in names if not any(n.startswith(f"{c}.") for c in closed)}
+    return {n.removeprefix("_orig_mod.") for n in names}
 
 
 class Biased(nn.Module):
