@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 __all__ = ["OPEN", "is_open"]
 
 _BIAS = "a linear layer over tokens that do not lie in order adds its bias in another operation"
-_SCALES = "Zen tells the scales of a normalisation by its module, and by the module's names"
+_SCALES = "Zen tells the scales of a normalisation by the class of its module"
 _INSTANCE = "an instance normalisation is taken for a batch normalisation"
 
 OPEN: dict[tuple[str, str, str], str] = {
@@ -14,13 +14,15 @@ OPEN: dict[tuple[str, str, str], str] = {
     ("recurrent", "*", "fisher*"): _BIAS,
     ("layernorm", "batch axis moved", "fisher*"): _BIAS,
     ("*", "functional", "zen"): _SCALES,
-    ("*", "parameters listed twice", "zen"): _SCALES,
     ("scripted", "*", "zen"): _SCALES,
-    ("*", "ReLU by maximum", "zen"): "a maximum of two is taken for one over positions",
     ("instancenorm", "*", "zen"): _INSTANCE,
     ("instancenorm", "*", "synflow"): _INSTANCE,
     ("instancenorm", "*", "logsynflow"): _INSTANCE,
-    ("orthogonal", "*", "zen"): "what an orthogonal weight is made of is read as a layer",
+    (
+        "orthogonal",
+        "*",
+        "zen",
+    ): "what an orthogonal weight is made of is read as a layer; NaN with a sentence",
     ("deep", "weights computed", "zen"): "blocks that do not run take no turn in the draws",
 }
 """(network, spelling, proxy) as patterns -> why it is not right yet."""

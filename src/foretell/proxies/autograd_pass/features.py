@@ -10,7 +10,9 @@ from foretell.proxies.autograd_pass.watch import Watch
 
 __all__ = ["features"]
 
-_REDUCTIONS = ("Mean", "Sum", "Amax", "Max", "AvgPool", "AdaptiveAvg", "AdaptiveMax")
+_REDUCTIONS = (
+    *("Mean", "Sum", "Amax", "MaxBackward", "MaxPool", "AvgPool", "AdaptiveAvg", "AdaptiveMax"),
+)
 _SHAPES = (
     *("View", "UnsafeView", "ReshapeAlias", "Clone", "Permute", "Transpose", "Squeeze"),
     *("Unsqueeze", "TBackward", "Alias"),

@@ -47,13 +47,17 @@ def gaussian_values(
     order = {name: i for i, name in enumerate(parameters)}
     shapes: dict[str | LayerKey, tuple[int, ...]] = {}
     constants: dict[str, float] = {bias: 0.0 for bias in layers.values() if bias is not None}
-    for name, child in module.named_modules():
-        prefix = f"{name}." if name else ""
-        if isinstance(child, nn.modules.conv._ConvNd | nn.Linear):
-            shapes |= {n: parameters[n].shape for n in (f"{prefix}weight",) if n in parameters}
-            constants[f"{prefix}bias"] = 0.0
-        elif isinstance(child, nn.modules.batchnorm._BatchNorm | nn.GroupNorm):
-            constants |= {f"{prefix}weight": 1.0, f"{prefix}bias": 0.0}
+    names = {id(p): name for name, p in parameters.items()}
+    for child in module.modules():
+        weight, bias = (names.get(id(child._parameters.get(k))) for k in ("weight", "bias"))
+        layer = isinstance(child, nn.modules.conv._ConvNd | nn.Linear)
+        if layer and weight is not None:
+            shapes[weight] = parameters[weight].shape
+        norm = isinstance(child, nn.modules.batchnorm._BatchNorm | nn.GroupNorm)
+        if norm and weight is not None:
+            constants[weight] = 1.0
+        if (layer or norm) and bias is not None:
+            constants[bias] = 0.0
     for key in layers:
         names, shape, computed = key
         shapes[key if computed else next(iter(names))] = shape
