@@ -47,9 +47,9 @@ def gaussian_values(
     order = {name: i for i, name in enumerate(parameters)}
     shapes: dict[str | LayerKey, tuple[int, ...]] = {}
     constants: dict[str, float] = {bias: 0.0 for bias in layers.values() if bias is not None}
-    names = {id(p): name for name, p in parameters.items()}
+    by_id = {id(p): name for name, p in parameters.items()}
     for child in module.modules():
-        weight, bias = (names.get(id(child._parameters.get(k))) for k in ("weight", "bias"))
+        weight, bias = (by_id.get(id(child._parameters.get(k))) for k in ("weight", "bias"))
         layer = isinstance(child, nn.modules.conv._ConvNd | nn.Linear)
         if layer and weight is not None:
             shapes[weight] = parameters[weight].shape
