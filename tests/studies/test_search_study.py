@@ -65,7 +65,7 @@ def test_a_search_ends_with_a_trained_and_attacked_winner(finished):
 def test_constraints_hold_for_everything_that_is_scored_or_trained(finished):
     archs = [*finished.pool.archs, *(finished.arch_of(t) for t in finished.trials)]
     costs = finished.book(archs)
-    assert costs.params.max() <= 30_000
+    assert costs.live_params.max() <= 30_000
     assert costs.alive.all()
     assert finished.pool.excluded["params<=30000"] > 0
 
@@ -109,7 +109,7 @@ def test_searchers_without_a_pool_search_the_whole_space(tmp_path, searcher):
     outcome = run_search(config, tmp_path)
     assert len(outcome.trials) == 2
     assert outcome.pool.archs == ()
-    assert outcome.book([outcome.arch_of(t) for t in outcome.trials]).params.max() <= 30_000
+    assert outcome.book([outcome.arch_of(t) for t in outcome.trials]).live_params.max() <= 30_000
 
 
 def test_worker_processes_find_the_same_as_this_one(tmp_path):
