@@ -235,7 +235,7 @@ def test_only_files_inside_the_folder_are_imported(plain, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend("")
     with pytest.raises(ExportError):
-        load_best(folder)
+        load_best(folder, trust=True)
     assert not (tmp_path / "ran").exists()
 
 

@@ -157,3 +157,40 @@ def test_code_is_read_out_of_any_setting(home):
     assert "new.py' was not used by it" in changed(found, {"a": "new.py:x"})
     Path("beside.py").write_text("x = 2\n")
     assert "beside.py' was changed" in changed(found, settings)
+
+
+def test_networks_of_others_are_loaded_only_by_those_who_vouch(home):
+    import torch
+
+    from foretell.api import load_task
+    from foretell.export import export_best, load_best
+    from foretell.networks import build
+    from foretell.spaces import get_space
+    from foretell.training import Curves, Recipe, TrainingResult
+
+    Path("nets.py").write_text(
+        "from torch import nn\nfrom foretell.spaces import CustomSpace\n"
+        "def build(*, input_shape, classes, width):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))\n"
+        "space = CustomSpace({'width': (2, 3)}, 'nets.py:build')\n"
+    )
+    space, task = get_space("nets.py:space"), load_task("digits")
+    arch, skeleton = space.parse("width=3"), space.skeleton(task.input_shape, task.classes)
+    module = build(arch, skeleton, seed=0).eval()
+    result = TrainingResult(Curves((1.0,), (1.0,), (0.5,)), 0.5, 0.5, 1.0, 1)
+    export_best(
+        "best", module, arch=arch, skeleton=skeleton, task=task, recipe=Recipe(epochs=1), seed=0,
+        result=result, onnx=False,
+    )  # fmt: skip
+    images = torch.zeros(2, *task.input_shape)
+    expected = load_best("best")(images)
+    shutil.copytree("best", "elsewhere")
+    assert torch.equal(load_best("elsewhere")(images), expected)
+    source = next(p for p in Path("elsewhere").rglob("*.py") if "CustomSpace" in p.read_text())
+    source.write_text(source.read_text() + "\n# a line of somebody else\n")
+    with pytest.raises(UntrustedError, match="trust=True"):
+        load_best("elsewhere")
+    assert torch.equal(load_best("elsewhere", trust=True)(images), expected)
+    become_somebody_else()
+    with pytest.raises(UntrustedError):
+        load_best("best")

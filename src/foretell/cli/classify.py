@@ -23,10 +23,12 @@ __all__ = ["classify_command"]
     help="What runs the network; auto takes model.onnx where it can.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--trust", is_flag=True, help="Run its files though you did not export it here.")
 def classify_command(
     folder: Path,
     images: tuple[Path, ...],
     runtime: Literal["auto", "torch", "onnx"],
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Classify IMAGES, files or folders of them, by the network in FOLDER (RUN/best).
@@ -36,7 +38,7 @@ def classify_command(
     """
     from foretell.export.classify import classify
 
-    result = classify(folder, images, runtime=runtime)
+    result = classify(folder, images, runtime=runtime, trust=trust)
     rows = list(zip(result.files, result.best, result.probabilities, strict=True))
     if as_json:
         rows_of_images = [

@@ -52,7 +52,11 @@ class Classification:
 
 
 def classify(
-    folder: str | Path, images: Sequence[str | Path], *, runtime: Runtime = "auto"
+    folder: str | Path,
+    images: Sequence[str | Path],
+    *,
+    runtime: Runtime = "auto",
+    trust: bool = False,
 ) -> Classification:
     """Classes of image files by the network of an exported folder.
 
@@ -62,6 +66,7 @@ def classify(
         folder: that ``export_best`` wrote, or a run folder with ``best`` in it.
         images: image files, and folders of them.
         runtime: what runs the network.
+        trust: see ``load_best``; an ONNX model holds no Python.
 
     Raises:
         MissingDataError: the folder or an image is missing, or a folder holds no image.
@@ -96,7 +101,7 @@ def classify(
     probabilities = np.full((len(files), len(info.class_names)), np.nan)
     used = "onnx" if _uses_onnx(info, runtime) else "torch"
     if read:
-        run = _onnx(info) if used == "onnx" else _torch(info)
+        run = _onnx(info) if used == "onnx" else _torch(info, trust)
         logits = _run(run, np.stack(list(read.values())))
         if logits.shape != (len(read), len(info.class_names)) or not np.isfinite(logits).all():
             raise ExportError(
@@ -126,12 +131,12 @@ Run: TypeAlias = Callable[[Any], Array]
 """Images (n, c, h, w) uint8 -> logits (n, classes)."""
 
 
-def _torch(info: BestInfo) -> tuple[Run, int | None]:
+def _torch(info: BestInfo, trust: bool) -> tuple[Run, int | None]:
     import torch
 
     from foretell.export.read import load_best
 
-    network = load_best(info.folder)
+    network = load_best(info.folder, trust=trust)
 
     def run(images: Any) -> Array:
         try:

@@ -15,9 +15,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from foretell.arch import Arch
-from foretell.errors import ExportError, ForetellError, MissingDataError, UsageError
+from foretell.errors import (
+    ExportError,
+    ForetellError,
+    MissingDataError,
+    UntrustedError,
+    UsageError,
+)
 from foretell.export.describe import BestInfo, read_info
 from foretell.export.imports import Sources
+from foretell.export.signed import check_sources
 from foretell.networks import build
 from foretell.networks.cells import CellNetwork
 from foretell.registry import resolve
@@ -68,7 +75,7 @@ class ImageNetwork(nn.Module):
         return y
 
 
-def load_best(folder: str | Path) -> ImageNetwork:
+def load_best(folder: str | Path, *, trust: bool = False) -> ImageNetwork:
     """The trained network of a folder that ``export_best`` wrote, in evaluation mode.
 
     It takes images as they are, uint8 or floats in [0, 1]; the normalisation is inside. Of files,
@@ -77,10 +84,12 @@ def load_best(folder: str | Path) -> ImageNetwork:
 
     Args:
         folder: that ``export_best`` wrote, or a run folder with ``best`` in it.
+        trust: whether you vouch for the Python files of a folder that you did not export here.
 
     Raises:
         MissingDataError: a file is missing.
         ExportError: a file cannot be read, leads outside the folder, or the weights do not fit.
+        UntrustedError: it would run files of somebody else.
     """
     info = read_info(folder)
     path = info.folder / "weights.safetensors"
@@ -89,7 +98,7 @@ def load_best(folder: str | Path) -> ImageNetwork:
             f"There is no weights.safetensors in {str(info.folder)!r}: give a folder that a search "
             f"wrote, such as RUN/best."
         )
-    module = _build(info)
+    module = _build(info, trust)
     if info.pruned and isinstance(module, CellNetwork):
         module.prune()
     try:
@@ -104,11 +113,12 @@ def load_best(folder: str | Path) -> ImageNetwork:
     ).eval()
 
 
-def _build(info: BestInfo) -> nn.Module:
+def _build(info: BestInfo, trust: bool) -> nn.Module:
     """The network with its initial weights.
 
     Raises:
         ExportError: it cannot be built from what the folder and installed packages hold.
+        UntrustedError: it would run files of somebody else.
     """
     network = info.network
     try:
@@ -119,10 +129,12 @@ def _build(info: BestInfo) -> nn.Module:
             _check_package(info)
             return build(info.arch, info.skeleton, seed=info.seed)
         assert network is not None
+        if not trust:
+            check_sources(info.folder, network, files)
         with _importing(files, info.folder), torch.random.fork_rng([]):
             torch.default_generator.manual_seed(info.seed)
             module: object = _from_files(info, network, files)
-    except ExportError:
+    except (ExportError, UntrustedError):
         raise
     except Exception as error:  # the folder's own code
         why = str(error) if isinstance(error, ForetellError) else f"{type(error).__name__}: {error}"

@@ -24,6 +24,7 @@ from foretell.errors import ExportError, ExportWarning
 from foretell.export.describe import FORMAT, image_facts
 from foretell.export.onnx_file import export_onnx
 from foretell.export.script import train_script
+from foretell.export.signed import sign_sources
 from foretell.export.sources import Source, source_of
 from foretell.networks.cells import CellNetwork
 from foretell.networks.to_onnx import onnx_missing
@@ -79,7 +80,7 @@ def export_best(
     state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
     contents = {
         "weights.safetensors": save(state, metadata={"format": "pt"}),
-        "arch.json": (json.dumps(description, indent=2, allow_nan=False) + "\n").encode(),
+        "arch.json": b"",
         "train.py": train_script(description, recipe, source, LOOP).encode(),
         "data.pt": loop.task_to_bytes(tensor_task(task)),
         LOOP: Path(loop.__file__).read_bytes(),
@@ -91,6 +92,8 @@ def export_best(
                 folders.append(copied)
             else:
                 contents[copied] = source.files[name].read_bytes()
+        description["network"] = sign_sources(description["network"], contents)
+    contents["arch.json"] = (json.dumps(description, indent=2, allow_nan=False) + "\n").encode()
     try:
         _write(folder, contents, folders)
         written = [folder / name for name in contents]
