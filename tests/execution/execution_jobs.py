@@ -77,6 +77,14 @@ def _devour(group, megabytes):
     return len(bytearray(megabytes << 20))
 
 
+def _die_once(path):
+    """As if another process had killed it, the first time."""
+    if not os.path.exists(path):
+        open(path, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "again"
+
+
 class _Closed:
     def __reduce__(self):
         raise ValueError("this cannot be pickled")
@@ -124,6 +132,9 @@ ACTIONS = {
     "closed": _Closed,
     "broken": _Broken,
     "devour": _devour,
+    "die_once": _die_once,
+    "eat": lambda size: len(bytearray(size)),
+    "loads": lambda name: name in sys.modules,
     "die_while_sending": _die_while_sending,
     "nan": lambda: float("nan"),
 }

@@ -7,7 +7,7 @@ import execution_jobs
 import pytest
 
 from foretell.errors import PluginError
-from foretell.execution import Claim, InlineExecutor, PoolExecutor, Result, State
+from foretell.execution import Claim, ForkedExecutor, InlineExecutor, PoolExecutor, Result, State
 from foretell.execution._base import absolute
 
 WORK = [
@@ -46,11 +46,15 @@ STATES = [
 ]
 
 
-@pytest.fixture(params=["inline", "pool"])
+@pytest.fixture(params=["inline", "forked", "pool"])
 def executor(request, act):
     if request.param == "inline":
-        return InlineExecutor(act)
-    return request.getfixturevalue("pool")
+        yield InlineExecutor(act)
+    elif request.param == "forked":
+        with ForkedExecutor(act) as executor:
+            yield executor
+    else:
+        yield request.getfixturevalue("pool")
 
 
 def test_every_claim_gets_one_typed_result_in_order(executor):
@@ -82,8 +86,13 @@ def test_errors_carry_class_message_and_traceback(executor):
 
 def test_inline_and_pool_give_the_same_results(act, pool):
     claims = [Claim(i, p) for i, p in enumerate(WORK)]
-    inline, pooled = (list(e.map(claims)) for e in (InlineExecutor(act), pool))
-    assert [replace(r, seconds=0) for r in inline] == [replace(r, seconds=0) for r in pooled]
+    with ForkedExecutor(act) as forked:
+        inline, copied, pooled = (
+            [replace(r, seconds=0) for r in e.map(claims)]
+            for e in (InlineExecutor(act), forked, pool)
+        )
+    assert inline == pooled
+    assert inline == copied
 
 
 def test_unordered_gives_the_same_set(executor):
@@ -168,7 +177,7 @@ def test_not_a_number_in_a_value_is_no_failure_of_the_executor(executor):
     assert result.value != result.value
 
 
-@pytest.mark.parametrize("kind", [InlineExecutor, lambda f: PoolExecutor(f, 1)])
+@pytest.mark.parametrize("kind", [InlineExecutor, ForkedExecutor, lambda f: PoolExecutor(f, 1)])
 def test_functions_that_are_none_are_refused_at_once(kind, act):
     jobs = act.removesuffix(":act")
     for text, words in (

@@ -12,7 +12,7 @@ import pytest
 from execution_helpers import children, deaf, gone
 
 from foretell.errors import UsageError, WorkerError
-from foretell.execution import Claim, PoolExecutor, State
+from foretell.execution import Claim, PoolExecutor, State, _deaths, _memory
 from foretell.execution import pool as pool_module
 
 
@@ -190,7 +190,7 @@ def test_the_count_of_memory_kills_is_read(monkeypatch):
         def read_text(self) -> str:
             return "oom_killer 3\noom_kill 12\npgfault 5\n"
 
-    monkeypatch.setattr(pool_module, "Path", Lines)
+    monkeypatch.setattr(_deaths, "Path", Lines)
     assert pool_module.memory_kills() == 12
     monkeypatch.setattr(Lines, "read_text", lambda _: "pgfault 5\n")
     assert pool_module.memory_kills() == 0
@@ -265,10 +265,12 @@ def test_one_map_at_a_time(pool):
         {"workers": 1, "timeout": float("nan")},
         {"workers": 1, "max_tasks": -1},
         {"workers": 1, "threads_per_worker": 0},
+        {"workers": 1, "retries": -1},
+        {"workers": 1, "memory_limit": 0},
     ],
 )
 def test_numbers_out_of_range_are_refused(act, options):
-    with pytest.raises(UsageError, match=r"Expected .* but got"):
+    with pytest.raises(UsageError, match=r"Expected .*but got"):
         PoolExecutor(act, **options)
 
 
@@ -415,3 +417,31 @@ def test_other_errors_of_the_pool_are_results(act):
 )
 def test_endings_have_names(code, words):
     assert words in pool_module._ending(code)
+
+
+def test_what_another_process_kills_is_run_again_where_that_is_asked_for(act, tmp_path):
+    once, always = ["die_once", str(tmp_path / "once")], ["signal", 9]
+    with PoolExecutor(act, 1, retries=1, modules=["wave"]) as executor:
+        work = [once, always, ["signal", 11], ["loads", "wave"]]
+        first, second, third, fourth = executor.map(Claim(i, p) for i, p in enumerate(work))
+    assert first.value == "again"
+    assert (second.state, third.state) == (State.failed, State.failed)
+    assert "ended by SIGKILL" in second.message
+    assert "ended by SIGSEGV" in third.message
+    assert fourth.value, "it was imported before the first claim"
+
+
+def test_a_worker_has_a_memory_limit(act):
+    with PoolExecutor(act, 1, memory_limit=2**30) as executor:
+        eater, fine = executor.map([Claim(0, ["eat", 4 << 30]), Claim(1, ["eat", 1 << 20])])
+    assert (eater.state, eater.error) == (State.out_of_memory, "MemoryError")
+    assert fine.value == 1 << 20
+
+
+def test_the_default_limit_is_a_share_of_the_machine(act, monkeypatch):
+    monkeypatch.setattr(_memory, "_total", lambda: 64 * 2**30)
+    assert PoolExecutor(act, 4).memory_limit == 8 * 2**30
+    assert PoolExecutor(act, 64).memory_limit == 2 * 2**30, "never less than a network needs"
+    assert PoolExecutor(act, 4, memory_limit=2.5e9).memory_limit == 2.5e9
+    monkeypatch.setattr(_memory, "_total", lambda: float("inf"))
+    assert PoolExecutor(act, 4).memory_limit == float("inf")

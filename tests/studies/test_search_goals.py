@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from foretell.errors import ConstraintError, RunFolderError, SearchError, UnknownNameError
+from foretell.execution import InlineExecutor
 from foretell.spaces import CustomSpace
 from foretell.store import Store
 from foretell.studies import Resources, SearchConfig, stored_config
@@ -153,16 +154,24 @@ def _with(quantity, measure):
 
 def test_a_latency_is_measured_once_and_never_again(clock, tmp_path):
     config = changed(objectives=["accuracy", "latency@torch"], trials=2)
-    first = run(config, tmp_path)
+    first = run(config, tmp_path, executor=InlineExecutor)
     assert clock.calls == 2
     assert [r.values["latency@torch"] for r in first.trials] == [0.001, 0.002]
-    more = run(changed(objectives=["accuracy", "latency@torch"], trials=4), tmp_path)
+    more = run(
+        changed(objectives=["accuracy", "latency@torch"], trials=4),
+        tmp_path,
+        executor=InlineExecutor,
+    )
     assert clock.calls == 4
     assert [r.values["latency@torch"] for r in more.trials] == [0.001, 0.002, 0.003, 0.004]
 
 
 def test_what_is_too_slow_is_not_trained(clock, tmp_path):
-    result = run(changed(constraints=["params<=30k", "latency@torch<=2.5ms"]), tmp_path)
+    result = run(
+        changed(constraints=["params<=30k", "latency@torch<=2.5ms"]),
+        tmp_path,
+        executor=InlineExecutor,
+    )
     assert [r.state for r in result.trials] == ["done", "done", "infeasible", "infeasible"]
     assert result.trials[3].violation == "latency@torch 4ms > 2.5ms"
     assert "accuracy" not in result.trials[3].values
@@ -175,7 +184,7 @@ def test_a_share_of_the_references_latency(clock, tmp_path):
         ["", "nor_conv_3x3~0", "nor_conv_3x3~1", "nor_conv_3x3~2", ""]
     )
     config = changed(constraints=["latency@torch<=250%ref"], reference=strong)
-    result = run(config, tmp_path)
+    result = run(config, tmp_path, executor=InlineExecutor)
     assert clock.calls == 5  # the reference first
     assert [r.feasible for r in result.trials] == [True, False, False, False]
     with pytest.raises(ConstraintError, match="none was given"):

@@ -72,7 +72,8 @@ def _list(text: str | None) -> tuple[str, ...]:
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--workers", default=0, show_default=True, help="Processes; 0 trains in this one.")
-@click.option("--timeout", type=float, help="Seconds after which a trial is given up.")
+@click.option("--timeout", type=float, help="Seconds after which a network is given up.")
+@click.option("--memory-limit", metavar="N", help="Most memory of a worker, such as 4GiB.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def search_command(
@@ -103,6 +104,7 @@ def search_command(
     device: str,
     workers: int,
     timeout: float | None,
+    memory_limit: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -142,6 +144,7 @@ def search_command(
         device=device,
         workers=workers,
         timeout=timeout,
+        memory_limit=memory_limit,
     )
     with progress(quiet or as_json) as tell:
         result = find(config, out, on_progress=tell)

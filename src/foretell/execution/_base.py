@@ -42,6 +42,8 @@ class Executor(ABC):
 
     workers: int = 1
     """Number of claims that run concurrently."""
+    isolated: bool = True
+    """Whether a claim that kills its process leaves this one alive."""
 
     @abstractmethod
     def map(

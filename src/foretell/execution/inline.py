@@ -21,6 +21,8 @@ class InlineExecutor(Executor):
     [2, 3]
     """
 
+    isolated = False
+
     def __init__(self, function: Function) -> None:
         """Resolve the function."""
         self.function = function

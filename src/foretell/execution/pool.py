@@ -6,19 +6,20 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
 
 from pebble import ProcessExpired, ProcessPool
 
 from foretell.errors import UsageError, WorkerError
 from foretell.execution._base import Claim, Executor, Function, absolute, callable_of, failure
 from foretell.execution._child import NotLoadedError, call, start
+from foretell.execution._deaths import death, memory_kills, out_of_time
+from foretell.execution._memory import check_limit, memory_share
 from foretell.execution._spawn import LimitedContext, thread_limits
-from foretell.store import Result, State
+from foretell.store import Result
 
 __all__ = ["PoolExecutor"]
 
@@ -41,6 +42,11 @@ class PoolExecutor(Executor):
         threads_per_worker: threads of numpy and torch in each worker; None to inherit the
             environment. Results can depend on this number through rounding.
         max_tasks: a worker is restarted after this many claims, to bound memory leaks; 0 for never.
+        memory_limit: bytes that one worker may allocate: more than that fails its claim as out of
+            memory (on Linux); by default half of this machine's memory, shared among the workers.
+        retries: a claim whose worker was ended by SIGKILL, as another process does, is run again so
+            often.
+        modules: imported in each worker before its first claim, outside the time limit.
 
     Raises:
         PluginError: the text cannot be imported, or is not callable.
@@ -55,16 +61,20 @@ class PoolExecutor(Executor):
         *,
         threads_per_worker: int | None = 1,
         max_tasks: int = 0,
+        memory_limit: float | None = None,
+        retries: int = 0,
+        modules: Sequence[str] = (),
     ) -> None:
         """Validate the arguments; processes are started with the first claims."""
         threads = 1 if threads_per_worker is None else threads_per_worker
-        if workers < 1 or max_tasks < 0 or threads < 1:
+        if workers < 1 or max_tasks < 0 or threads < 1 or retries < 0:
             raise UsageError(
-                f"Expected workers >= 1, threads_per_worker >= 1 and max_tasks >= 0, but got "
-                f"{workers}, {threads_per_worker} and {max_tasks}."
+                f"Expected workers >= 1, threads_per_worker >= 1, max_tasks >= 0 and retries >= 0, "
+                f"but got {workers}, {threads_per_worker}, {max_tasks} and {retries}."
             )
         if timeout is not None and not timeout > 0:
             raise UsageError(f"Expected a timeout > 0 seconds or None, but got {timeout:g}.")
+        check_limit(memory_limit)
         callable_of(function)
         try:
             sent = pickle.dumps(absolute(function))
@@ -76,8 +86,11 @@ class PoolExecutor(Executor):
         self.function = function
         self.workers = workers
         self.timeout = timeout
+        self.memory_limit = memory_share(workers) if memory_limit is None else memory_limit
+        self.retries = retries
         context = LimitedContext(thread_limits(threads_per_worker))
-        self._slots = [_Slot(sent, context, max_tasks, timeout) for _ in range(workers)]
+        arguments = (sent, tuple(modules), self.memory_limit)
+        self._slots = [_Slot(arguments, context, max_tasks, timeout) for _ in range(workers)]
         self._busy = False
 
     def map(
@@ -134,7 +147,7 @@ class PoolExecutor(Executor):
                 except Exception as error:
                     ready[number] = failure(claim.id, error, 0.0)
                     break
-                job = _Job(number, claim, sent, idle.pop())
+                job = _Job(number, claim, sent, idle.pop(), self.retries)
                 running[job.begin()] = job
             if running and not (ready and (not ordered or due in ready)):
                 finished, _ = wait(running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
@@ -155,10 +168,15 @@ class _Slot:
     """A slot for a worker process and its replacements."""
 
     def __init__(
-        self, function: bytes, context: LimitedContext, max_tasks: int, timeout: float | None
+        self,
+        arguments: tuple[bytes, tuple[str, ...], float],
+        context: LimitedContext,
+        max_tasks: int,
+        timeout: float | None,
     ) -> None:
-        self.function, self.context = function, context
+        self.function, self.context = arguments[0], context
         self.max_tasks, self.timeout = max_tasks, timeout
+        self.arguments = arguments
         self.pool: ProcessPool | None = None
         self.number = 0
         self.sign = context.RawArray("q", 2)
@@ -170,7 +188,7 @@ class _Slot:
                 max_workers=1,
                 max_tasks=self.max_tasks,
                 initializer=start,
-                initargs=(self.function, self.sign),
+                initargs=(self.sign, *self.arguments),
                 context=self.context,
             )
         self.number += 1
@@ -227,6 +245,7 @@ class _Job:
         slot: of the worker.
         started: seconds of a monotonic clock.
         kills: the system's out-of-memory kills at the start.
+        retries: how often it is sent again if another process kills the worker.
         restarts: times the worker was lost before it took the claim.
         deserted: times it was seen without a process.
     """
@@ -235,6 +254,7 @@ class _Job:
     claim: Claim
     sent: bytes
     slot: _Slot
+    retries: int = 0
     started: float = 0.0
     kills: int = 0
     restarts: int = 0
@@ -261,13 +281,8 @@ class _Job:
         try:
             result: Result = pickle.loads(future.result())
         except TimeoutError:
-            return Result(
-                self.claim.id,
-                State.timed_out,
-                error="TimeoutError",
-                message=f"It took longer than the limit of {self.slot.timeout:g} seconds.",
-                seconds=self._seconds(),
-            )
+            limit = self.slot.timeout or 0.0
+            return out_of_time(self.claim.id, limit, self._seconds())
         except ProcessExpired as error:
             return self.died(error.exitcode)
         except NotLoadedError as error:
@@ -291,36 +306,12 @@ class _Job:
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
 
-    def died(self, code: int) -> Result:
-        """The result of a claim whose worker was lost."""
+    def died(self, code: int) -> Result | None:
+        """The result of a claim whose worker was lost; None to send it again."""
         self.slot.stop()
-        if code == -signal.SIGKILL and memory_kills() > self.kills:
-            state = State.out_of_memory
-            message = "The system ended its worker for lack of memory: use fewer workers."
-        else:
-            state = State.failed
-            message = f"Its worker process {_ending(code)}."
-        return Result(
-            self.claim.id, state, error="WorkerDied", message=message, seconds=self._seconds()
-        )
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"exited with code {code} in the middle of the claim"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = ", by a user or for lack of memory" if name == "SIGKILL" else ""
-    return f"was ended by {name}{hint}"
-
-
-def memory_kills() -> int:
-    """Number of out-of-memory kills of this system since boot; 0 if unknown."""
-    try:
-        text = Path("/proc/vmstat").read_text()
-    except OSError:
-        return 0
-    lines = [line for line in text.splitlines() if line.startswith("oom_kill ")]
-    return int(lines[0].split()[1]) if lines else 0
+        for_memory = memory_kills() > self.kills
+        if code == -signal.SIGKILL and not for_memory and self.retries > 0:
+            self.retries -= 1
+            self.deserted = 0
+            return None
+        return death(self.claim.id, code, self._seconds(), for_memory=for_memory)

@@ -145,7 +145,7 @@ class _Heartbeat:
 def work(
     store_path: str | Path,
     study: str,
-    function: Function,
+    function: Function | Executor,
     owner: str | None = None,
     lease_seconds: float = 60.0,
     stop: Callable[[], bool] | None = None,
@@ -165,7 +165,8 @@ def work(
     Args:
         store_path: the store's file.
         study: name of the study in it.
-        function: payload -> value; a callable, ``module:function`` or ``file.py:function``.
+        function: payload -> value; a callable, ``module:function`` or ``file.py:function``; or an
+            executor that calls one.
         owner: see ``drain``.
         lease_seconds: see ``drain``; well above the clock skew between machines.
         stop: called before each trial and while waiting; True ends the loop.
@@ -190,9 +191,10 @@ def work(
         raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
     begin = time.monotonic()
     states: Counter[State] = Counter()
-    executor: Executor = (
-        PoolExecutor(function, workers, timeout) if workers else InlineExecutor(function)
-    )
+    if isinstance(function, Executor):
+        executor = function
+    else:
+        executor = PoolExecutor(function, workers, timeout) if workers else InlineExecutor(function)
     with Store(store_path) as store, executor:
         while True:
             for trial, result in drain(

@@ -238,29 +238,52 @@ class Trials:
                 for trial in trials
             )
 
-    def release_dead(self, study: str) -> int:
+    def release_dead(
+        self,
+        study: str,
+        *,
+        counts: Callable[[Trial], bool] = lambda _: True,
+        max_lost: int | None = None,
+        why: str = "Its process was killed again and again.",
+    ) -> int:
         """Release the trials of owners whose processes have ended on this machine.
 
         A resumed run then need not wait for the leases of a killed one. Only owners named by
         ``owner_name`` on this machine are considered.
 
+        Args:
+            study: name of the study.
+            counts: whether the end of the process is put down to the trial, and counted as lost.
+            max_lost: a trial that was lost this often is finished as failed; None for no limit.
+            why: the failure's sentence.
+
         Returns:
             Number of trials.
         """
-        key = self._id(study)
+        key, now = self._id(study), self._now()
         select = "SELECT DISTINCT owner FROM trials WHERE study = ? AND state = 'running'"
-        dead = [owner for (owner,) in self._db.read(select, key) if is_dead(owner)]
+        dead = {owner for (owner,) in self._db.read(select, key) if is_dead(owner)}
         if not dead:
             return 0
-        with self._db.write() as db:
-            return sum(
-                db.execute(
-                    f"UPDATE trials SET lost = lost + 1, {_CLEAR} "
-                    "WHERE study = ? AND state = 'running' AND owner = ?",
-                    (key, owner),
+        released = 0
+        for trial in self.trials(study, State.running):
+            if trial.owner not in dead:
+                continue
+            lost = trial.lost + counts(trial)
+            change = _CLEAR
+            values: list[object] = [lost]
+            if max_lost is not None and lost >= max_lost:
+                change = (
+                    "state = 'failed', error = 'WorkerLostError', message = ?, "
+                    "seconds = ? - started, lease_until = NULL, finished = ?"
+                )
+                values += [why, now, now]
+            with self._db.write() as db:
+                released += db.execute(
+                    f"UPDATE trials SET lost = ?, {change} WHERE {_HELD}",
+                    (*values, trial.id, trial.owner, trial.attempts),
                 ).rowcount
-                for owner in dead
-            )
+        return released
 
     def retry(self, study: str, states: Iterable[State]) -> int:
         """Reset finished trials to pending, such as failed ones after a bug fix.

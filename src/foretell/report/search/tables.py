@@ -275,6 +275,7 @@ def funnel_info(run: RunData) -> tuple[FunnelRow, ...]:
     parts = [
         (pool.infeasible, "outside the limits"),
         (pool.dead, "dead"),
+        (pool.failed, "failed"),
         (pool.duplicates, "copies"),
     ]
     rest = hero.drawn - hero.scored - sum(n for n, _ in parts)
@@ -650,7 +651,7 @@ class FailureRow:
     """Failures of one class in one stage.
 
     Args:
-        stage: "training", "evaluation" or "scoring".
+        stage: "training", "evaluation", "scoring" or "building".
         state: such as "failed" or "timed out".
         error: class of the error.
         count: how many.
@@ -689,5 +690,8 @@ def failure_info(run: RunData) -> tuple[FailureRow, ...]:
         error, _, message = run.pool.failures[index].partition(":")
         arch = run.pool.archs[index] if 0 <= index < len(run.pool.archs) else ""
         note(("scoring", "failed", error.strip() or "no error class"), message.strip(), arch)
+    for arch, why in sorted(run.unbuilt.items()):
+        error, _, message = why.partition(":")
+        note(("building", "failed", error.strip()), message.strip(), arch)
     table = [FailureRow(*key, *value) for key, value in rows.items()]
     return tuple(sorted(table, key=lambda r: (-r.count, r.stage, r.error)))

@@ -30,11 +30,15 @@ def summary(run: RunData) -> RenderableType:
     if failures:
         counts = ", ".join(f"{r.count} × {r.error} ({r.stage})" for r in failures)
         parts.append(
-            Text(f"Failed: {counts}. The most frequent: {failures[0].message}", style="yellow")
+            Text(f"Failed: {counts}. The most frequent: {_first(failures[0])}", style="yellow")
         )
     parts += [Text(note, style="yellow") for note in run.notes]
     title = Text(run.title, style="bold")
     return Panel(Group(*parts), title=title, title_align="left", border_style="dim", padding=(0, 2))
+
+
+def _first(row: tables.FailureRow) -> str:
+    return f"{row.message} ({row.arch})" if row.arch else row.message
 
 
 def _winner(run: RunData) -> RenderableType:

@@ -77,9 +77,12 @@ def run(
         space, goals, searcher, book = prepare(config, resources)
         reference = space.parse(config.reference) if config.reference else None
         job = Evaluation(config, resources)
-        with open_executor(
-            job, resources, executor, workers=config.workers, timeout=config.timeout
-        ) as opened:
+        with (
+            open_executor(
+                job, resources, executor, workers=config.workers, timeout=config.timeout
+            ) as opened,
+            session.watching(opened),
+        ):
             session.claim(identity(space))
             store_about(session, None, space, {"foretell": __version__})
             loop = Loop(

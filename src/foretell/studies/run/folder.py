@@ -1,11 +1,13 @@
 """The run folder: made, locked against a second run, written atomically."""
 
 import errno
+import faulthandler
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from foretell.errors import RunFolderError
 from foretell.files import user_path, whole
@@ -65,7 +67,7 @@ class RunFolder:
         Raises:
             RunFolderError: another process holds it.
         """
-        with (self.path / ".lock").open("w") as handle:
+        with (self.path / ".lock").open("w") as handle, _closed_in_copies(handle):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -81,3 +83,54 @@ class RunFolder:
         with whole(target) as draft:
             draft.write_text(text, encoding="utf-8")
         return target
+
+    def fault_left(self) -> bool:
+        """Whether the process before this one ended by a fault of its own; the trace is removed."""
+        path = self.path / _FAULT
+        try:
+            left = path.stat().st_size > 0
+            path.unlink()
+        except OSError:
+            return False
+        return left
+
+    @contextmanager
+    def watching_faults(self) -> Iterator[None]:
+        """Let a fault that ends this process, such as a segmentation fault, leave a trace.
+
+        Nothing changes where Python's faulthandler is in use already.
+        """
+        if faulthandler.is_enabled():
+            yield
+            return
+        path = self.path / _FAULT
+        with path.open("w") as file:
+            faulthandler.enable(file)
+            try:
+                yield
+            finally:
+                faulthandler.disable()
+        path.unlink(missing_ok=True)
+
+
+_FAULT = ".fault"
+_locks: set[IO[str]] = set()
+"""Handles that hold a lock, which a copy of this process would go on to hold after its end."""
+
+
+@contextmanager
+def _closed_in_copies(handle: IO[str]) -> Iterator[None]:
+    _locks.add(handle)
+    try:
+        yield
+    finally:
+        _locks.discard(handle)
+
+
+def _close_locks() -> None:
+    for handle in _locks:
+        handle.close()
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_close_locks)

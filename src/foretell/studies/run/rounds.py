@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 
 from foretell.execution import Executor, drain
 from foretell.store import Result, State, Store, Trial, owner_name
+from foretell.studies.run.faults.interrupted import Interrupted
 from foretell.types import Json
 
 __all__ = ["Rounds"]
@@ -18,13 +19,23 @@ class Rounds:
         store: the open store.
         study: name of the study.
         executor: runs them.
+        interrupted: gives up what has ended runs before; None gives up nothing.
     """
 
-    def __init__(self, store: Store, study: str, executor: Executor) -> None:
+    def __init__(
+        self,
+        store: Store,
+        study: str,
+        executor: Executor,
+        interrupted: Interrupted | None = None,
+    ) -> None:
         """Give back what a killed run on this machine had claimed."""
         self.store, self.study, self.executor = store, study, executor
         self.owner = owner_name()
-        store.release_dead(study)
+        if interrupted is None:
+            store.release_dead(study)
+        else:
+            interrupted.release(study)
 
     def run(self, payloads: Sequence[tuple[str, Json]]) -> list[Trial]:
         """Finish the trials of one round.

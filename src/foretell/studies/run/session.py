@@ -1,15 +1,18 @@
 """One run of a study in its folder: lock, store, identity, log and progress."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from foretell.errors import RunFolderError, StoreError, StudyConflictError
+from foretell.execution import Executor
 from foretell.files import user_path
 from foretell.store import Store, Study, is_dead, owner_name
 from foretell.studies._base import StudyConfig, Table
+from foretell.studies.run.faults.interrupted import Interrupted
 from foretell.studies.run.folder import RunFolder
 from foretell.studies.run.inside import tell_children
 from foretell.studies.run.log import Log
@@ -27,7 +30,8 @@ __all__ = [
     "stored_settings",
 ]
 
-_SETTINGS, _OWNER, _TRUST = "settings", "owner", "trust"
+_SETTINGS, _OWNER, _TRUST, _SIGN = "settings", "owner", "trust", "last sign of life"
+_BEAT_SECONDS = 2.0
 
 
 class Session:
@@ -49,6 +53,15 @@ class Session:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
         self._store: Store | None = None
+        self._interrupted: Interrupted | None = None
+        self._ended = threading.Event()
+        self._beat = threading.Thread(target=self._give_signs, name="foretell-life", daemon=True)
+
+    @property
+    def interrupted(self) -> Interrupted:
+        """What ended runs in this folder before; there once the folder is claimed."""
+        assert self._interrupted is not None
+        return self._interrupted
 
     @property
     def store(self) -> Store:
@@ -75,6 +88,14 @@ class Session:
             refused.pop_all()
         self._store = store
         self._sign()
+        self._interrupted = Interrupted(
+            store,
+            self.kind,
+            last_sign=float(self.value(_SIGN) or 0.0),
+            last_owner=self.value(_OWNER) or "",
+            fault=self.folder.fault_left(),
+        )
+        self._beat.start()
         self.put(_SETTINGS, self.config.to_json())
         self.put(_OWNER, owner_name())
         self.log.write(f"start: {self.config.command(self.folder.path)}")
@@ -117,6 +138,15 @@ class Session:
         """A stored value of the study."""
         return self.store.value(self.kind, key, default)
 
+    @contextmanager
+    def watching(self, executor: Executor) -> Iterator[None]:
+        """Let a fault of what runs in this very process leave a trace for the next run."""
+        if executor.isolated:
+            yield
+        else:
+            with self.folder.watching_faults():
+                yield
+
     def lap(self, stage: str) -> None:
         """End a stage: its seconds are added to those of earlier calls."""
         now = time.perf_counter()
@@ -131,10 +161,19 @@ class Session:
     def close(self) -> None:
         """Say that nobody runs the study any more, and close the store."""
         if self._store is not None:
+            self._ended.set()
+            self._beat.join()
             with contextlib.suppress(StoreError):  # a full disk: the owner's process ends anyway
                 self.put(_OWNER, None)
             self._store.close()
             self._store = None
+
+    def _give_signs(self) -> None:
+        """Say every other second that this process is alive, from a thread of its own."""
+        while not self._ended.is_set():
+            with contextlib.suppress(StoreError):  # locked or full: the next one may be written
+                self.put(_SIGN, time.time())
+            self._ended.wait(_BEAT_SECONDS)
 
     def _both(self, on_progress: OnProgress) -> OnProgress:
         log = self.log

@@ -1,25 +1,67 @@
 """Which executor runs a study's claims where the caller names none."""
 
-from foretell.errors import UsageError
-from foretell.execution import Executor, Function, InlineExecutor, PoolExecutor
+from collections.abc import Sequence
 
-__all__ = ["check_workers", "executor_for"]
+from foretell.errors import UsageError
+from foretell.execution import (
+    Executor,
+    ForkedExecutor,
+    Function,
+    InlineExecutor,
+    PoolExecutor,
+    can_fork,
+)
+
+__all__ = ["COUNTING", "TORCH", "check_workers", "executor_for"]
+
+RETRIES = 2
+"""A worker that another process killed is replaced so often for one claim."""
+TORCH = (
+    "foretell.networks.custom",
+    "foretell.proxies.autograd_pass.run",
+    "foretell.cost",
+    "foretell.training",
+)
+"""What processes import that build, score and train networks."""
+COUNTING = ("torch._dynamo",)
+"""What counting on the meta device imports with its first network."""
 
 
 def executor_for(
-    function: Function, workers: int, work: int, *, timeout: float | None = None
+    function: Function,
+    workers: int,
+    work: int,
+    *,
+    timeout: float | None = None,
+    memory_limit: float | None = None,
+    forked: bool = False,
+    modules: Sequence[str] = (),
 ) -> Executor:
-    """This process, or as many others as there is work for.
+    """This process, a copy of it, or as many others as there is work for.
 
     Args:
         function: payload -> value.
         workers: processes; 0 stands for this one.
         work: how many claims there will be.
         timeout: seconds that one of them may take.
+        memory_limit: bytes that a worker may allocate; None for a share of the machine's memory.
+        forked: whether 0 workers stand for one copy of this process, where the system can make
+            one: what the function does to its process costs the claim, and what it changes in
+            memory is not seen here.
+        modules: imported before the first claim, outside its time.
     """
-    if not workers or not work:
-        return InlineExecutor(function)
-    return PoolExecutor(function, min(workers, work), timeout)
+    if workers and work:
+        return PoolExecutor(
+            function,
+            min(workers, work),
+            timeout,
+            memory_limit=memory_limit,
+            retries=RETRIES,
+            modules=modules,
+        )
+    if forked and can_fork():
+        return ForkedExecutor(function, memory_limit=memory_limit, retries=RETRIES, modules=modules)
+    return InlineExecutor(function)
 
 
 def check_workers(workers: int, timeout: float | None = None) -> None:

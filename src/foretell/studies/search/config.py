@@ -5,6 +5,8 @@ import shlex
 from typing import ClassVar
 
 from foretell.errors import UsageError
+from foretell.execution import check_limit
+from foretell.quantities import get_quantity
 from foretell.studies._base import StudyConfig
 from foretell.types import Json
 
@@ -60,13 +62,16 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
         seed: everything random follows from it.
         device: torch device.
         workers: processes that train trials; 0 trains in this process.
-        timeout: seconds after which a trial is given up; None waits.
+        timeout: seconds after which a trial, or the scoring or counting of a network, is given up;
+            None waits.
+        memory_limit: memory that a worker may allocate, such as "4GiB"; None for half of this
+            machine's, shared among the workers.
     """
 
     KIND: ClassVar[str] = "search"
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
         "trials", "prefer", "final_epochs", "attacks", "eps", "attack_images", "onnx", "device",
-        "workers", "timeout",
+        "workers", "timeout", "memory_limit",
     )  # fmt: skip
 
     space: str = "nb201"
@@ -94,6 +99,7 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
     device: str = "cpu"
     workers: int = 0
     timeout: float | None = None
+    memory_limit: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that no search can run with.
@@ -116,8 +122,19 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
             raise UsageError(f"timeout must be above 0 seconds, but is {self.timeout}.")
         if self.timeout is not None and not self.workers:
             raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
+        check_limit(self.memory_bytes)
         if not self.objectives:
             raise UsageError("objectives must name at least one quantity, such as accuracy.")
+
+    @property
+    def memory_bytes(self) -> float | None:
+        """``memory_limit`` in bytes."""
+        if self.memory_limit is None:
+            return None
+        try:
+            return get_quantity("memory").parse(self.memory_limit)
+        except UsageError as error:
+            raise UsageError(f"memory_limit is a size such as 4GiB, but is {error}.") from error
 
     def identity(self) -> dict[str, Json]:
         """The settings that a resumed run must share; the rest may change between runs.

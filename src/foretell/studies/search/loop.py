@@ -70,7 +70,7 @@ class Loop:
         self.session, self.searcher = session, searcher
         self._text_of, self._book, self._extra = text_of, book, extra
         self.rows: list[Trial] = []
-        self._trials = Rounds(session.store, session.kind, executor)
+        self._trials = Rounds(session.store, session.kind, executor, session.interrupted)
         self._measurements: Rounds | None = None
         self._stored: dict[str, Trial] = {}
         self._executor = executor
@@ -211,7 +211,9 @@ class Loop:
         study = f"{self.session.kind}/{MEASURE}"
         if self._measurements is None:
             self.session.store.put_study(study, {})
-            self._measurements = Rounds(self.session.store, study, self._executor)
+            self._measurements = Rounds(
+                self.session.store, study, self._executor, self.session.interrupted
+            )
             self._stored = {t.key: t for t in self.session.store.trials(study)}
         key = f"reference of {quantity.name}"
         reference = self.session.value(key)

@@ -1,8 +1,9 @@
 """The pool of a search: drawn once, dropped by closed form, scored in shared passes."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 
 from foretell.arch import Arch
 from foretell.errors import ForetellError, NetworkError, NoFeasibleArchError, ProxyError
-from foretell.execution import Claim, Executor
+from foretell.execution import Executor
 from foretell.quantities import Stage
 from foretell.rng import stream
 from foretell.search import Feasibility, draw_pool
-from foretell.studies.run.costs import CostBook
+from foretell.spaces import CostTable
+from foretell.studies.run.costs import CostBook, lost_row, may_retry
+from foretell.studies.run.faults.groups import run_groups
 from foretell.studies.run.session import Session
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
-from foretell.types import Array
+from foretell.types import Array, Json
 
 __all__ = ["CHUNK", "Pool", "draw", "feasibility_of", "score_pool"]
 
@@ -36,6 +39,7 @@ class Pool:
         drawn: how many architectures were drawn to fill it.
         excluded: what excluded how many of the drawn ones.
         failures: index -> why its scoring failed.
+        lost: those of them that ended their process: they are not run again.
         reused: how many were scored by an earlier call.
         seconds: what scoring took, all calls together.
     """
@@ -45,8 +49,20 @@ class Pool:
     drawn: int = 0
     excluded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     failures: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    lost: frozenset[int] = frozenset()
     reused: int = 0
     seconds: float = 0.0
+
+    @property
+    def usable(self) -> "Pool":
+        """The same without those that ended their process."""
+        rows = [i for i in range(len(self.archs)) if i not in self.lost]
+        if len(rows) == len(self.archs):
+            return self
+        scores = {name: values[rows] for name, values in self.scores.items()}
+        return replace(
+            self, archs=tuple(self.archs[i] for i in rows), scores=MappingProxyType(scores)
+        )
 
 
 class _Watched:
@@ -77,7 +93,7 @@ def feasibility_of(goals: Goals, book: CostBook, reference: Arch | None) -> Feas
     known = {q.name: q for q in goals.at(Stage.GRAPH)}
 
     def values(name: str, archs: Sequence[Arch]) -> Array:
-        return np.array([book.value(known[name], arch) for arch in archs])
+        return book.values(known[name], archs)
 
     of_reference = None
     if reference is not None:
@@ -119,13 +135,25 @@ def draw(session: Session, config: SearchConfig, book: CostBook, feasible: Feasi
             "texts": [space.format(a) for a in archs],
             "costs": {name: getattr(costs, name).tolist() for name in COSTS},
             "drawn": watched.drawn,
-            "excluded": watched.excluded,
+            "excluded": _but_failed(watched.excluded, len(book.failures)),
         }
         session.put(_KEY, known)
+    else:
+        archs = tuple(Arch(space.name, tuple(g)) for g in known["genes"])
+        if {f.name for f in fields(CostTable)} <= known["costs"].keys():
+            book.enter(archs, known["costs"])
     return Pool(
-        tuple(Arch(space.name, tuple(g)) for g in known["genes"]),
+        archs,
         drawn=known["drawn"],
         excluded=known["excluded"],
+    )
+
+
+def _but_failed(excluded: Mapping[str, int], failed: int) -> dict[str, int]:
+    """What excluded how many: a network whose costs could not be counted is not dead."""
+    counts = {**excluded, "alive": max(0, excluded.get("alive", 0) - failed)}
+    return {name: count for name, count in counts.items() if count or name in excluded} | (
+        {"failed": failed} if failed else {}
     )
 
 
@@ -140,58 +168,78 @@ def _reason(book: CostBook, error: NoFeasibleArchError) -> ForetellError:
     )
 
 
-def score_pool(session: Session, pool: Pool, executor: Executor) -> Pool:
+def score_pool(session: Session, pool: Pool, executor: Executor, proxies: Sequence[str]) -> Pool:
     """The pool with its scores; those in the store are not computed again.
 
     Args:
         session: keeps scores, a chunk at a time, and is told how many there are.
         pool: what to score.
         executor: runs a ``Job`` on each chunk.
+        proxies: names of the proxies.
 
     Raises:
+        ProxyError: every network ended its process, or took too long.
         ForetellError: a proxy is unknown, or cannot be computed on these data.
     """
     start = time.perf_counter()
     store, study, on_progress = session.store, session.kind, session.tell
     stored = store.scores(study, _KIND)
     failures: dict[str, str] = store.value(study, _FAILED) or {}
-    known = set(stored.keys)
+    lost: dict[str, list[Json]] = store.value(study, _LOST) or {}
+    again = {key for key, row in lost.items() if may_retry(row, session)}
+    for key in again:
+        del lost[key], failures[key]
+    known = set(stored.keys) - again
     todo = [a for a in pool.archs if str(a) not in known]
-    reused = len(pool.archs) - len(todo)
-    chunks = [todo[at : at + CHUNK] for at in range(0, len(todo), CHUNK)]
-    claims = (Claim(i, {"score": [list(a.genes) for a in chunk]}) for i, chunk in enumerate(chunks))
-    count = reused
+    reused = count = len(pool.archs) - len(todo)
     on_progress("score", count, len(pool.archs))
-    for result in executor.map(claims) if chunks else ():
-        if not result.ok:
-            raise ProxyError(f"Scoring the pool failed with {result.error}: {result.message}")
-        chunk = chunks[int(result.id)]
-        for place, why in result.value["failures"].items():
-            failures[str(chunk[int(place)])] = why
-        if result.value["failures"]:
-            store.put_value(study, _FAILED, failures)
+    for chunk, result in run_groups(
+        executor,
+        todo,
+        CHUNK,
+        lambda chunk: {"score": [list(a.genes) for a in chunk]},
+        watch=session.interrupted,
+        key=lambda arch: f"score {arch}",
+    ):
         keys = [str(a) for a in chunk]
-        store.put_scores(study, _KIND, keys, result.value["names"], result.value["values"])
+        names, values = list(proxies), [[math.nan] * len(proxies)]
+        if result.ok:
+            names, values = result.value["names"], result.value["values"]
+            failed = {keys[int(i)]: why for i, why in result.value["failures"].items()}
+        else:
+            failed = {keys[0]: f"{result.error}: {result.message}"}
+            lost[keys[0]] = lost_row(result, session)
+            store.put_value(study, _LOST, lost)
+        failures |= failed
+        if failed:
+            store.put_value(study, _FAILED, failures)
+        store.put_scores(study, _KIND, keys, names, values, exact=True)
         count += len(chunk)
         on_progress("score", count, len(pool.archs))
-    if chunks:
-        stored = store.scores(study, _KIND)  # as rounded by the store: a resumed run sees the same
-    spent = (store.value(study, _SECONDS) or 0.0) + (time.perf_counter() - start if chunks else 0.0)
+    if pool.archs and len(lost) == len(pool.archs):
+        first = lost[str(pool.archs[0])]
+        raise ProxyError(
+            f"None of {len(pool.archs)} networks can be scored; the first failed with {first[0]}: "
+            f"{first[1]}"
+        )
+    if todo:
+        stored = store.scores(study, _KIND)
+    spent = (store.value(study, _SECONDS) or 0.0) + (time.perf_counter() - start if todo else 0.0)
     store.put_value(study, _SECONDS, spent)
     places = {key: i for i, key in enumerate(stored.keys)}
-    values = stored.values[[places[str(a)] for a in pool.archs]]
+    table = stored.values[[places[str(a)] for a in pool.archs]]
     position = {str(a): i for i, a in enumerate(pool.archs)}
-    return Pool(
-        pool.archs,
-        MappingProxyType({n: values[:, i] for i, n in enumerate(stored.names)}),
-        pool.drawn,
-        pool.excluded,
-        {position[key]: why for key, why in failures.items() if key in position},
-        reused,
-        spent,
+    return replace(
+        pool,
+        scores=MappingProxyType({n: table[:, i] for i, n in enumerate(stored.names)}),
+        failures={position[key]: why for key, why in failures.items() if key in position},
+        lost=frozenset(position[key] for key in lost if key in position),
+        reused=reused,
+        seconds=spent,
     )
 
 
-_KEY, _KIND, _FAILED, _SECONDS = "pool", "proxies", "pool failures", "pool seconds"
+_KEY, _KIND, _SECONDS = "pool", "proxies", "pool seconds"
+_FAILED, _LOST = "pool failures", "pool losses"
 COSTS = ("params", "live_params", "flops", "memory", "sum_log_params", "alive")
 """Fields of ``CostTable`` that are stored."""

@@ -16,6 +16,7 @@ from foretell.registry import short_name
 from foretell.search import Constraint
 from foretell.spaces import Space
 from foretell.store import Trial
+from foretell.studies.run.costs import FAILED
 from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.session import Session, is_running, reading
 from foretell.studies.search.cautions import cautions
@@ -145,6 +146,7 @@ def read(out: Path | str) -> SearchResult:
         device=f"{config.device}, {about.get('machine', '')}",
         stages=values.get("stages", {}),
         pool=_pool(pool, by_key, names, values) if pool else PoolTable(),
+        unbuilt=values.get(FAILED) or {},
         trials=rows,
         winner=_winner(values, config, rows),
         constraints=_constraints(goals, pool),
@@ -320,8 +322,9 @@ def _pool(
         },
         alive=costs["alive"].astype(bool),
         drawn=pool["drawn"],
-        infeasible=max((v for k, v in excluded.items() if k != "alive"), default=0),
+        infeasible=max((v for k, v in excluded.items() if k not in ("alive", "failed")), default=0),
         dead=excluded.get("alive", 0),
+        failed=excluded.get("failed", 0),
         failures={i: failures[key] for i, key in enumerate(keys) if key in failures},
         population="sampled uniformly, alive, within the constraints, isomorphic copies dropped",
     )

@@ -105,6 +105,7 @@ class PoolTable:
         drawn: how many architectures were drawn in all; None if the same as ``len(archs)``.
         infeasible: how many of those broke a constraint and were dropped.
         dead: how many of those have no path from input to output.
+        failed: how many of those could not be built or counted.
         duplicates: how many were left out as copies of others; 0 if not counted.
         failures: index into ``archs`` -> why its scoring failed, as "ErrorClass: message".
         population: what the pool is, in words, such as "sampled uniformly, feasible, alive".
@@ -120,6 +121,7 @@ class PoolTable:
     drawn: int | None = None
     infeasible: int = 0
     dead: int = 0
+    failed: int = 0
     duplicates: int = 0
     failures: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     population: str = "sampled uniformly"
@@ -285,6 +287,8 @@ class SearchResult:
         device: in words, such as "cpu, 2 threads".
         stages: stage -> seconds, in the order in which they ran.
         pool: what was drawn and scored.
+        unbuilt: text of an architecture -> why its costs could not be counted, as "ErrorClass:
+            message"; none of them was scored or trained.
         trials: what was trained.
         winner: None if nothing was trained successfully.
         constraints: limits.
@@ -312,6 +316,7 @@ class SearchResult:
     device: str = ""
     stages: Mapping[str, float] = field(default_factory=_nothing)
     pool: PoolTable = field(default_factory=PoolTable)
+    unbuilt: Mapping[str, str] = field(default_factory=_nothing)
     trials: tuple[TrialRow, ...] = ()
     winner: Winner | None = None
     constraints: tuple[ConstraintRow, ...] = ()

@@ -9,6 +9,7 @@ import platform
 import shutil
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,9 +22,9 @@ from foretell import __version__
 from foretell.arch import Arch
 from foretell.data import Task
 from foretell.errors import ExportWarning, UsageError
-from foretell.execution import work
+from foretell.execution import can_fork, work
 from foretell.rng import stream
-from foretell.search import Feasibility, Problem, Searcher, get_searcher
+from foretell.search import Problem, Searcher, get_searcher
 from foretell.spaces import Skeleton, Space
 from foretell.store import Trial
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
@@ -33,6 +34,7 @@ from foretell.studies.run.progress import OnProgress, silent
 from foretell.studies.run.session import Session, open_session, reading, stored_settings
 from foretell.studies.run.threads import one_thread
 from foretell.studies.run.trust import check_trusted
+from foretell.studies.run.workers import COUNTING, TORCH
 from foretell.studies.search.budget import Choice, choose_skeleton, explaining, narrow
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
@@ -99,8 +101,6 @@ class _Checked:
     space: Space
     choice: Choice
     goals: Goals
-    book: CostBook
-    feasible: Feasibility
     reference: Arch | None
     searcher: type[Searcher]
 
@@ -108,6 +108,12 @@ class _Checked:
     def skeleton(self) -> Skeleton:
         """The fixed part of the networks."""
         return self.choice.skeleton
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What a process imports that works on the networks."""
+        closed = self.space.costs([], self.skeleton) is not None
+        return TORCH if closed else TORCH + COUNTING
 
 
 def run(
@@ -143,36 +149,42 @@ def run(
         session.lap("data")
         job = Job(_with_preset(config, checked.choice.preset), resources)
         opened = open_executor(
-            job, resources, executor, workers=config.workers, timeout=config.timeout
-        )
-        explained = explaining(checked.book, checked.goals, checked.reference, config.seed)
-        with opened as pool_of_workers, explained:
+            job, resources, executor,
+            workers=config.workers, timeout=config.timeout, memory_limit=config.memory_bytes,
+            forked=can_fork(config.device), modules=checked.modules,
+        )  # fmt: skip
+        with opened as pool_of_workers, session.watching(pool_of_workers), ExitStack() as explained:
+            book = CostBook(checked.space, checked.skeleton, executor=pool_of_workers)
+            explained.enter_context(explaining(book, checked.goals, checked.reference, config.seed))
+            feasible = feasibility_of(checked.goals, book, checked.reference)
             session.claim({"data fingerprint": checked.task.fingerprint} | _decided(checked.choice))
             session.put(_SKELETON, {"preset": checked.choice.preset, "why": checked.choice.why})
             session.log.write(f"skeleton: {checked.choice.why}")
+            book.attach(session)
             store_about(session, checked.task, checked.space, _versions())
             session.tell("pool", 0, config.pool)
             pool = Pool(())
             if checked.searcher.needs_pool:
-                pool = draw(session, config, checked.book, checked.feasible)
+                pool = draw(session, config, book, feasible)
                 session.tell("pool", len(pool.archs), len(pool.archs))
-                _warn(session, checked, pool)
+                _warn(session, checked, pool, book)
             session.lap("pool")
             if checked.searcher.needs_scores:
-                pool = score_pool(session, pool, pool_of_workers)
+                pool = score_pool(session, pool, pool_of_workers, config.proxies)
             session.lap("score")
-            problem = Problem(checked.space, pool.archs, pool.scores, checked.feasible)
+            usable = pool.usable
+            problem = Problem(checked.space, usable.archs, usable.scores, feasible)
             searcher = checked.searcher(problem, stream(config.seed, "searcher"))
             loop = Loop(
                 session, checked.goals, searcher, pool_of_workers,
-                text_of=checked.space.format, book=checked.book, reference=checked.reference,
+                text_of=checked.space.format, book=book, reference=checked.reference,
             )  # fmt: skip
             trials, reused = loop.run(config.trials, config.round, reused_scores=pool.reused)
             session.lap("train")
             predicted = searcher.predict(pool.archs) if pool.archs else np.zeros(0)
             session.put("predicted", [None if np.isnan(v) else float(v) for v in predicted])
             best = choose(loop.goals, trials)
-            final = retrain(session, config, best, checked.book, checked.task)
+            final = retrain(session, config, best, book, checked.task)
             session.lap("final")
             final = attack(session, config, final, checked.task)
             session.lap("attack")
@@ -184,7 +196,7 @@ def run(
         session.put("stages", session.laps)
         outcome = SearchOutcome(
             config, session.folder.path, checked.space, checked.task, checked.skeleton,
-            checked.book, pool, tuple(trials), predicted, final, reused, session.laps,
+            book, pool, tuple(trials), predicted, final, reused, session.laps,
         )  # fmt: skip
         result = replace(read(session.folder.path), outcome=outcome, state="finished")
         session.write_tables(result.tables())
@@ -225,7 +237,13 @@ def serve(folder: Path | str, *, workers: int = 0, wait: bool = False, trust: bo
     with reading(folder, STUDY) as store:
         stored = store.value(STUDY, _SKELETON) or {}
     job = Job(_with_preset(config, stored.get("preset")))
-    return work(RunFolder(folder).store, STUDY, job, workers=workers, wait=wait).finished
+    forked = can_fork(config.device)
+    runs = open_executor(
+        job, NO_RESOURCES, None,
+        workers=workers, timeout=config.timeout if workers else None,
+        memory_limit=config.memory_bytes, forked=forked, modules=TORCH,
+    )  # fmt: skip
+    return work(RunFolder(folder).store, STUDY, runs, wait=wait).finished
 
 
 def _named(config: SearchConfig, space: str, data: str = "") -> SearchConfig:
@@ -245,10 +263,10 @@ def _decided(choice: Choice) -> dict[str, str | None]:
     return {"skeleton": choice.preset} if choice.by_budget else {}
 
 
-def _warn(session: Session, checked: _Checked, pool: Pool) -> None:
+def _warn(session: Session, checked: _Checked, pool: Pool, book: CostBook) -> None:
     """Say in log and report where the pool leaves nothing to choose from."""
     note = narrow(
-        checked.space, checked.skeleton, checked.goals, pool.archs, checked.book(pool.archs),
+        checked.space, checked.skeleton, checked.goals, pool.archs, book(pool.archs),
         checked.reference, session.config.to_json()["seed"],
     )  # fmt: skip
     session.put(NOTES, [note] if note else [])
@@ -283,9 +301,7 @@ def _check(config: SearchConfig, resources: Resources) -> _Checked:
         space, goals, input_shape=task.input_shape, classes=task.classes, preset=config.preset,
         reference=reference, seed=config.seed,
     )  # fmt: skip
-    book = CostBook(space, choice.skeleton)
-    feasible = feasibility_of(goals, book, reference)
-    return _Checked(task, space, choice, goals, book, feasible, reference, make)
+    return _Checked(task, space, choice, goals, reference, make)
 
 
 def _check_device(device: str) -> None:

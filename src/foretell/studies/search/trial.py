@@ -1,4 +1,4 @@
-"""What a search's processes do: score a chunk of the pool, measure a built network, run a trial.
+"""What a search's processes do: count costs, score, measure a built network, run a trial.
 
 Claims run in this process or in a worker's; a payload is JSON, and what JSON cannot hold comes with
 the job, which pickle sends.
@@ -6,6 +6,7 @@ the job, which pickle sends.
 
 import math
 import pickle
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from foretell.quantities import Quantity, Stage, Subject
 from foretell.rng import stream_seed
 from foretell.spaces import Skeleton, Space, get_space, name_of
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
+from foretell.studies.run.costs import counted
 from foretell.studies.run.inside import part_teller
 from foretell.studies.run.threads import one_thread
 from foretell.studies.run.workers import executor_for
@@ -68,9 +70,13 @@ class Job:
     resources: Resources = NO_RESOURCES
 
     def __call__(self, payload: Json) -> Json:
-        """Score a chunk of the pool, measure a quantity of a built network, or run a trial."""
+        """Count costs, score a chunk of the pool, measure a built network, or run a trial."""
         if "score" in payload:
             return self._score(payload)
+        if "count" in payload or "quantity" in payload:
+            space = space_of(self.config, self.resources)
+            with one_thread():
+                return counted(space, skeleton_of(self.config, self.resources), payload)
         arch = Arch(space_of(self.config, self.resources).name, tuple(payload["genes"]))
         if "measure" in payload:
             return self._measure(arch, payload["measure"], payload["reference"])
@@ -194,6 +200,9 @@ def open_executor(
     *,
     workers: int,
     timeout: float | None,
+    memory_limit: float | None = None,
+    forked: bool = False,
+    modules: Sequence[str] = (),
 ) -> Executor:
     """What runs the claims: as the caller says, else as the settings say.
 
@@ -203,6 +212,9 @@ def open_executor(
         make: the caller's executor; None for one by the settings.
         workers: processes; 0 stands for this one.
         timeout: seconds that one claim may take.
+        memory_limit: bytes that a worker may allocate; None for a share of the machine's memory.
+        forked: whether 0 workers stand for one copy of this process.
+        modules: imported before the first claim, outside its time.
 
     Raises:
         UsageError: images, a space or a function in memory cannot be sent to worker processes.
@@ -211,7 +223,10 @@ def open_executor(
         return make(job)
     if workers:
         check_sendable(resources)
-    return executor_for(job, workers, workers, timeout=timeout)
+    return executor_for(
+        job, workers, workers,
+        timeout=timeout, memory_limit=memory_limit, forked=forked, modules=modules,
+    )  # fmt: skip
 
 
 def check_sendable(resources: Resources) -> None:
