@@ -121,6 +121,7 @@ class Pass:
         every = sum(1 for _ in self.module.named_parameters(remove_duplicate=False))
         buffers = sum(1 for _ in self.module.named_buffers(remove_duplicate=False))
         self._tied = (every, buffers) != (len(parameters), sum(1 for _ in self.module.buffers()))
+        self._computed = any("parametrizations." in name for name in parameters)
         self._grads: tuple[Tensor, ...] | Exception | None = None
         self._image_grads: Tensor | Exception | None = None
         self._with_graph: tuple[Tensor, ...] = ()
@@ -218,8 +219,8 @@ class Pass:
             stack.enter_context(as_written(modules))
             stack.enter_context(unchanged(modules, train=train))
             try:
-                if rewrite is not None:
-                    stack.enter_context(rewrite(watch))
+                if rewrite is not None or self._computed:
+                    stack.enter_context((rewrite or _whole)(watch))
                 x = images.clone()  # no leaf: the module may write into it
                 with watch:
                     if self.scripted:
@@ -425,13 +426,28 @@ class Pass:
         if changed:
             x[1] = torch.flip(x[1], (-1,)) * -1.5 + 0.5
         results: dict[str, list[Tensor]] = {"layers": [], "relus": []}
+
+        def keep(index: int, out: Tensor) -> None:
+            del results["layers"][index:]
+            results["layers"].append(out.detach().clone())
+
         watch = Watch(
-            on_layer=lambda _, out: results["layers"].append(out.detach().clone()),
+            on_layer=keep,
             on_relu=lambda _, code: results["relus"].append((code.detach() > 0).clone()),
             uncoupled=True,
         )
         self.forward(self.params | self.buffers(), x, watch)
         return results
+
+
+def _whole(watch: Watch) -> Rewrite:
+    """Weights that are computed and turned get a shape of their own."""
+
+    def weight(w: Tensor) -> Tensor | None:
+        made = None if w._base is None else watch.graph.weight(w)
+        return w.clone() if made is not None and made.key[2] else None
+
+    return Rewrite(weight, norms=True)
 
 
 def weight_of(call: Call) -> Tensor:

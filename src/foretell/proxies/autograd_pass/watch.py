@@ -104,10 +104,12 @@ class Watch(TorchDispatchMode):
         self.relus: list[Call] = []
         self.norms: list[Call] = []
         self.variances: list[tuple[float, float]] = []
+        self.scales: dict[str, float] = {}
         self.outputs: dict[Node, Tensor] = {}
         self.graph = Graph({}, torch.empty(0))
         self._masks = Masks(self.graph)
         self._pending: tuple[Tensor, Call | None, int] | None = None
+        self._last: tuple[Tensor, Call, int] | None = None
         self._before: tuple[Any, Any, Any] = (None, None, None)
         self._on_layer, self._on_relu, self._on_write = on_layer, on_relu, on_write
         self._on_operation = on_operation
@@ -147,6 +149,8 @@ class Watch(TorchDispatchMode):
         kind, packet, writes = fact if fact is not None else _learn(func)
         if kind == _NORM:
             return self._norm(func, args, kwargs)
+        if packet is aten.native_group_norm:
+            self._scaled(args[1], args[2])
         relu = None
         if kind == _RELU:
             relu = self._relu(relu_code(packet, args, kwargs, self.graph.data))
@@ -157,6 +161,11 @@ class Watch(TorchDispatchMode):
         out = func(*args, **kwargs)
         if kind == _PRODUCT:
             self._product(packet, args, kwargs, out)
+        elif packet is aten.add_ and self._last is not None and self._biased(args):
+            _, call, layer = self._last
+            call.bias, call.shape = self.graph.leaf_name(args[1]), tuple(out.shape)
+            call.channel = out.ndim - 1
+            self._pending = out, call, layer
         elif relu is not None:
             self._pending = out, relu, -1
         elif self._outputs:
@@ -166,7 +175,8 @@ class Watch(TorchDispatchMode):
         self._masks.see(packet, args, out)
         if self._on_operation is not None:
             self._on_operation(packet, (args, kwargs), out, self.graph)
-        self._before = packet, args, out
+        if packet is not aten.empty:
+            self._before = packet, args, out
         return out
 
     def _settle(self) -> None:
@@ -224,6 +234,20 @@ class Watch(TorchDispatchMode):
         )
         self.layers.append(call)
         self._pending = out, call, len(self.layers) - 1
+        self._last = (out, call, len(self.layers) - 1) if packet is aten.mm else None
+
+    def _biased(self, args: Sequence[Any]) -> bool:
+        """Whether a linear layer adds its bias, which it does later where features are turned."""
+        assert self._last is not None
+        x, bias = args[:2]
+        result = self._last[0].untyped_storage().data_ptr()
+        return (
+            isinstance(bias, Tensor)
+            and bias.ndim == 1
+            and self.graph.leaf_name(bias) is not None
+            and x.untyped_storage().data_ptr() == result
+            and self._before[0] in (aten._unsafe_view, aten.view, aten.mm)
+        )
 
     def _norm(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         given = {a.name: v for a, v in zip(func._schema.arguments, args, strict=False)}
@@ -241,6 +265,7 @@ class Watch(TorchDispatchMode):
                 self._pending = out[0], None, -1
             self._before = func, args, out
             return out
+        self._scaled(given.get("weight"), given.get("bias"))
         if self._measure:
             variance = given.get("running_var")
             if given.get("training", False) or variance is None:
@@ -255,6 +280,12 @@ class Watch(TorchDispatchMode):
         self._pending = out[0], call, -1
         self._before = func, args, out
         return out
+
+    def _scaled(self, weight: object, bias: object) -> None:
+        """Remember which parameters scale and shift what is normalised, and how they begin."""
+        for tensor, value in ((weight, 1.0), (bias, 0.0)):
+            if (name := self.graph.leaf_name(tensor)) is not None:
+                self.scales[name] = value
 
     def _of_instance(self, x: Tensor) -> bool:
         """Whether an instance normalisation asks: it views (n, c, ...) as (1, n c, ...)."""

@@ -30,7 +30,10 @@ def gaussian_weights(module: nn.Module, seed: int) -> dict[str, Tensor]:
 
 
 def gaussian_values(
-    module: nn.Module, seed: int, layers: Mapping[LayerKey, str | None]
+    module: nn.Module,
+    seed: int,
+    layers: Mapping[LayerKey, str | None],
+    scales: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, Tensor], dict[LayerKey, Tensor]]:
     """The same, and the weights of layers that are no modules or compute their weights.
 
@@ -39,6 +42,7 @@ def gaussian_values(
         seed: of the draws, which run in the order of the module's parameters; a computed weight has
             the turn of the first parameter that it is made of.
         layers: layers that run in it -> name of their bias.
+        scales: parameters of normalisations that run in it -> their value.
 
     Returns:
         Name of a parameter -> float32 values, and layer with computed weights -> float32 values.
@@ -47,6 +51,7 @@ def gaussian_values(
     order = {name: i for i, name in enumerate(parameters)}
     shapes: dict[str | LayerKey, tuple[int, ...]] = {}
     constants: dict[str, float] = {bias: 0.0 for bias in layers.values() if bias is not None}
+    constants |= scales or {}
     by_id = {id(p): name for name, p in parameters.items()}
     for child in module.modules():
         weight, bias = (by_id.get(id(child._parameters.get(k))) for k in ("weight", "bias"))

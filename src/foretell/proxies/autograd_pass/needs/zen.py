@@ -33,7 +33,7 @@ class ZenCollector(Collector):
         """
         seed = stream_seed(run.seed, "zen")
         layers = {c.key: c.bias for c in run.layers if c.key is not None}
-        drawn, made = gaussian_values(run.module, seed, layers)
+        drawn, made = gaussian_values(run.module, seed, layers, run.trace.watch.scales)
         params = {
             n: leaf(drawn[n].to(run.device, p.dtype) if n in drawn else p.detach())
             for n, p in run.params.items()
@@ -73,10 +73,11 @@ def _drawn(watch: Watch, made: dict[LayerKey, Tensor], used: set[LayerKey]) -> R
     """Takes the drawn values instead of computed weights, in the graph of these."""
 
     def weight(w: Tensor) -> Tensor | None:
+        w = w if w._base is None else w.clone()  # of its own shape
         made_of = watch.graph.weight(w)
         if made_of is None or made_of.key not in made:
             return None
         used.add(made_of.key)
-        return w * 0 + made[made_of.key].to(w.device, w.dtype)
+        return w * 0 + made[made_of.key].to(w.device, w.dtype) * (w != 0)  # a mask stays
 
     return Rewrite(weight, norms=True)
