@@ -426,13 +426,8 @@ class Pass:
         if changed:
             x[1] = torch.flip(x[1], (-1,)) * -1.5 + 0.5
         results: dict[str, list[Tensor]] = {"layers": [], "relus": []}
-
-        def keep(index: int, out: Tensor) -> None:
-            del results["layers"][index:]
-            results["layers"].append(out.detach().clone())
-
         watch = Watch(
-            on_layer=keep,
+            on_layer=lambda _, out: results["layers"].append(out.detach().clone()),
             on_relu=lambda _, code: results["relus"].append((code.detach() > 0).clone()),
             uncoupled=True,
         )

@@ -109,7 +109,6 @@ class Watch(TorchDispatchMode):
         self.graph = Graph({}, torch.empty(0))
         self._masks = Masks(self.graph)
         self._pending: tuple[Tensor, Call | None, int] | None = None
-        self._last: tuple[Tensor, Call, int] | None = None
         self._before: tuple[Any, Any, Any] = (None, None, None)
         self._on_layer, self._on_relu, self._on_write = on_layer, on_relu, on_write
         self._on_operation = on_operation
@@ -161,11 +160,6 @@ class Watch(TorchDispatchMode):
         out = func(*args, **kwargs)
         if kind == _PRODUCT:
             self._product(packet, args, kwargs, out)
-        elif packet is aten.add_ and self._last is not None and self._biased(args):
-            _, call, layer = self._last
-            call.bias, call.shape = self.graph.leaf_name(args[1]), tuple(out.shape)
-            call.channel = out.ndim - 1
-            self._pending = out, call, layer
         elif relu is not None:
             self._pending = out, relu, -1
         elif self._outputs:
@@ -234,20 +228,6 @@ class Watch(TorchDispatchMode):
         )
         self.layers.append(call)
         self._pending = out, call, len(self.layers) - 1
-        self._last = (out, call, len(self.layers) - 1) if packet is aten.mm else None
-
-    def _biased(self, args: Sequence[Any]) -> bool:
-        """Whether a linear layer adds its bias, which it does later where features are turned."""
-        assert self._last is not None
-        x, bias = args[:2]
-        result = self._last[0].untyped_storage().data_ptr()
-        return (
-            isinstance(bias, Tensor)
-            and bias.ndim == 1
-            and self.graph.leaf_name(bias) is not None
-            and x.untyped_storage().data_ptr() == result
-            and self._before[0] in (aten._unsafe_view, aten.view, aten.mm)
-        )
 
     def _norm(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         given = {a.name: v for a, v in zip(func._schema.arguments, args, strict=False)}

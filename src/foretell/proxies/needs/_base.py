@@ -53,8 +53,6 @@ class Collector(ABC):
     def layer(self, index: int, out: "Tensor") -> None:  # noqa: B027
         """A convolution or matrix product has run.
 
-        It is called again for a result to which its linear layer adds the bias later.
-
         Args:
             index: of the call, which is ``run.layers[index]`` later.
             out: its result, in the autograd graph; ``run.layer_layout`` says where the images

@@ -54,7 +54,8 @@ def gaussian_values(
     constants |= scales or {}
     by_id = {id(p): name for name, p in parameters.items()}
     for child in module.modules():
-        weight, bias = (by_id.get(id(child._parameters.get(k))) for k in ("weight", "bias"))
+        own = dict(child.named_parameters(recurse=False))
+        weight, bias = (by_id.get(id(own.get(k))) for k in ("weight", "bias"))
         layer = isinstance(child, nn.modules.conv._ConvNd | nn.Linear)
         if layer and weight is not None:
             shapes[weight] = parameters[weight].shape

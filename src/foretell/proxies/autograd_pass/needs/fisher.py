@@ -35,13 +35,12 @@ class FisherCollector(Collector):
         self._check.see(packet, call, out, graph)
 
     def layer(self, index: int, out: Tensor) -> None:
-        """Keep the result, and wait for its gradient; one that comes again has its bias by now."""
-        del self._outputs[index:], self._values[index:], self._by_row[index:]
+        """Keep the result, and wait for its gradient."""
         self._outputs.append(out)
         self._values.append(out.detach())
         self._by_row.append(self._check.ok)
         if out.requires_grad:
-            out.register_hook(lambda grad: self._add(index, out, grad.detach()))  # type: ignore[no-untyped-call]
+            out.register_hook(lambda grad: self._add(index, grad.detach()))  # type: ignore[no-untyped-call]
 
     def write(self, x: Tensor) -> None:
         """Keep what is in a result before something else is written into it."""
@@ -53,8 +52,8 @@ class FisherCollector(Collector):
         """Look at the gradients of this backward and of no other."""
         self._active = running
 
-    def _add(self, index: int, out: Tensor, grad: Tensor) -> None:
-        if self._active and self._outputs[index] is out:
+    def _add(self, index: int, grad: Tensor) -> None:
+        if self._active:
             product = self._values[index] * grad
             self._products[index] = self._products.get(index, 0) + product
 
