@@ -6,7 +6,6 @@ __all__ = ["OPEN", "is_open"]
 
 _BIAS = "a linear layer over tokens that do not lie in order adds its bias in another operation"
 _SCALES = "Zen tells the scales of a normalisation by the class of its module"
-_INSTANCE = "an instance normalisation is taken for a batch normalisation"
 
 OPEN: dict[tuple[str, str, str], str] = {
     ("vit_*", "*", "fisher*"): _BIAS,
@@ -15,9 +14,6 @@ OPEN: dict[tuple[str, str, str], str] = {
     ("layernorm", "batch axis moved", "fisher*"): _BIAS,
     ("*", "functional", "zen"): _SCALES,
     ("scripted", "*", "zen"): _SCALES,
-    ("instancenorm", "*", "zen"): _INSTANCE,
-    ("instancenorm", "*", "synflow"): _INSTANCE,
-    ("instancenorm", "*", "logsynflow"): _INSTANCE,
     (
         "orthogonal",
         "*",
