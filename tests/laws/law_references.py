@@ -170,8 +170,9 @@ def zen(net: nn.Module, shape: Sequence[int], apart: Container[str] = ()) -> flo
 
     for name, m in net.named_modules():
         if isinstance(m, _LAYERS):
-            if id(m.weight) not in drawn:
-                m.weight.copy_(torch.randn(m.weight.shape, generator=generator))
+            if id(m.weight) not in drawn:  # what a mask has cut stays cut
+                values = torch.randn(m.weight.shape, generator=generator)
+                m.weight.copy_(values * (m.weight != 0))
             drawn.add(id(m.weight))
             if m.bias is not None and name not in apart:
                 m.bias.zero_()
