@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 from law_networks import NETWORKS, make, twin
-from law_references import Layer, fisher, layer_values, references, zen
-from law_rewrites import REWRITES, biases_apart, split_name
+from law_references import Layer, layer_values, references
+from law_rewrites import REWRITES, split_name
 from torch import nn
 
 from foretell.proxies import Batches, proxies, score
@@ -22,15 +22,6 @@ NAMES = tuple(proxies.names())
 CUT = {
     ("layer split", name): "two layers of half the size are two terms of a sum over layers"
     for name in ("grad_norm", "l2_norm", "sum_log_params", "zico", "zico_code")
-}
-CUT |= {
-    (rewrite, name): reason
-    for rewrite in ("bias apart", "linear by matmul")
-    for name, reason in {
-        "fisher": "Fisher reads the layer's result, to which such a bias does not belong",
-        "fisher_channels": "Fisher reads the layer's result, to which such a bias does not belong",
-        "zen": "Zen has no biases; one that no layer adds is a parameter that keeps its value",
-    }.items()
 }
 """(rewrite, proxy) -> why the value depends on how layers are cut; all others are invariant."""
 
@@ -51,6 +42,9 @@ NO_VALUE: dict[tuple[str, str], str] = {
 
 NO_VALUE_IN: dict[tuple[str, str, str], str] = {
     ("recurrent", "in place", "zen"): "features before the head are overwritten",
+    ("orthogonal", "parameters listed twice", "zen"): "Zen cannot draw them",
+    ("layernorm", "batch axis moved", "fisher"): "no value by image can be told",
+    ("layernorm", "batch axis moved", "fisher_channels"): "no value by image can be told",
 }
 """(network, rewrite, proxy) -> the same, where the network as it was built has a value."""
 
@@ -207,12 +201,6 @@ def expected(row: Scored, rewrite: str, name: str) -> float:
     base = math.nan if (row.name, name) in NO_VALUE else row.right.get(name, row.base.values[name])
     if (rewrite, name) not in CUT:
         return base
-    if rewrite != "layer split":
-        apart = biases_apart(make(row.name), rewrite)
-        x, y = batches(NETWORKS[row.name].dtype).images[0], batches(torch.float32).labels[0]
-        if name == "zen":
-            return zen(row.plain, x.shape, apart)
-        return fisher(row.plain, x, y, row.layers, apart)[name]
     weight = f"{split_name(make(row.name))}.weight"
     cut: list[Layer] = []
     for layer in row.layers:

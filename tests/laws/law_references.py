@@ -6,7 +6,7 @@ of PyTorch's ReLU modules. Nothing is shared with the library but the seeds of d
 
 import copy
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,9 +99,7 @@ def layer_values(layers: Sequence[Layer]) -> dict[str, float]:
     }
 
 
-def fisher(
-    net: nn.Module, x: Tensor, y: Tensor, layers: Sequence[Layer], apart: Container[str] = ()
-) -> dict[str, float]:
+def fisher(net: nn.Module, x: Tensor, y: Tensor, layers: Sequence[Layer]) -> dict[str, float]:
     """Fisher of the results of the layers.
 
     Args:
@@ -109,20 +107,16 @@ def fisher(
         x: images.
         y: labels.
         layers: those that count.
-        apart: names of layers whose result is taken without its bias.
     """
     net = copy.deepcopy(net).train()
     names = {id(p): n for n, p in net.named_parameters()}
     alive = {layer.name for layer in layers}
     channels: dict[str, Tensor] = {}
 
-    def watch(m: nn.Module, _: object, out: Tensor) -> None:
+    def watch(m: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
         name, value = names[id(m.weight)], out.detach().clone()
-        if name not in alive or not out.requires_grad:
+        if name not in alive or not args[0].requires_grad:  # a constant, such as a first state
             return
-        if name.removesuffix(".weight") in apart and m.bias is not None:
-            shape = [-1] if isinstance(m, nn.Linear) else [-1] + [1] * (m.weight.ndim - 2)
-            value -= m.bias.detach().view(shape)
 
         def of_gradient(g: Tensor) -> None:
             rows = value * g if isinstance(m, nn.Linear) else (value * g).movedim(1, -1)
@@ -136,7 +130,7 @@ def fisher(
     for m in net.modules():
         if isinstance(m, _LAYERS):
             m.register_forward_hook(watch)
-    F.cross_entropy(_forward(net, x), y).backward()
+    F.cross_entropy(_forward(net, x.detach().clone().requires_grad_()), y).backward()
     sizes = {layer.name: layer.weight.numel() for layer in layers}
     return {
         "fisher": sum(float(c.sum()) * sizes[n] / len(c) for n, c in channels.items()),
@@ -145,13 +139,12 @@ def fisher(
 
 
 @torch.no_grad()
-def zen(net: nn.Module, shape: Sequence[int], apart: Container[str] = ()) -> float:
+def zen(net: nn.Module, shape: Sequence[int]) -> float:
     """Zen: N(0, 1) weights and inputs, no biases, what the last pooling or flattening reads.
 
     Args:
         net: the plain network.
         shape: of the batch of images.
-        apart: names of layers whose bias is added outside and keeps its values.
     """
     net = copy.deepcopy(net).train()
     dtype = next(net.parameters()).dtype
@@ -168,13 +161,13 @@ def zen(net: nn.Module, shape: Sequence[int], apart: Container[str] = ()) -> flo
 
         return hook
 
-    for name, m in net.named_modules():
+    for m in net.modules():
         if isinstance(m, _LAYERS):
             if id(m.weight) not in drawn:  # what a mask has cut stays cut
                 values = torch.randn(m.weight.shape, generator=generator)
                 m.weight.copy_(values * (m.weight != 0))
             drawn.add(id(m.weight))
-            if m.bias is not None and name not in apart:
+            if m.bias is not None:
                 m.bias.zero_()
         elif isinstance(m, (*_NORMS, nn.GroupNorm)):
             m.weight.fill_(1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["REWRITES", "biases_apart", "split_name"]
+__all__ = ["REWRITES", "split_name"]
 
 _LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 _NORMS = nn.modules.batchnorm._BatchNorm
@@ -309,20 +309,6 @@ def bias_apart(net: nn.Module) -> nn.Module | None:
         return Biased(m, bias, shape)
 
     return _replaced(net, make)
-
-
-def biases_apart(net: nn.Module, rewrite: str) -> set[str]:
-    """Names of the layers whose bias a rewrite adds outside of the layer."""
-    kinds = {"bias apart": _LAYERS, "linear by matmul": (nn.Linear,)}.get(rewrite, ())
-    names = {
-        n
-        for n, m in net.named_modules()
-        if isinstance(m, kinds) and _bare(m) and m.weight.requires_grad
-    }
-    inside = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
-    closed = [n for n, m in net.named_modules() if isinstance(m, inside)]
-    names = {n for n in names if not any(n.startswith(f"{c}.") for c in closed)}
-    return {n.removeprefix("_orig_mod.") for n in names}
 
 
 class Biased(nn.Module):
