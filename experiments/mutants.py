@@ -253,7 +253,7 @@ MUTATIONS = [
         "lost = lost + 1",
         TRIALS,
     ),
-    Mutation("store: the dead are not counted", "lost = lost + 1, {_CLEAR}", "{_CLEAR}", TRIALS),
+    Mutation("store: the dead are not counted", "trial.lost + counts(trial)", "trial.lost", TRIALS),
     Mutation(
         "store: pending before expired",
         "sorted(rows, key=lambda row: row[1])[:count]",

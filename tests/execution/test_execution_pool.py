@@ -416,7 +416,7 @@ def test_other_errors_of_the_pool_are_results(act):
     ("code", "words"), [(-9, "SIGKILL"), (-64, "SIGRTMAX"), (-63, "signal 63"), (1, "code 1")]
 )
 def test_endings_have_names(code, words):
-    assert words in pool_module._ending(code)
+    assert words in _deaths._ending(code)
 
 
 def test_what_another_process_kills_is_run_again_where_that_is_asked_for(act, tmp_path):

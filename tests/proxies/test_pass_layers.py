@@ -86,7 +86,7 @@ def test_what_no_layer_sees_is_told_as_a_share():
 
 
 class Mixed(nn.Module):
-    """One hidden layer on flattened images, its product written in several ways."""
+    """One hidden layer on flattened images, its product and its bias written in several ways."""
 
     def __init__(self, way):
         super().__init__()
@@ -94,20 +94,28 @@ class Mixed(nn.Module):
         self.first, self.head, self.way = nn.Linear(64, 6), nn.Linear(6, 3), way
 
     def forward(self, x):
-        w, x = self.first.weight, x.flatten(1)
+        w, b, x = self.first.weight, self.first.bias, x.flatten(1)
+        if self.way == "module":
+            return self.head(F.relu(self.first(x)))
+        if self.way == "parts":
+            y = torch.cat([x @ w[:2].T + b[:2], F.linear(x, w[2:], b[2:])], 1)
+            return self.head(F.relu(y))
         ways = {
-            "module": lambda: x @ w.T,
+            "product": lambda: x @ w.T,
+            "tokens": lambda: F.linear(x.T.contiguous().T[None], w)[0],
             "addmm": lambda: torch.addmm(x.new_zeros(6), x, w.t()),
             "einsum": lambda: torch.einsum("ni,oi->no", x, w),
             "matmul": lambda: torch.matmul(x[:, None], w.T.expand(len(x), -1, -1))[:, 0],
             "left": lambda: (w @ x.T).T,
             "conv": lambda: F.conv1d(x[:, :, None], w[:, :, None])[:, :, 0],
-            "parts": lambda: torch.cat([x @ w[:2].T, F.linear(x, w[2:])], 1),
         }
-        return self.head(F.relu(ways[self.way]() + self.first.bias))
+        return self.head(F.relu(ways[self.way]() + b))
 
 
-@pytest.mark.parametrize("way", ["addmm", "einsum", "matmul", "left", "conv", "parts"])
+WAYS = ["product", "tokens", "addmm", "einsum", "matmul", "left", "conv", "parts"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_product_is_a_layer_however_it_is_written(way):
     names = ["grad_norm", "snip", "l2_norm", "synflow", "grasp", "nwot", "zen"]
     close(row(Mixed(way), [*names, "fisher"]), row(Mixed("module"), [*names, "fisher"]), rel=1e-4)

@@ -21,34 +21,24 @@ def children(pid):
         return []
 
 
-def run_for(function, *arguments, seconds=LIMIT, victim=lambda process: process.pid):
-    """Call a function, and SIGKILL a process of it after so many seconds; its exit code.
+def run_for(
+    function, *arguments, seconds=LIMIT, condition=lambda: False, victim=lambda process: process.pid
+):
+    """Call a function, and SIGKILL a process of it after so many seconds, or on a condition.
 
-    None if it was still running ``LIMIT`` seconds later.
+    Returns its exit code; None if it was still running ``LIMIT`` seconds later.
     """
     process = CONTEXT.Process(target=function, args=arguments)
     process.start()
-    process.join(seconds)
+    end = time.monotonic() + seconds
+    while process.is_alive() and time.monotonic() < end and not condition():
+        process.join(0.005)
     if process.is_alive():
         os.kill(victim(process), signal.SIGKILL)
     process.join(LIMIT)
     if process.is_alive():
         process.kill()
         return None
-    return process.exitcode
-
-
-def kill_when(function, *arguments, condition):
-    """Call a function, and SIGKILL it as soon as the condition holds; its exit code."""
-    process = CONTEXT.Process(target=function, args=arguments)
-    process.start()
-    deadline = time.monotonic() + LIMIT
-    while process.is_alive() and time.monotonic() < deadline:
-        if condition():
-            process.kill()
-            break
-        time.sleep(0.005)
-    process.join(LIMIT)
     return process.exitcode
 
 

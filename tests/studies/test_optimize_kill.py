@@ -25,7 +25,7 @@ def test_half_way_and_again(tmp_path, monkeypatch):
     def half_way():
         return len(forked.finished(out, "optimize")) >= 12
 
-    assert forked.kill_when(script.optimize, out, TRIALS, condition=half_way) == -9
+    assert forked.run_for(script.optimize, out, TRIALS, condition=half_way) == -9
     kept = forked.finished(out, "optimize")
     found = read(out)
     assert found.state == "stopped"

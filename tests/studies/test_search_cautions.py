@@ -115,6 +115,7 @@ def test_trials_of_this_process_are_told_one_after_the_other(tmp_path):
 
 def test_trials_of_other_processes_are_told_too(tmp_path, monkeypatch):
     monkeypatch.setattr(inside, "_LOOK_SECONDS", 0.02)
+    monkeypatch.delenv("FORETELL_PROGRESS", raising=False)
     told = []
     with (
         inside.tell_children(tmp_path),

@@ -78,13 +78,22 @@ def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path):
             return int(rng.choice(own_children))
         return process.pid
 
+    def at_a_trial(folder):
+        """In one of two searches, however fast the machine is: when some more trials are done."""
+        if rng.random() < 0.5:
+            return lambda: False
+        number = len(forked.finished(folder, STUDY)) + int(rng.integers(0, CONFIG.trials // 2))
+        return lambda: len(forked.finished(folder, STUDY)) > number
+
     while kills < KILLS:
         folder = tmp_path / f"killed{episode}"
         episode += 1
         before, code = {}, None
         while kills < KILLS and code != 0:
             seconds = float(rng.uniform(0.05, 0.9) * length)
-            code = forked.run_for(search, folder, seconds=seconds, victim=victim)
+            code = forked.run_for(
+                search, folder, seconds=seconds, condition=at_a_trial(folder), victim=victim
+            )
             now = forked.finished(folder, STUDY)
             assert {key: now.get(key) for key in before} == before
             before = now

@@ -31,13 +31,16 @@ _BOUNDED = (
 )
 _MAXIMA = (aten.maximum, aten.fmax)
 RELUS = frozenset({*_AT_ZERO, *_HARDTANH, *_BOUNDED, *_MAXIMA})
+"""Operations that may be a ReLU by themselves."""
 COMPARISONS = frozenset(
     {
         *(aten.gt, aten.ge, aten.lt, aten.le, aten.greater, aten.greater_equal),
         *(aten.less, aten.less_equal),
     }
 )
+"""Operations that may make the mask of a ReLU."""
 MASKED = frozenset({aten.where, aten.masked_fill, aten.masked_fill_, aten.mul, aten.mul_})
+"""Operations that may apply such a mask."""
 _KEPT = frozenset({aten._to_copy, aten.logical_not, aten.bitwise_not, aten.view, aten.clone})
 
 

@@ -48,7 +48,12 @@ _NORMS = frozenset(
         *(aten._native_batch_norm_legit_no_training, aten.cudnn_batch_norm),
     }
 )
-_VIEWS = frozenset({aten.view, aten._unsafe_view, aten.permute, aten.transpose, aten.t})
+_VIEWS = frozenset(
+    {
+        *(aten.view, aten._unsafe_view, aten.permute, aten.transpose, aten.t),
+        *(aten.squeeze, aten.unsqueeze, aten.select),
+    }
+)
 _PRODUCT, _RELU, _NORM, _MASK, _OTHER = range(5)
 _NO_STEP, _VIEWED, _BIASED = range(3)
 
@@ -114,7 +119,7 @@ class _Bare:
         elif packet in (aten.transpose, aten.t):
             pair = [d % len(before) for d in args[1:3]] or [0, len(before) - 1]
             self.axis = sum(pair) - axis if axis in pair else axis
-        elif before[axis] > 1:
+        elif before[axis] > 1:  # else it cannot be told from others of one element
             outer = prod(before[:axis])
             axes = [i for i, size in enumerate(out.shape) if size == before[axis]]
             self.axis = next((i for i in axes if prod(out.shape[:i]) == outer), None)
@@ -250,10 +255,9 @@ class Watch(TorchDispatchMode):
         bare = self._bare
         assert bare is not None
         if packet in _VIEWS:
-            if bare.is_last(args[0]):
+            whole = packet is not aten.select or args[0].shape[args[1]] == 1
+            if whole and bare.is_last(args[0]):
                 return _VIEWED
-            if not self.graph.data(args[0]):  # a bias on its way
-                return _NO_STEP
         if packet in (aten.add, aten.add_) and kwargs.get("alpha", 1) == 1:
             result, bias = args[0], args[1]
             if packet is aten.add and not bare.is_last(result):
@@ -267,7 +271,9 @@ class Watch(TorchDispatchMode):
                         bare.call.bias = self.graph.leaf_name(bias)
                         bare.call.channel = axis
                         return _BIASED
-        self._release()
+        lists = any(isinstance(a, list | tuple) and a and isinstance(a[0], Tensor) for a in args)
+        if lists or any(isinstance(a, Tensor) and self.graph.data(a) for a in args):
+            self._release()  # else it makes a bias, perhaps
         return _NO_STEP
 
     def _follow(self, step: int, packet: Any, args: Sequence[Any], out: Any) -> None:
@@ -323,7 +329,7 @@ class Watch(TorchDispatchMode):
         )
         self.layers.append(call)
         index = len(self.layers) - 1
-        if isinstance(bias, Tensor) or channel is None:
+        if call.bias is not None or channel is None:
             self._pending = out, call, index
         else:
             self._pending = out, call, -1

@@ -24,7 +24,9 @@ __all__ = ["FAILED", "CostBook", "counted", "lost_row", "may_retry"]
 
 _GROUP, _GROUP_OF_VALUES = 10, 100
 """Networks that a worker counts at once, and architectures whose quantity it computes."""
-FAILED, _LOST = "cost failures", "lost costs"
+FAILED = "cost failures"
+"""Under this name a study keeps the networks whose costs could not be counted, and why."""
+_LOST = "lost costs"
 
 
 class CostBook:
