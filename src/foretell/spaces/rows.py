@@ -10,12 +10,10 @@ from foretell.errors import ArchError
 from foretell.spaces._base import Space
 from foretell.types import Array, IntArray
 
-__all__ = ["DUPLICATES", "Duplicates", "check_units", "listed", "merge", "parse_rows"]
+__all__ = ["Duplicates", "check_units", "listed", "merge", "parse_rows"]
 
 Duplicates: TypeAlias = Literal["mean", "first", "refuse"]
 """What is done with several rows about one architecture."""
-DUPLICATES: tuple[Duplicates, ...] = ("mean", "first", "refuse")
-"""All of them; the first is what commands do by themselves."""
 _SHOWN = 10
 
 

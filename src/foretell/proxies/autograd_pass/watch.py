@@ -6,14 +6,14 @@ A dispatch mode sees every operation, whoever calls it: modules, functions, the 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from foretell.proxies.autograd_pass.bias import Bare
 from foretell.proxies.autograd_pass.graph import Graph, LayerKey, reachable
 from foretell.proxies.autograd_pass.relus import MASKED, RELUS, Masks, relu_code
 
@@ -48,14 +48,7 @@ _NORMS = frozenset(
         *(aten._native_batch_norm_legit_no_training, aten.cudnn_batch_norm),
     }
 )
-_VIEWS = frozenset(
-    {
-        *(aten.view, aten._unsafe_view, aten.permute, aten.transpose, aten.t),
-        *(aten.squeeze, aten.unsqueeze, aten.select),
-    }
-)
 _PRODUCT, _RELU, _NORM, _MASK, _OTHER = range(5)
-_NO_STEP, _VIEWED, _BIASED = range(3)
 
 
 @dataclass
@@ -81,48 +74,8 @@ class Call:
     part: tuple[int, tuple[int, ...]] = (0, ())
 
 
-@dataclass
-class _Bare:
-    """A product without a bias of its own, as long as the next operation may add one.
-
-    ``F.linear`` of tokens that do not lie in order is such a product, and so is one by hand.
-
-    Args:
-        out: its result.
-        call: what it is.
-        index: of the layer.
-        last: the result, or the last view of it.
-        axis: of that view with the layer's channels; None where it cannot be told.
-    """
-
-    out: Tensor
-    call: Call
-    index: int
-    last: Tensor
-    axis: int | None
-
-    def is_last(self, x: object) -> bool:
-        """Whether a tensor is the last view of the result."""
-        if not isinstance(x, Tensor):
-            return False
-        same = x._base is self.out and x.shape == self.last.shape
-        return x is self.last or (same and x.stride() == self.last.stride())
-
-    def view(self, packet: Any, args: Sequence[Any], out: Tensor) -> None:
-        """Follow a view of the result."""
-        before, axis = tuple(self.last.shape), self.axis
-        self.last, self.axis = out, None
-        if axis is None:
-            return
-        if packet is aten.permute:
-            self.axis = [d % len(before) for d in args[1]].index(axis)
-        elif packet in (aten.transpose, aten.t):
-            pair = [d % len(before) for d in args[1:3]] or [0, len(before) - 1]
-            self.axis = sum(pair) - axis if axis in pair else axis
-        elif before[axis] > 1:  # else it cannot be told from others of one element
-            outer = prod(before[:axis])
-            axes = [i for i, size in enumerate(out.shape) if size == before[axis]]
-            self.axis = next((i for i in axes if prod(out.shape[:i]) == outer), None)
+_Pending: TypeAlias = tuple[Tensor, Call | None, int]
+"""A result whose place in the graph is not known yet, what made it, the layer's index or -1."""
 
 
 class Watch(TorchDispatchMode):
@@ -160,8 +113,8 @@ class Watch(TorchDispatchMode):
         self.outputs: dict[Node, Tensor] = {}
         self.graph = Graph({}, torch.empty(0))
         self._masks = Masks(self.graph)
-        self._pending: tuple[Tensor, Call | None, int] | None = None
-        self._bare: _Bare | None = None
+        self._pending: _Pending | None = None
+        self._bare: tuple[Bare, Call, int] | None = None
         self._before: tuple[Any, Any, Any] = (None, None, None)
         self._on_layer, self._on_relu, self._on_write = on_layer, on_relu, on_write
         self._on_operation = on_operation
@@ -200,7 +153,7 @@ class Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         fact = _FACTS.get(func)
         kind, packet, writes = fact if fact is not None else _learn(func)
-        step = _NO_STEP if self._bare is None else self._step(packet, args, kwargs)
+        after = self._after(packet, args, kwargs)
         if kind == _NORM:
             return self._norm(func, args, kwargs)
         if packet is aten.native_group_norm:
@@ -213,8 +166,8 @@ class Watch(TorchDispatchMode):
         if writes and self._on_write is not None and args and isinstance(args[0], Tensor):
             self._on_write(args[0])
         out = func(*args, **kwargs)
-        if step != _NO_STEP:
-            self._follow(step, packet, args, out)
+        if after is not None:
+            self._pending = after(out)
         elif kind == _PRODUCT:
             self._product(packet, args, kwargs, out)
         elif relu is not None:
@@ -246,47 +199,39 @@ class Watch(TorchDispatchMode):
 
     def _release(self) -> None:
         """Nothing is added to the last product: its own result is the layer's."""
-        bare, self._bare = self._bare, None
-        if bare is not None and self._on_layer is not None:
-            self._on_layer(bare.index, bare.out)
+        last, self._bare = self._bare, None
+        if last is not None and self._on_layer is not None:
+            bare, _, index = last
+            self._on_layer(index, bare.out)
 
-    def _step(self, packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
-        """Whether the operation views the last product, or adds its bias; else that is released."""
-        bare = self._bare
-        assert bare is not None
-        if packet in _VIEWS:
-            whole = packet is not aten.select or args[0].shape[args[1]] == 1
-            if whole and bare.is_last(args[0]):
-                return _VIEWED
-        if packet in (aten.add, aten.add_) and kwargs.get("alpha", 1) == 1:
-            result, bias = args[0], args[1]
-            if packet is aten.add and not bare.is_last(result):
-                result, bias = bias, result
-            if bare.is_last(result) and isinstance(bias, Tensor):
-                spread = (1,) * (result.ndim - bias.ndim) + tuple(bias.shape)
-                axis = bare.axis
-                if axis is not None and not self.graph.data(bias):
-                    one = [size for i, size in enumerate(spread) if i != axis]
-                    if spread[axis] == result.shape[axis] and all(size == 1 for size in one):
-                        bare.call.bias = self.graph.leaf_name(bias)
-                        bare.call.channel = axis
-                        return _BIASED
+    def _after(
+        self, packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Callable[[Tensor], _Pending] | None:
+        """What to do with a view of the last product, or with that and its bias; else None."""
+        if self._bare is None:
+            return None
+        bare, call, index = self._bare
+        if bare.is_viewed(packet, args):
+
+            def viewed(out: Tensor) -> _Pending:
+                bare.view(packet, args, out)
+                return out, None, -1
+
+            return viewed
+        bias = bare.bias(packet, args, kwargs, self.graph)
+        if bias is not None:
+            self._bare = None
+
+            def biased(out: Tensor) -> _Pending:
+                call.bias, call.channel = self.graph.leaf_name(bias), bare.axis
+                call.shape = tuple(out.shape)
+                return out, call, index
+
+            return biased
         lists = any(isinstance(a, list | tuple) and a and isinstance(a[0], Tensor) for a in args)
         if lists or any(isinstance(a, Tensor) and self.graph.data(a) for a in args):
             self._release()  # else it makes a bias, perhaps
-        return _NO_STEP
-
-    def _follow(self, step: int, packet: Any, args: Sequence[Any], out: Any) -> None:
-        """Go on from what a step gave."""
-        bare = self._bare
-        assert bare is not None
-        if step == _VIEWED:
-            bare.view(packet, args, out)
-            self._pending = (out, None, -1) if self._outputs else None
-            return
-        self._bare = None
-        bare.call.shape = tuple(out.shape)
-        self._pending = out, bare.call, bare.index
+        return None
 
     def _relu(self, code: Tensor | None) -> Call | None:
         if code is None:
@@ -333,7 +278,7 @@ class Watch(TorchDispatchMode):
             self._pending = out, call, index
         else:
             self._pending = out, call, -1
-            self._bare = _Bare(out, call, index, out, channel)
+            self._bare = Bare(out, channel), call, index
 
     def _norm(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         given = {a.name: v for a, v in zip(func._schema.arguments, args, strict=False)}
