@@ -1,13 +1,15 @@
 """Paths as users write them, and atomic writing of files."""
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from foretell.errors import UsageError
 
-__all__ = ["user_path", "whole"]
+__all__ = ["standard_output_to", "user_path", "whole"]
 
 
 def user_path(text: Path | str) -> Path:
@@ -47,3 +49,24 @@ def whole(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def standard_output_to(file: int) -> Iterator[None]:
+    """Lead what this process and its children print elsewhere, past Python as well.
+
+    Args:
+        file: number of an open file. Where there is no standard output, nothing is led.
+    """
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    copy = None
+    with contextlib.suppress(OSError):  # a process without these files
+        copy = os.dup(1)
+        os.dup2(file, 1)
+    try:
+        yield
+    finally:
+        if copy is not None:
+            os.dup2(copy, 1)
+            os.close(copy)

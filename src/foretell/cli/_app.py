@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -153,9 +153,11 @@ def run(argv: list[str]) -> int:
     """
     if "--json" not in argv or {"-h", "--help", "--version"} & set(argv):
         return _run(argv)
+    from foretell.files import standard_output_to
+
     _answers.append([])
     try:
-        with _clean_output():
+        with standard_output_to(2), contextlib.redirect_stdout(sys.stderr):
             code = _run(argv)
     except BaseException as error:  # a fault of ours: its traceback follows the document
         document({"error": type(error).__name__, "message": str(error)})
@@ -190,24 +192,6 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@contextlib.contextmanager
-def _clean_output() -> Iterator[None]:
-    """Lead everything that is printed to standard error, that of child processes as well."""
-    out, copy = sys.stdout, None
-    out.flush()
-    with contextlib.suppress(OSError):  # a process without these files
-        copy = os.dup(1)
-        os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout = out
-        if copy is not None:
-            os.dup2(copy, 1)
-            os.close(copy)
 
 
 def _run(argv: list[str]) -> int:

@@ -9,16 +9,14 @@ import io
 import logging
 import os
 import re
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from foretell.errors import ExportError
+from foretell.files import standard_output_to
 
 __all__ = ["Exporter", "onnx_bytes", "onnx_missing", "unknown_operation"]
 
@@ -114,7 +112,8 @@ def _dynamo(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
 
 def _torchscript(module: nn.Module, images: Tensor) -> bytes:
     content = io.BytesIO()
-    with _without_stdout():
+    # a failed export prints its whole graph, past Python
+    with open(os.devnull, "wb") as nowhere, standard_output_to(nowhere.fileno()):
         torch.onnx.export(
             module,
             (images,),
@@ -125,23 +124,3 @@ def _torchscript(module: nn.Module, images: Tensor) -> bytes:
             opset_version=OPSET,
         )
     return content.getvalue()
-
-
-@contextmanager
-def _without_stdout() -> Iterator[None]:
-    """Keep standard output clean: a failed export prints its whole graph there, past Python."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    try:
-        saved = os.dup(1)
-    except OSError:  # there is no output to keep clean
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
