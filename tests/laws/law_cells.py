@@ -13,7 +13,7 @@ from torch import nn
 from foretell.proxies import Batches, proxies, score
 
 __all__ = [
-    *("CUT", "NAMES", "NO_VALUE", "NO_VALUE_IN", "UNCHECKED", "Row", "Scored", "agree"),
+    *("CUT", "NAMES", "NO_VALUE", "NO_VALUE_IN", "Row", "Scored", "agree"),
     *("expected", "rewritten", "same_function", "scored", "tolerance", "values_of", "wrong_cells"),
 ]
 
@@ -24,12 +24,6 @@ CUT = {
     for name in ("grad_norm", "l2_norm", "sum_log_params", "zico", "zico_code")
 }
 """(rewrite, proxy) -> why the value depends on how layers are cut; all others are invariant."""
-
-UNCHECKED = {
-    ("recurrent", "zen"): "what the head reads of an LSTM has no positions where it is written out",
-    ("aided", "zen"): "two heads read features: their distances add up",
-}
-"""(network, proxy) -> why the plain reference does not say what is right."""
 
 NO_RELU = "has no ReLU whose result reaches the output"
 
@@ -56,13 +50,13 @@ def tolerance(name: str, dtype: torch.dtype) -> float:
     """Relative tolerance of a proxy for weights of that type.
 
     ZiCo divides by the difference of two gradients, GraSP, plain and EPE-NAS cancel: rounding shows
-    there first. Zen draws its weights in single precision.
+    there first.
     """
     if dtype == torch.bfloat16:
         return 0.3 if name in _SINGLE else 3e-2
     if dtype == torch.float32:
         return _SINGLE.get(name, 1e-4)
-    return 1e-4 if name == "zen" else 1e-7
+    return 1e-7
 
 
 def agree(name: str, value: float, right: float, dtype: torch.dtype) -> bool:
@@ -130,7 +124,6 @@ def scored(name: str, rewrites: Sequence[str] = tuple(REWRITES)) -> Scored:
     data = batches(torch.float64)
     images = [x.to(spec.dtype) for x in data.images]
     right, layers = references(train, still, images, data.labels)
-    right = {k: v for k, v in right.items() if (name, k) not in UNCHECKED}
     right |= {"params": spec.params, "live_params": spec.params - spec.idle, "flops": spec.flops}
     of_images = spec.images or spec.dtype
     row = Scored(name, right, layers, train, values_of(make(name), NAMES, of_images))
@@ -162,8 +155,6 @@ def wrong_cells(row: Scored) -> dict[tuple[str, str], str]:
             wrong["as built", name] = f"{value} {row.base.reasons.get(name, '')} for {right}"
     for rewrite, other in row.rows.items():
         for name in NAMES:
-            if (row.name, name) in UNCHECKED and (rewrite, name) in CUT:
-                continue
             value, right = other.values[name], expected(row, rewrite, name)
             if sentence := NO_VALUE_IN.get((row.name, rewrite, name)):
                 right = math.nan if sentence in other.reasons.get(name, "") else right

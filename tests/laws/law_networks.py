@@ -380,20 +380,29 @@ class Glued(Plain):
 
 
 class Recurrent(nn.Module):
-    """The rows of an image as a sequence; an LSTM of PyTorch's, or one written out."""
+    """The rows of an image as a sequence; an LSTM or GRU of PyTorch's, or one written out."""
 
-    def __init__(self, own: bool) -> None:
+    def __init__(self, own: bool, gated: bool = False) -> None:
         super().__init__()
-        self.own, self.act, self.head = own, nn.ReLU(), nn.Linear(16, 4)
+        self.own, self.gated, self.act, self.head = own, gated, nn.ReLU(), nn.Linear(16, 4)
+        width = 48 if gated else 64
         if own:
-            self.rows, self.state = nn.Linear(24, 64), nn.Linear(16, 64)
+            self.rows, self.state = nn.Linear(24, width), nn.Linear(16, width)
         else:
-            self.cells = nn.LSTM(24, 16, batch_first=True)
+            self.cells = (nn.GRU if gated else nn.LSTM)(24, 16, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 1, 3).flatten(2)
         if not self.own:
-            return self.head(self.act(self.cells(x)[0][:, -1]))
+            states, last = self.cells(x)
+            return self.head(self.act(last[-1] if self.gated else states[:, -1]))
+        if self.gated:
+            h = x.new_zeros(len(x), 16)
+            for row in self.rows(x).unbind(1):
+                (r, z, n), (a, b, c) = row.chunk(3, 1), self.state(h).chunk(3, 1)
+                z = (z + b).sigmoid()
+                h = (1 - z) * (n + (r + a).sigmoid() * c).tanh() + z * h
+            return self.head(self.act(h))
         h = c = x.new_zeros(len(x), 16)
         for row in self.rows(x).unbind(1):
             i, f, g, o = (row + self.state(h)).chunk(4, 1)
@@ -650,6 +659,12 @@ NETWORKS: dict[str, Network] = {
         64 * (24 + 16 + 2) + 68,
         8 * 64 * (24 + 16) + 64,
         lambda: Recurrent(True),
+    ),
+    "gated": Network(
+        lambda: Recurrent(False, gated=True),
+        48 * (24 + 16 + 2) + 68,
+        8 * 48 * (24 + 16) + 64,
+        lambda: Recurrent(True, gated=True),
     ),
     "signal": Network(
         Signal, (24 * 16 * 3 + 16) + 32 + (16 * 8 * 3 + 8) + 36, 8 * 1152 + 3 * 384 + 32

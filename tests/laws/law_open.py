@@ -4,12 +4,7 @@ from fnmatch import fnmatchcase
 
 __all__ = ["OPEN", "is_open"]
 
-_TURNS = "blocks that do not run take no turn in the draws of Zen's weights"
-
-OPEN: dict[tuple[str, str, str], str] = {
-    ("deep", "functional", "zen"): _TURNS,
-    ("deep", "weights computed", "zen"): _TURNS,
-}
+OPEN: dict[tuple[str, str, str], str] = {}
 """(network, spelling, proxy) as patterns -> why it is not right yet."""
 
 

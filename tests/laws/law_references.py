@@ -140,7 +140,7 @@ def fisher(net: nn.Module, x: Tensor, y: Tensor, layers: Sequence[Layer]) -> dic
 
 @torch.no_grad()
 def zen(net: nn.Module, shape: Sequence[int]) -> float:
-    """Zen: N(0, 1) weights and inputs, no biases, what the last pooling or flattening reads.
+    """Zen: N(0, 1) weights and inputs, no biases, what is pooled or flattened for a head.
 
     Args:
         net: the plain network.
@@ -179,16 +179,20 @@ def zen(net: nn.Module, shape: Sequence[int]) -> float:
             m.register_forward_pre_hook(lambda m, args: features.append(args[0].clone()))
     if isinstance(net, NB201Network):
         net.last.register_forward_hook(lambda m, args, out: features.append(out.clone()))
+    if hasattr(net, "rows"):  # each state is read by itself: what it reads of all rows
+        net.rows.register_forward_hook(lambda m, args, out: features.append(out.clone()))
+    heads = 2 if type(net).__name__ == "Aided" and not net.looked_at else 1
     generator = torch.Generator().manual_seed(seed ^ 1)
     x, e = (torch.randn(shape, generator=generator) for _ in range(2))
-    seen = []
+    seen: list[list[Tensor]] = []
     for images in (x, x + 0.01 * e):
         features.clear()
         logits = _forward(net, images.to(dtype))
         spatial = [f for f in features if f.ndim > 2 and f.shape[1:].numel() > f.shape[1]]
-        last = spatial[-1] if spatial and spatial[-1].shape != images.shape else logits
+        last = spatial[-heads:] if spatial and spatial[-1].shape != images.shape else [logits]
         seen.append(last)
-    score = math.log(float((seen[0] - seen[1]).abs().sum().double() / len(x)))
+    distance = sum(float((a - b).abs().sum().double()) for a, b in zip(*seen, strict=True))
+    score = math.log(distance / len(x))
     for _, (first, second) in norms:
         score += math.log(0.81 + 0.09 * first + 0.1 * second) / 2
     return score

@@ -242,6 +242,45 @@ def test_zen_of_flattened_features_and_of_networks_without_positions():
         assert row(net, ["zen"])["zen"] == pytest.approx(expected, rel=1e-5)
 
 
+LAST = {
+    "position": lambda states, last: states[:, -1],
+    "slice": lambda states, last: states[:, -1:].flatten(1),
+    "unbound": lambda states, last: states.unbind(1)[-1],
+    "turned": lambda states, last: states.permute(1, 0, 2)[-1],
+    "state": lambda states, last: last[-1],
+    "joined": lambda states, last: torch.cat([last, states.transpose(0, 1)])[0],
+}
+
+
+class Rows(nn.Module):
+    """A recurrent network over the rows of an image that reads the last state."""
+
+    def __init__(self, kind, way):
+        super().__init__()
+        torch.manual_seed(0)
+        self.cells, self.head = getattr(nn, kind)(8, 6, batch_first=True), nn.Linear(6, 3)
+        self.way = way
+
+    def forward(self, x):
+        states, last = self.cells(x[:, 0])
+        return self.head(LAST[self.way](states, last[0] if isinstance(last, tuple) else last))
+
+
+@pytest.mark.parametrize("way", LAST)
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_zen_of_a_last_state_reads_what_the_cells_read_of_all_rows(kind, way):
+    from foretell.proxies.shared.zen_inputs import gaussian_weights, zen_inputs
+    from foretell.rng import stream_seed
+
+    seed = stream_seed(stream_seed(0, "module"), "zen")
+    net = Rows(kind, way)
+    shape = net.cells.weight_ih_l0.shape
+    weight = gaussian_weights(nn.Linear(shape[1], shape[0]), seed)["weight"]
+    x, moved = zen_inputs((6, 1, 8, 8), seed)
+    expected = math.log(float(((x - moved)[:, 0] @ weight.T).abs().sum()) / 6)
+    assert row(net, ["zen"])["zen"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_one_and_three_dimensional_images():
     for conv, norm, shape in (
         (nn.Conv1d, nn.BatchNorm1d, (2, 16)),

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from foretell.errors import ProxyError
+from foretell.proxies.autograd_pass.selection import selected
 from foretell.proxies.autograd_pass.watch import Watch
 
 __all__ = ["features"]
@@ -25,8 +26,9 @@ def features(logits: Tensor, watch: Watch) -> list[Tensor]:
     The graph is followed from the logits to the images. A result with positions is one of more than
     two axes longer than 1. Where it is averaged, summed or maximised over positions, in one step or
     several and by whatever function, the features are what the first of these steps reads; where it
-    is flattened or one position is taken, they are the result itself. There may be several, and
-    none: then nothing but the images has positions.
+    is flattened or one position is taken, they are the result itself; a position of results that
+    were only joined is one of these results. There may be several, and none: then nothing but the
+    images has positions.
 
     Args:
         logits: (n, classes).
@@ -36,21 +38,22 @@ def features(logits: Tensor, watch: Watch) -> list[Tensor]:
         ProxyError: the features were overwritten.
     """
     graph = watch.graph
-    stack: list[tuple[Node | None, Node | None]] = [(logits.grad_fn, None)]
-    seen: set[Node] = set()
+    stack: list[tuple[Node | None, int, Node | None]] = [(logits.grad_fn, logits.output_nr, None)]
+    seen: set[tuple[Node, int]] = set()
     result: dict[int, Tensor] = {}
     while stack:
-        node, reader = stack.pop()
-        if node is None or node in seen or not graph.data_node(node):
+        node, number, reader = stack.pop()
+        if node is None or (node, number) in seen or not graph.data_node(node):
             continue
-        seen.add(node)
+        seen.add((node, number))
         if node in watch.outputs:
             if reader is not None and _is(reader, _REDUCTIONS):
                 node = _first(node, watch)
             if node in watch.outputs and graph.made_of(watch.outputs[node]):
                 result[id(watch.outputs[node])] = watch.outputs[node]
             continue
-        stack += [(source, node) for source, _ in node.next_functions]
+        sources = selected(node, number) or node.next_functions
+        stack += [(source, i, node) for source, i in sources]
     for tensor in result.values():
         if tensor.grad_fn not in watch.outputs or watch.outputs[tensor.grad_fn] is not tensor:
             raise ProxyError(

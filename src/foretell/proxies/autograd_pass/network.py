@@ -289,12 +289,16 @@ class Pass:
         self.first_calls = [keys.index(key) for key in self.trace.weights]
 
     @cached_property
-    def unseen(self) -> float:
-        """Share of the parameters on a path to the output, vectors apart, that are in no layer."""
+    def read(self) -> frozenset[str]:
+        """Names of the parameters on a path to the output."""
         names = self.trace.watch.graph.names
         leaves = (getattr(node, "variable", None) for node in self.nodes)
-        live = {names[id(v)] for v in leaves if v is not None and id(v) in names}
-        sizes = {n: self.params[n].numel() for n in live if self.params[n].ndim >= 2}
+        return frozenset(names[id(v)] for v in leaves if v is not None and id(v) in names)
+
+    @cached_property
+    def unseen(self) -> float:
+        """Share of the parameters on a path to the output, vectors apart, that are in no layer."""
+        sizes = {n: self.params[n].numel() for n in self.read if self.params[n].ndim >= 2}
         seen = frozenset[str]().union(*(key[0] for key in self.trace.weights)) - self.frozen
         total = sum(sizes.values())
         return sum(size for n, size in sizes.items() if n not in seen) / total if total else 0.0

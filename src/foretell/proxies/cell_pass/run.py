@@ -185,9 +185,12 @@ def _synflow(program: Program, params: Parameters, batches: Batches) -> tuple[Sy
 
 def _zen(program: Program, module: nn.Module, batches: Batches, seed: int) -> ZenStats:
     seed = stream_seed(seed, "zen")
-    weights = _weights(program, gaussian_weights(module, seed), torch.channels_last)
+    dtype = batches.images[0].dtype
+    drawn = {name: w.to(dtype) for name, w in gaussian_weights(module, seed).items()}
+    weights = _weights(program, drawn, torch.channels_last)
     features, variances = [], []
     for x in zen_inputs(tuple(batches.images[0].shape), seed):
+        x = x.to(dtype)
         run = Run(weights, keep=False, merge=can_merge(x))
         _forward(program, run, x.contiguous(memory_format=torch.channels_last))
         features.append(run.values[program.features])

@@ -1,7 +1,7 @@
 """The parts of Zen that both passes share: weights, inputs and running variances."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ def gaussian_values(
     seed: int,
     layers: Mapping[LayerKey, str | None],
     scales: Mapping[str, float] | None = None,
+    idle: Collection[str] = (),
 ) -> tuple[dict[str, Tensor], dict[LayerKey, Tensor]]:
     """The same, and the weights of layers that are no modules or compute their weights.
 
@@ -43,6 +44,8 @@ def gaussian_values(
             the turn of the first parameter that it is made of.
         layers: layers that run in it -> name of their bias.
         scales: parameters of normalisations that run in it -> their value.
+        idle: parameters that nothing reads. A matrix among them takes a turn, whether or not a
+            module says that it is a layer's weight.
 
     Returns:
         Name of a parameter -> float32 values, and layer with computed weights -> float32 values.
@@ -68,10 +71,15 @@ def gaussian_values(
         names, shape, computed = key
         shapes[key if computed else next(iter(names))] = shape
     turns = {k: order[k] if isinstance(k, str) else min(order[n] for n in k[0]) for k in shapes}
+    unread = [n for n in idle if n not in shapes and _is_matrix(parameters[n])]
+    turns |= {name: order[name] for name in unread}
     generator = torch.Generator().manual_seed(seed)
     drawn: dict[str, Tensor] = {}
     made: dict[LayerKey, Tensor] = {}
-    for target in sorted(shapes, key=lambda k: turns[k]):
+    for target in sorted(turns, key=lambda k: turns[k]):
+        if target not in shapes:
+            torch.randn(parameters[cast(str, target)].shape, generator=generator)
+            continue
         values = torch.randn(shapes[target], generator=generator)
         if isinstance(target, str):
             drawn[target] = values
@@ -81,6 +89,11 @@ def gaussian_values(
         if name in parameters and name not in drawn:
             drawn[name] = torch.full(parameters[name].shape, value)
     return drawn, made
+
+
+def _is_matrix(p: Tensor) -> bool:
+    """Whether it has more than one axis, and is no scale with a value for each channel."""
+    return sum(size > 1 for size in p.shape) > 1
 
 
 def zen_inputs(shape: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:

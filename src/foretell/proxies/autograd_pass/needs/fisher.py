@@ -24,7 +24,7 @@ class FisherCollector(Collector):
         """Start with no layer."""
         super().__init__(n)
         self._active = False
-        self._outputs: list[Tensor] = []
+        self._storages: dict[int, list[int]] = {}
         self._values: list[Tensor] = []
         self._products: dict[int, Tensor] = {}
         self._check = RowCheck(n)
@@ -36,17 +36,16 @@ class FisherCollector(Collector):
 
     def layer(self, index: int, out: Tensor) -> None:
         """Keep the result, and wait for its gradient."""
-        self._outputs.append(out)
+        self._storages.setdefault(out.untyped_storage().data_ptr(), []).append(len(self._values))
         self._values.append(out.detach())
         self._by_row.append(self._check.ok)
         if out.requires_grad:
             out.register_hook(lambda grad: self._add(index, grad.detach()))  # type: ignore[no-untyped-call]
 
     def write(self, x: Tensor) -> None:
-        """Keep what is in a result before something else is written into it."""
-        for i, out in enumerate(self._outputs):
-            if out is x or x._base is out:
-                self._values[i] = self._values[i].clone()
+        """Keep what is in a result before something else is written into its memory."""
+        for i in self._storages.pop(x.untyped_storage().data_ptr(), ()):
+            self._values[i] = self._values[i].clone()
 
     def backward(self, running: bool) -> None:
         """Look at the gradients of this backward and of no other."""

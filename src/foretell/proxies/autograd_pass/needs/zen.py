@@ -33,7 +33,8 @@ class ZenCollector(Collector):
         """
         seed = stream_seed(run.seed, "zen")
         layers = {c.key: c.bias for c in run.layers if c.key is not None}
-        drawn, made = gaussian_values(run.module, seed, layers, run.trace.watch.scales)
+        idle = run.params.keys() - run.read.union(*(key[0] for key in layers))
+        drawn, made = gaussian_values(run.module, seed, layers, run.trace.watch.scales, idle)
         params = {
             n: leaf(drawn[n].to(run.device, p.dtype) if n in drawn else p.detach())
             for n, p in run.params.items()
