@@ -10,6 +10,7 @@ from torch import nn
 
 from foretell.arch import Arch
 from foretell.errors import ForetellError, ModuleRaisedError, NetworkError, NoParametersError
+from foretell.networks.lazy import materialised
 from foretell.registry import resolve
 from foretell.spaces import Skeleton, Space, get_space
 from foretell.types import Shape3
@@ -44,7 +45,10 @@ def build(arch: Arch, skeleton: Skeleton, *, seed: int) -> nn.Module:
             raise ModuleRaisedError(
                 f"Building {space.format(arch)} raised {type(error).__name__}: {error}"
             ) from error
-    return _check_module(module, f"The builder {space.network!r}")
+        return _ready(
+            _check_module(module, f"The builder {space.network!r}"), skeleton.input_shape,
+            f"Building {space.format(arch)}",
+        )  # fmt: skip
 
 
 def build_module(text: str, *, input_shape: Shape3, classes: int, seed: int) -> nn.Module:
@@ -56,8 +60,8 @@ def build_module(text: str, *, input_shape: Shape3, classes: int, seed: int) -> 
             ``input_shape``, ``classes``, ``in_channels`` and ``num_classes`` that it accepts.
         input_shape: channels, height, width of one image.
         classes: number of outputs.
-        seed: of the initial weights; the caller's random state is not changed. An existing
-            module keeps its weights.
+        seed: of the initial weights, those of lazy layers included; the caller's random state is
+            not changed. An existing module keeps the weights that it has.
 
     Raises:
         PluginError: the text cannot be imported.
@@ -67,7 +71,7 @@ def build_module(text: str, *, input_shape: Shape3, classes: int, seed: int) -> 
     with _seeded(seed):
         target = resolve(text)
         if isinstance(target, nn.Module):
-            return target
+            return _ready(target, input_shape, text)
         if not callable(target):
             raise NetworkError(
                 f"{text!r} is a {type(target).__name__}, but a torch.nn.Module is expected, or a "
@@ -86,7 +90,7 @@ def build_module(text: str, *, input_shape: Shape3, classes: int, seed: int) -> 
             raise
         except Exception as error:
             raise ModuleRaisedError(f"{text} raised {type(error).__name__}: {error}") from error
-    return _check_module(module, repr(text))
+        return _ready(_check_module(module, repr(text)), input_shape, text)
 
 
 def check_parameters(module: nn.Module, purpose: str = "This") -> nn.Module:
@@ -110,6 +114,20 @@ def _accepted(function: Callable[..., object]) -> set[str]:
         return set()
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {p.name for p in parameters if p.kind in kinds}
+
+
+def _ready(module: nn.Module, input_shape: Shape3, what: str) -> nn.Module:
+    """The module, its lazy layers with weights: two black images are shown to it then.
+
+    Raises:
+        ModuleRaisedError: it raised on them.
+    """
+    try:
+        return materialised(module, torch.zeros(2, *input_shape))
+    except Exception as error:
+        raise ModuleRaisedError(
+            f"{what} gave lazy layers, and their first image raised {type(error).__name__}: {error}"
+        ) from error
 
 
 def _check_module(module: object, what: str) -> nn.Module:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.parameter import is_lazy
+
+from foretell.networks import lazy as networks
 
 __all__ = ["as_written", "materialised", "seeded", "twin_with", "unchanged"]
 
@@ -115,19 +116,8 @@ def materialised(module: nn.Module, x: Tensor, seed: int) -> nn.Module:
         x: (n, ...) images.
         seed: of the lazy layers' initial weights.
     """
-    if not any(is_lazy(p) for p in (*module.parameters(), *module.buffers())):
-        return module
-    memo: dict[int, Any] = {}
-    for p in (*module.parameters(), *module.buffers()):
-        if is_lazy(p):
-            empty = type(p).__new__(type(p))
-            memo[id(p)] = empty
-    ready = copy.deepcopy(module, memo)
-    with torch.no_grad(), seeded(seed, x):
-        for train in (False, True):
-            if any(is_lazy(p) for p in ready.parameters()):
-                ready.train(train)(x)
-    return ready.train(module.training)
+    with seeded(seed, x):
+        return networks.materialised(module, x)
 
 
 def twin_with(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
