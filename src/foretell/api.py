@@ -18,6 +18,7 @@ from foretell.studies import (
     Tracker,
     silent,
 )
+from foretell.studies.run.workers import within
 from foretell.studies.score.run import ScoreRun, score_items
 from foretell.types import Shape3
 
@@ -234,6 +235,7 @@ def score(
     batch_size: int = 64,
     seed: int = 0,
     workers: int = 1,
+    timeout: float | None = None,
     on_progress: OnProgress = silent,
 ) -> ScoreRun:
     """Score untrained networks by zero-cost proxies, in one shared pass each.
@@ -249,6 +251,8 @@ def score(
         batch_size: images in each of two batches.
         seed: of weights, batches and noise.
         workers: processes that score, each with one thread; 1 scores here.
+        timeout: seconds that one network may take, start-up apart; 1 worker then is a copy of this
+            process with one thread.
         on_progress: told how many are done.
 
     Raises:
@@ -269,12 +273,14 @@ def score(
         batch_size=batch_size,
         seed=seed,
         workers=workers,
+        timeout=timeout,
         tell=Tracker(on_progress),
     )
     labels = tuple(_label(the_space, item) for item in parsed)
     return ScoreRun(
-        labels, scores, task, batch_size, seed, tuple(parsed), the_space, skeleton, preset, workers
-    )
+        labels, scores, task, batch_size, seed, tuple(parsed), the_space, skeleton, preset, workers,
+        timeout,
+    )  # fmt: skip
 
 
 def explain_scores(
@@ -348,6 +354,7 @@ def cost(
     input_shape: Shape3 = (3, 32, 32),
     classes: int = 10,
     preset: str | None = None,
+    timeout: float | None = None,
 ) -> dict[str, list[object]]:
     """Parameters, multiply-adds and peak memory, without running anything.
 
@@ -357,6 +364,7 @@ def cost(
         input_shape: channels, height, width of one image.
         classes: number of outputs.
         preset: skeleton preset of the space.
+        timeout: seconds that the counting of one network may take.
 
     Returns:
         A table: arch, params, flops (multiply-adds of one image), memory (bytes).
@@ -368,25 +376,39 @@ def cost(
     the_space = _space(space)
     skeleton = the_space.skeleton(input_shape, classes, preset)
     book = CostBook(the_space, skeleton)
-    rows: list[tuple[str, int, int, int]] = []
-    for item in items:
-        parsed = _arch_or_target(the_space, item) if isinstance(item, str) else item
-        label = _label(the_space, parsed)
-        if isinstance(parsed, Arch):
-            table = book([parsed])
-            if parsed in book.failures:
-                raise NetworkError(book.failures[parsed])
-            params, flops, memory = table.params[0], table.flops[0], table.memory[0]
-            rows.append((label, int(params), int(flops), int(memory)))
-        else:
-            from foretell.cost import count
-            from foretell.networks import build_module
-
-            module = build_module(parsed, input_shape=input_shape, classes=classes, seed=0)
-            counted = count(module, input_shape, run_itself=True)
-            rows.append((label, int(counted.params), int(counted.flops), int(counted.memory)))
+    parsed = [_arch_or_target(the_space, i) if isinstance(i, str) else i for i in items]
+    labels = [_label(the_space, item) for item in parsed]
+    rows = [
+        (label, *counts)
+        for label, counts in zip(
+            labels,
+            within(timeout, lambda i: _counts(parsed[i], book, input_shape, classes), labels),
+            strict=True,
+        )
+    ]
     names = ("arch", "params", "flops", "memory")
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def _counts(
+    item: Arch | str, book: CostBook, input_shape: Shape3, classes: int
+) -> tuple[int, int, int]:
+    """Parameters, multiply-adds and memory of one item.
+
+    Raises:
+        NetworkError: its network cannot be built or traced.
+    """
+    if isinstance(item, Arch):
+        table = book([item])
+        if item in book.failures:
+            raise NetworkError(book.failures[item])
+        return int(table.params[0]), int(table.flops[0]), int(table.memory[0])
+    from foretell.cost import count
+    from foretell.networks import build_module
+
+    module = build_module(item, input_shape=input_shape, classes=classes, seed=0)
+    counted = count(module, input_shape, run_itself=True)
+    return int(counted.params), int(counted.flops), int(counted.memory)
 
 
 def encode(
@@ -398,6 +420,7 @@ def encode(
     classes: int = 10,
     data: str | Task | None = None,
     preset: str | None = None,
+    timeout: float | None = None,
     on_progress: OnProgress = silent,
 ) -> "dict[str, Sequence[object]]":
     """What architectures, networks and ONNX files look like, as columns of numbers.
@@ -410,6 +433,7 @@ def encode(
         classes: number of outputs.
         data: gives shape and classes instead.
         preset: skeleton preset of the space.
+        timeout: seconds that the tracing of one network may take.
         on_progress: told how many networks were traced.
 
     Returns:
@@ -433,8 +457,9 @@ def encode(
     ]
     skeleton = the_space.skeleton(input_shape, classes, preset)
     encoded = describe(
-        parsed, encodings, space=the_space, skeleton=skeleton, on_progress=on_progress
-    )
+        parsed, encodings,
+        space=the_space, skeleton=skeleton, timeout=timeout, on_progress=on_progress,
+    )  # fmt: skip
     tables = list(encoded.tables.values())
     names = encoded.names if len(tables) > 1 else tables[0].names
     columns = dict(zip(names, encoded.matrix().T.tolist(), strict=True))

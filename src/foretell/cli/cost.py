@@ -26,6 +26,7 @@ __all__ = ["cost_command"]
 @click.option("--classes", default=10, show_default=True, help="Number of outputs.")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample.")
+@click.option("--timeout", type=float, help="Seconds that one network may take.")
 @click.option("--out", type=FilePath(), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def cost_command(
@@ -38,6 +39,7 @@ def cost_command(
     classes: int,
     preset: str | None,
     seed: int,
+    timeout: float | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -65,6 +67,7 @@ def cost_command(
         input_shape=(c, h, w),
         classes=classes,
         preset=preset,
+        timeout=timeout,
     )
     if out is not None:
         write_table(out, columns)

@@ -35,6 +35,7 @@ __all__ = ["encode_command"]
 @click.option("--data", help="Take shape and classes from these data, such as digits.")
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample.")
+@click.option("--timeout", type=float, help="Seconds that one network may take.")
 @click.option("--out", type=FilePath(), help="Table as .csv, .json or .parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
@@ -50,6 +51,7 @@ def encode_command(
     data: str | None,
     preset: str | None,
     seed: int,
+    timeout: float | None,
     out: Path | None,
     as_json: bool,
     quiet: bool,
@@ -88,6 +90,7 @@ def encode_command(
             classes=classes or 10,
             data=data,
             preset=preset,
+            timeout=timeout,
             on_progress=tell,
         )
     if out is not None:

@@ -44,6 +44,7 @@ __all__ = ["score_command"]
 @click.option("--batch-size", default=64, show_default=True, help="Images in each of two batches.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, batches and noise.")
 @click.option("--workers", default=1, show_default=True, help="Processes that score.")
+@click.option("--timeout", type=float, help="Seconds after which a network is given up.")
 @click.option("--sort", metavar="PROXY", help="Best first by this proxy.")
 @click.option(
     "--explain",
@@ -73,6 +74,7 @@ def score_command(
     batch_size: int,
     seed: int,
     workers: int,
+    timeout: float | None,
     sort: str | None,
     explain: bool,
     pool: int,
@@ -123,6 +125,7 @@ def score_command(
             batch_size=batch_size,
             seed=seed,
             workers=workers,
+            timeout=timeout,
             on_progress=tell,
         )
         if sort is not None and sort not in run.scores.names:

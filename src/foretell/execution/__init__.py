@@ -1,6 +1,6 @@
 """Running claims: inline, in a copy, in a pool of processes, or by workers that share a store."""
 
-from foretell.execution._base import Claim, Executor, Function
+from foretell.execution._base import Claim, Executor, Function, check_timeout
 from foretell.execution._memory import check_limit
 from foretell.execution.forked import ForkedExecutor, can_fork
 from foretell.execution.inline import InlineExecutor
@@ -20,6 +20,7 @@ __all__ = [
     "WorkReport",
     "can_fork",
     "check_limit",
+    "check_timeout",
     "drain",
     "work",
 ]

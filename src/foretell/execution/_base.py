@@ -9,13 +9,25 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias, cast
 
-from foretell.errors import NonFiniteLossError, PluginError, TrialPrunedError
+from foretell.errors import NonFiniteLossError, PluginError, TrialPrunedError, UsageError
 from foretell.files import user_path
 from foretell.registry import resolve
 from foretell.store import Result, State
 from foretell.types import Json
 
-__all__ = ["Claim", "Executor", "Function", "absolute", "callable_of", "failure", "run_claim"]
+__all__ = [
+    "Claim",
+    "Executor",
+    "Function",
+    "absolute",
+    "callable_of",
+    "check_timeout",
+    "failure",
+    "run_claim",
+]
+
+_LONGEST = 1e8
+"""Seconds, three years: what the system's clocks can wait for."""
 
 Function: TypeAlias = str | Callable[[Json], Json]
 """``module:function``, ``file.py:function``, or a callable: payload -> value."""
@@ -80,6 +92,19 @@ class Executor(ABC):
     ) -> None:
         """Close."""
         self.close()
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Refuse a time limit that no clock can wait for.
+
+    Raises:
+        UsageError: it is not above 0 and at most 1e8 seconds.
+    """
+    if timeout is not None and not 0 < timeout <= _LONGEST:
+        raise UsageError(
+            f"Expected a timeout > 0 seconds and at most {_LONGEST:g}, or None, but got "
+            f"{timeout:g}."
+        )
 
 
 def absolute(function: Function) -> Function:

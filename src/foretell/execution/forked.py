@@ -16,7 +16,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from foretell.errors import UsageError
-from foretell.execution._base import Claim, Executor, Function, callable_of, failure, run_claim
+from foretell.execution._base import (
+    Claim,
+    Executor,
+    Function,
+    callable_of,
+    check_timeout,
+    failure,
+    run_claim,
+)
 from foretell.execution._child import end_with_parent
 from foretell.execution._deaths import death, memory_kills, out_of_time
 from foretell.execution._memory import check_limit, limit_memory, memory_share
@@ -64,8 +72,7 @@ class ForkedExecutor(Executor):
         """Resolve the function; the copy is made with the first claim."""
         if not can_fork():
             raise UsageError("This system cannot fork safely: use an InlineExecutor.")
-        if timeout is not None and not timeout > 0:
-            raise UsageError(f"Expected a timeout > 0 seconds or None, but got {timeout:g}.")
+        check_timeout(timeout)
         if retries < 0:
             raise UsageError(f"Expected retries >= 0, but got {retries}.")
         check_limit(memory_limit)

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pebble import ProcessExpired, ProcessPool
 
 from foretell.errors import UsageError, WorkerError
-from foretell.execution._base import Claim, Executor, Function, absolute, callable_of, failure
+from foretell.execution._base import (
+    Claim,
+    Executor,
+    Function,
+    absolute,
+    callable_of,
+    check_timeout,
+    failure,
+)
 from foretell.execution._child import NotLoadedError, call, start
 from foretell.execution._deaths import death, memory_kills, out_of_time
 from foretell.execution._memory import check_limit, memory_share
@@ -72,8 +80,7 @@ class PoolExecutor(Executor):
                 f"Expected workers >= 1, threads_per_worker >= 1, max_tasks >= 0 and retries >= 0, "
                 f"but got {workers}, {threads_per_worker}, {max_tasks} and {retries}."
             )
-        if timeout is not None and not timeout > 0:
-            raise UsageError(f"Expected a timeout > 0 seconds or None, but got {timeout:g}.")
+        check_timeout(timeout)
         check_limit(memory_limit)
         callable_of(function)
         try:

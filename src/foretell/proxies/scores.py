@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -18,7 +19,7 @@ from foretell.errors import (
     ProxyError,
     UsageError,
 )
-from foretell.execution import Claim, PoolExecutor
+from foretell.execution import Claim, Executor, ForkedExecutor, PoolExecutor, can_fork
 from foretell.networks import build
 from foretell.proxies._base import Collected, Costs, Proxy, needs_of, proxies
 from foretell.proxies.autograd_pass.run import collect
@@ -92,6 +93,7 @@ def score(
     skeleton: Skeleton | None = None,
     seed: int = 0,
     workers: int = 1,
+    timeout: float | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> Scores:
     """Score networks; a network that fails costs its own row and nothing else.
@@ -108,6 +110,8 @@ def score(
         skeleton: the fixed part of an architecture's network.
         seed: of initial weights and noise.
         workers: processes that score; 1 scores here. Modules and functions are pickled.
+        timeout: seconds that one network may take, start-up apart; 1 worker then is a copy of this
+            process, where the system can make one, else a process of its own.
         on_done: called with the index of each item when it is done.
 
     Raises:
@@ -124,10 +128,10 @@ def score(
     for _, _, need in requested:
         needs |= need
     make_plan(needs, len(batches))
-    if workers > 1 and len(items) > 1:
+    if timeout is not None or (workers > 1 and len(items) > 1):
         _before_pass(items, skeleton, costs=False)
         job = _Job(tuple(names), batches, skeleton, seed)
-        return _score_by(workers, job, items, on_done or (lambda _: None))
+        return _score_by(workers, timeout, job, items, on_done or (lambda _: None))
     alive, costs = _before_pass(items, skeleton, costs=Needs.COSTS in needs)
     values = np.full((len(items), len(requested)), math.nan)
     seconds, unseen = np.zeros(len(items)), np.full(len(items), math.nan)
@@ -168,26 +172,56 @@ class _Job:
         return score(items, self.names, self.batches, skeleton=self.skeleton, seed=self.seed)
 
 
+@dataclass(frozen=True)
+class _Held:
+    """The same in a copy of this process, which has the networks already."""
+
+    job: _Job
+    items: Sequence[Item]
+
+    def __call__(self, rows: Sequence[int]) -> Scores:
+        """Scores of the networks with these indices, by one thread as in every worker."""
+        torch.set_num_threads(1)
+        return self.job([self.items[i] for i in rows])
+
+
 def _score_by(
-    workers: int, job: _Job, items: Sequence[Item], on_done: Callable[[int], None]
+    workers: int,
+    timeout: float | None,
+    job: _Job,
+    items: Sequence[Item],
+    on_done: Callable[[int], None],
 ) -> Scores:
-    """The same in worker processes; what a network does to its process is a failure of its own."""
+    """The same in other processes; what a network does to its process is a failure of its own."""
     n = len(items)
-    size = min(_CHUNK, max(1, n // (4 * workers)))
+    size = min(_CHUNK, max(1, n // (4 * workers))) if timeout is None else 1
+    copied = workers == 1 and can_fork()
+    pool: Executor
+    if copied:
+        pool = ForkedExecutor(_Held(job, items), timeout)
+    else:
+        pool = PoolExecutor(job, max(1, min(workers, n)), timeout)
+
+    def claim(rows: range) -> Claim:
+        return Claim(rows.start, list(rows) if copied else [items[i] for i in rows])
+
     parts: dict[int, Scores] = {}
     lost: list[int] = []
     failures: dict[int, str] = {}
-    with PoolExecutor(job, min(workers, n)) as pool:
-        for result in pool.map(Claim(i, items[i : i + size]) for i in range(0, n, size)):
+    with pool:
+        for result in pool.map(claim(range(i, min(i + size, n))) for i in range(0, n, size)):
             start = int(result.id)
             rows = range(start, min(start + size, n))
             if result.ok:
                 parts[start] = result.value
                 for i in rows:
                     on_done(i)
+            elif len(rows) == 1:
+                failures[start] = f"{result.error}: {result.message}"
+                on_done(start)
             else:
                 lost += rows
-        for result in pool.map(Claim(i, [items[i]]) for i in lost):
+        for result in pool.map(claim(range(i, i + 1)) for i in lost):
             start = int(result.id)
             if result.ok:
                 parts[start] = result.value

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from foretell.errors import UsageError
+from foretell.execution import check_timeout
 from foretell.studies._base import StudyConfig
 from foretell.types import Shape3
 
@@ -67,8 +68,7 @@ class OptimizeConfig(StudyConfig, frozen=True, kw_only=True):
         for name, least in (("trials", 1), ("round", 1), ("pool", 1), ("workers", 0), ("seed", 0)):
             if (value := getattr(self, name)) < least:
                 raise UsageError(f"{name} must be at least {least}, but is {value}.")
-        if self.timeout is not None and not self.timeout > 0:
-            raise UsageError(f"timeout must be above 0 seconds, but is {self.timeout}.")
+        check_timeout(self.timeout)
         if self.timeout is not None and not self.workers:
             raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
         if not self.objectives:

@@ -9,6 +9,7 @@ from foretell.errors import UsageError
 from foretell.graph import Graph
 from foretell.spaces import Skeleton, Space
 from foretell.studies.run.progress import OnProgress, Tracker, silent
+from foretell.studies.run.workers import within
 
 __all__ = ["describe"]
 
@@ -19,6 +20,7 @@ def describe(
     *,
     space: Space,
     skeleton: Skeleton,
+    timeout: float | None = None,
     on_progress: OnProgress = silent,
 ) -> Encodings:
     """Encodings that need no images, of architectures or of any networks.
@@ -31,6 +33,7 @@ def describe(
         encodings: names with "+" between; ``graf`` where there are networks or files.
         space: of the architectures.
         skeleton: what surrounds their genes, and what networks are built for.
+        timeout: seconds that the tracing of one network may take.
         on_progress: told how many networks were traced.
 
     Raises:
@@ -59,9 +62,10 @@ def describe(
     found = []
     tell = Tracker(on_progress)
     tell("trace", 0, len(items))
-    for done, item in enumerate(items, 1):
-        found.append(_traced(item, skeleton))
-        tell("trace", done, len(items))
+    names_of_items = [space.format(i) if isinstance(i, Arch) else str(i) for i in items]
+    for graph in within(timeout, lambda i: _traced(items[i], skeleton), names_of_items):
+        found.append(graph)
+        tell("trace", len(found), len(items))
     return encode(encodings, EncodingContext(space, context.archs, context.costs, graphs=found))
 
 

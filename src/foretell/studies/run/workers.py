@@ -1,18 +1,26 @@
 """Which executor runs a study's claims where the caller names none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
 
-from foretell.errors import UsageError
+from foretell.errors import NetworkError, UsageError
 from foretell.execution import (
+    Claim,
     Executor,
     ForkedExecutor,
     Function,
     InlineExecutor,
     PoolExecutor,
     can_fork,
+    check_timeout,
 )
+from foretell.studies.run.threads import one_thread
 
-__all__ = ["COUNTING", "TORCH", "check_workers", "executor_for"]
+__all__ = ["COUNTING", "TORCH", "check_workers", "executor_for", "within"]
+
+T = TypeVar("T")
 
 RETRIES = 2
 """A worker that another process killed is replaced so often for one claim."""
@@ -60,7 +68,9 @@ def executor_for(
             modules=modules,
         )
     if forked and can_fork():
-        return ForkedExecutor(function, memory_limit=memory_limit, retries=RETRIES, modules=modules)
+        return ForkedExecutor(
+            function, timeout, memory_limit=memory_limit, retries=RETRIES, modules=modules
+        )
     return InlineExecutor(function)
 
 
@@ -72,5 +82,41 @@ def check_workers(workers: int, timeout: float | None = None) -> None:
     """
     if workers < 0:
         raise UsageError(f"Expected 0 workers or more, but got {workers}.")
+    check_timeout(timeout)
     if timeout is not None and not workers:
         raise UsageError("A time limit needs a process to end: ask for 1 worker or more with it.")
+
+
+def within(
+    timeout: float | None, function: Callable[[int], T], names: Sequence[str]
+) -> Iterator[T]:
+    """Call a function that may run a user's code with 0 to n - 1, where a time limit is asked for.
+
+    Args:
+        timeout: seconds that one call may take; None calls it here.
+        function: index -> value, which pickle can send.
+        names: n names, for messages.
+
+    Yields:
+        The values, in order.
+
+    Raises:
+        NetworkError: a call took too long, or ended its process.
+        UsageError: the limit is none, or this system has no copies of processes.
+        Exception: what the function raised, where there is no limit.
+    """
+    if timeout is None:
+        yield from map(function, range(len(names)))
+        return
+    copy = ForkedExecutor(partial(_one_thread, function), timeout, modules=TORCH)
+    claims = (Claim(i, i) for i in range(len(names)))
+    with copy, closing(copy.map(claims)) as results:
+        for name, result in zip(names, results, strict=True):
+            if not result.ok:
+                raise NetworkError(f"{name}: {result.error}: {result.message}")
+            yield result.value
+
+
+def _one_thread(function: Callable[[int], T], index: int) -> T:
+    with one_thread():
+        return function(index)

@@ -175,7 +175,7 @@ def _with_sizes(run: ScoreRun, names: Sequence[str]) -> tuple[Array, Mapping[tup
         return run.scores.values, run.scores.reasons
     sizes = score_items(
         run.items, more, task=run.task, skeleton=run.skeleton, batch_size=run.batch_size,
-        seed=run.seed, tell=Tracker(),
+        seed=run.seed, timeout=run.timeout, tell=Tracker(),
     )  # fmt: skip
     values: Array = np.concatenate([run.scores.values, sizes.values], axis=1)
     return values, {**run.scores.reasons, **sizes.reasons}

@@ -207,7 +207,7 @@ def from_pool(
     )
     scores = score_items(
         archs, names, task=run.task, skeleton=skeleton, batch_size=run.batch_size, seed=run.seed,
-        workers=run.workers, tell=tell, stage="reference",
+        workers=run.workers, timeout=run.timeout, tell=tell, stage="reference",
     )  # fmt: skip
     ok = np.array([scores.alive[i] and i not in scores.failures for i in range(len(archs))], bool)
     if int(ok.sum()) < LEAST:

@@ -38,6 +38,7 @@ class ScoreRun:
         skeleton: what surrounds their genes.
         preset: by which name the skeleton was chosen; None for the default.
         workers: processes that scored.
+        timeout: seconds that one network was given; None for no limit.
     """
 
     labels: tuple[str, ...]
@@ -50,6 +51,7 @@ class ScoreRun:
     skeleton: Skeleton
     preset: str | None = None
     workers: int = 1
+    timeout: float | None = None
 
     def columns(self) -> dict[str, Sequence[object]]:
         """A table with a row per network: arch, alive, one column per proxy, seconds, failure.
@@ -89,6 +91,7 @@ def score_items(
     batch_size: int,
     seed: int,
     workers: int = 1,
+    timeout: float | None = None,
     tell: Tracker,
     stage: str = "score",
 ) -> "Scores":
@@ -102,6 +105,7 @@ def score_items(
         batch_size: images in each of two batches.
         seed: of weights, batches and noise.
         workers: processes that score; 1 scores here.
+        timeout: seconds that one network may take; see ``foretell.proxies.score``.
         tell: told how many are done.
         stage: under which name.
 
@@ -127,5 +131,6 @@ def score_items(
         skeleton=skeleton,
         seed=seed,
         workers=workers,
+        timeout=timeout,
         on_done=lambda _: tell(stage, next(done), len(networks)),
     )
