@@ -85,6 +85,48 @@ def test_what_no_layer_sees_is_told_as_a_share():
     assert score([Tokens()], ["nwot"], data()).unseen[0] == 0.0
 
 
+class Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(1, keepdim=True)
+
+
+def _averaged():
+    """A batch normalisation whose average is taken: the sum over the batch is constant."""
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)]
+
+
+CONSTANT_SUMS = {
+    "softmax": (lambda: [nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1)], True),
+    "layer norm": (lambda: [nn.Flatten(), nn.Linear(64, 3), nn.LayerNorm(3)], True),
+    "centred": (lambda: [nn.Flatten(), nn.Linear(64, 3), Centred()], True),
+    "batch norm": (lambda: [nn.Flatten(), nn.Linear(64, 3), nn.BatchNorm1d(3)], True),
+    "average": (lambda: [nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), *_averaged()], True),
+    "average of relu": (
+        lambda: [nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), *_averaged()],
+        False,
+    ),
+    "log softmax": (lambda: [nn.Flatten(), nn.Linear(64, 3), nn.LogSoftmax(1)], False),
+    "sigmoid": (lambda: [nn.Flatten(), nn.Linear(64, 3), nn.Sigmoid()], False),
+    "nearly flat": (
+        lambda: [nn.Flatten(), nn.Linear(64, 3), *(nn.Sigmoid() for _ in range(9))],
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", CONSTANT_SUMS)
+def test_a_constant_sum_of_outputs_has_no_correlations(name, dtype):
+    layers, constant = CONSTANT_SUMS[name]
+    torch.manual_seed(0)
+    net = nn.Sequential(*layers()).to(dtype)
+    scores = score([net], ["jacov", "epe_nas", "grad_norm"], data())
+    assert math.isfinite(scores.column("grad_norm")[0])
+    for proxy in ("jacov", "epe_nas"):
+        assert math.isnan(scores.column(proxy)[0]) == constant, scores.reasons
+        assert not constant or "sum of the outputs" in scores.reasons[0, proxy]
+
+
 class Mixed(nn.Module):
     """One hidden layer on flattened images, its product and its bias written in several ways."""
 

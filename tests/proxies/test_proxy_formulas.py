@@ -48,6 +48,44 @@ def test_zico_layer_against_numpy(seed):
             assert float(zico_layer(torch.tensor(g), signed=signed)) == pytest.approx(expected)
 
 
+def test_gradients_that_never_differ_have_no_zico():
+    same = (torch.ones(3), torch.zeros(2, 2))
+    for name in ("zico", "zico_code"):
+        with pytest.raises(ProxyError, match="no spread"):
+            proxies[name](parts(batch_grads=(same, same)))
+    other = (torch.tensor([1.0, 1.0, 3.0]), torch.zeros(2, 2))
+    assert proxies["zico"](parts(batch_grads=(same, other))) == pytest.approx(math.log(2))
+
+
+def test_terms_that_cancel_have_no_sum():
+    weights = (torch.tensor([3.0, 4.0]), torch.tensor([2.0]))
+    exact = (torch.tensor([4.0, -3.0 + 1e-7]), torch.tensor([0.0]))
+    with pytest.raises(ProxyError, match="rounding"):
+        proxies["plain"](parts(weights=weights, grads=exact))
+    small = (torch.tensor([4.0, -3.0]), torch.tensor([1e-3]))
+    assert proxies["plain"](parts(weights=weights, grads=small)) == pytest.approx(2e-3)
+    zeros = tuple(map(torch.zeros_like, weights))
+    assert proxies["plain"](parts(weights=weights, grads=zeros)) == 0.0
+
+
+@given(st.integers(3, 40), st.integers(1, 60), st.integers(0, 2**31))
+def test_nwot_is_missing_exactly_where_the_determinant_is_zero(n, units, seed):
+    codes = np.random.default_rng(seed).integers(0, 2, (n, units)).astype(float)
+    kernel = codes @ codes.T + (1 - codes) @ (1 - codes).T
+    collected = parts(codes=torch.tensor(kernel))
+    if np.linalg.matrix_rank(kernel) < n:
+        with pytest.raises(ProxyError, match="determinant"):
+            proxies["nwot"](collected)
+    else:
+        assert proxies["nwot"](collected) == pytest.approx(np.linalg.slogdet(kernel)[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("difference", [0.0, math.inf, math.nan])
+def test_features_that_do_not_differ_have_no_zen(difference):
+    with pytest.raises(ProxyError, match="features differ by"):
+        proxies["zen"](parts(zen=ZenStats(difference, torch.empty(0, dtype=torch.float64))))
+
+
 def test_zico_with_two_batches_of_other_signs_counts_weights():
     g = torch.tensor([[1.0, 2.0, -3.0], [-5.0, -0.1, 7.0]])
     assert float(zico_layer(g, signed=True)) == pytest.approx(math.log(3))
@@ -108,7 +146,8 @@ def test_synflow_is_a_log_and_leaves_the_range_with_a_reason():
 def test_zen():
     stats = ZenStats(math.e, torch.tensor([math.e**2, 1.0]).double())
     assert proxies["zen"](parts(zen=stats)) == pytest.approx(2)
-    assert math.isnan(proxies["zen"](parts(zen=ZenStats(0.0, torch.ones(1)))))
+    with pytest.raises(ProxyError):
+        proxies["zen"](parts(zen=ZenStats(0.0, torch.ones(1))))
 
 
 @pytest.mark.parametrize("fmt", [torch.contiguous_format, torch.channels_last])

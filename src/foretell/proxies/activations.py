@@ -2,6 +2,7 @@
 
 import torch
 
+from foretell.errors import ProxyError
 from foretell.proxies._base import Collected
 
 __all__ = ["nwot"]
@@ -12,6 +13,16 @@ def nwot(c: Collected) -> float:
 
     Each ReLU counts once, and only if its result reaches the output, as in the authors' code.
 
-    Differs from NASLib before its fix: that counted a ReLU again for the block it stands in.
+    Differs from NASLib before its fix: that counted a ReLU again for the block it stands in. Where
+    the matrix is singular that takes the log of what rounding leaves of its determinant.
+
+    Raises:
+        ProxyError: the determinant is 0.
     """
-    return float(torch.linalg.slogdet(c.codes).logabsdet)
+    pivots = torch.linalg.lu_factor_ex(c.codes).LU.diagonal().abs()
+    if float(pivots.min()) <= len(pivots) * torch.finfo(pivots.dtype).eps * float(pivots.max()):
+        raise ProxyError(
+            f"The determinant of the ReLU codes of {len(pivots)} images is 0: two images have the "
+            f"same codes, or there are fewer units than images. Take fewer images (--batch-size)."
+        )
+    return float(pivots.log().sum())

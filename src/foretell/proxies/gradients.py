@@ -1,8 +1,12 @@
 """Proxies of the loss gradients on one batch: grad_norm, snip, plain, fisher."""
 
+import math
+
 import torch
 
+from foretell.errors import ProxyError
 from foretell.proxies._base import Collected
+from foretell.proxies.shared.rounding import rounding_share
 
 __all__ = ["fisher", "grad_norm", "plain", "snip"]
 
@@ -22,12 +26,20 @@ def snip(c: Collected) -> float:
 
 
 def plain(c: Collected) -> float:
-    """Sum over all weights of w dloss/dw, with its sign."""
-    return float(
-        torch.stack(
-            [(w * g).sum(dtype=torch.float64) for w, g in zip(c.weights, c.grads, strict=True)]
-        ).sum()
-    )
+    """Sum over all weights of w dloss/dw, with its sign.
+
+    Raises:
+        ProxyError: nothing but rounding is left of the sum.
+    """
+    products = torch._foreach_mul(c.weights, c.grads)
+    value = float(torch.stack([p.sum(dtype=torch.float64) for p in products]).sum())
+    size = math.hypot(*torch.stack(torch._foreach_norm(products)).tolist())
+    if abs(value) < rounding_share(products[0].dtype) * size:
+        raise ProxyError(
+            "The terms w dloss/dw cancel, and nothing but rounding is left of their sum, as where "
+            "every layer is normalised: score in higher precision."
+        )
+    return value
 
 
 def fisher(c: Collected) -> float:

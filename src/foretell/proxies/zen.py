@@ -2,6 +2,7 @@
 
 import math
 
+from foretell.errors import ProxyError
 from foretell.proxies._base import Collected
 
 __all__ = ["zen"]
@@ -14,7 +15,13 @@ def zen(c: Collected) -> float:
     running ones after these two batches in train mode, as in the authors' code.
 
     Differs: normalisations that do not reach the output are left out.
+
+    Raises:
+        ProxyError: the features do not differ, or overflow.
     """
-    if c.zen.difference <= 0:
-        return math.nan
+    if not 0 < c.zen.difference < math.inf:
+        raise ProxyError(
+            f"Under N(0, 1) weights the features differ by {c.zen.difference}: they leave the "
+            f"range of the numbers, or do not feel a small change of the images."
+        )
     return math.log(c.zen.difference) + float(c.zen.variances.sqrt().log().sum())

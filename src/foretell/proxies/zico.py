@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from foretell.errors import TooFewBatchesError
+from foretell.errors import ProxyError, TooFewBatchesError
 from foretell.proxies._base import Collected
 
 __all__ = ["zico", "zico_code", "zico_layer"]
@@ -43,7 +43,12 @@ def zico_layer(grads: Tensor, *, signed: bool = False) -> Tensor:
 
 def _sum(grads: Sequence[Sequence[Tensor]], layer: Callable[[Tensor], Tensor]) -> float:
     batches = zip(*grads, strict=True)
-    return float(sum(layer(torch.stack([g.flatten() for g in gs])) for gs in batches))
+    values = [float(layer(torch.stack([g.flatten() for g in gs]))) for gs in batches]
+    if not any(values):
+        raise ProxyError(
+            "No gradient differs between the batches: there is no spread to divide by."
+        )
+    return sum(values)
 
 
 def zico(c: Collected) -> float:

@@ -32,6 +32,7 @@ from foretell.proxies.autograd_pass.surroundings import (
 )
 from foretell.proxies.autograd_pass.watch import Call, Watch
 from foretell.proxies.shared.batches import Batches
+from foretell.proxies.shared.rounding import rounding_share
 from foretell.rng import stream_seed
 
 __all__ = ["Pass", "Trace", "leaf", "weight_of"]
@@ -313,8 +314,33 @@ class Pass:
             (self._image_grads,) = torch.autograd.grad(
                 self.logits, self._images, torch.ones_like(self.logits), retain_graph=keep
             )
+            if self._is_rounding(self._image_grads):
+                self._image_grads = ProxyError(
+                    "The sum of the outputs does not depend on the images, as after a softmax, a "
+                    "normalisation at the end or a batch normalisation whose average is taken: its "
+                    "gradients are rounding. Score the network without that last step."
+                )
         except Exception as error:
             self._image_grads = _backward_raised(error)
+
+    def _is_rounding(self, grads: Tensor) -> bool:
+        """Whether the gradient of the summed logits is rounding beside that of other sums.
+
+        They are compared only where the gradient does not explain how much the logits differ, and
+        in half precision.
+        """
+        share = rounding_share(grads.dtype)
+        logits, images = self.logits.detach(), self._images.detach()
+        largest = grads.flatten(1).norm(dim=1).max()
+        distance = (images - images.mean(0)).norm() / len(images) ** 0.5
+        if share < 1e-3 and bool(largest * distance >= (logits - logits.mean(0)).norm()):
+            return False
+        watch = Watch()
+        logits = self.forward(self.params | self.buffers(), images, watch)
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, "signs"))
+        signs = torch.randint(0, 2, logits.shape, generator=generator) * 2 - 1
+        (others,) = torch.autograd.grad(logits, watch.graph.image, signs.to(logits))
+        return bool(grads.norm() < share * others.norm())
 
     def to_weights(self, *, seconds: int) -> None:
         """One backward from the loss on the first batch to the weights.
