@@ -40,10 +40,12 @@ class Claim:
     Args:
         id: its name; for a trial, the trial's id.
         payload: what the function is called with.
+        times: how many times the executor's time limit it may take.
     """
 
     id: int | str
     payload: Json
+    times: float = 1.0
 
 
 class Executor(ABC):

@@ -113,11 +113,12 @@ class ForkedExecutor(Executor):
             sent = pickle.dumps(claim)
         except Exception as error:
             return failure(claim.id, error, 0.0)
+        limit = None if self.timeout is None else self.timeout * claim.times
         retries = self.retries
         while True:
             kills, start = memory_kills(), time.perf_counter()
             try:
-                received = self._ask(sent)
+                received = self._ask(sent, limit)
             except BaseException:
                 self.close()
                 raise
@@ -129,13 +130,13 @@ class ForkedExecutor(Executor):
                     return failure(claim.id, error, seconds)
                 return result
             if received is None:
-                return out_of_time(claim.id, self.timeout or 0.0, seconds)
+                return out_of_time(claim.id, limit or 0.0, seconds)
             for_memory = memory_kills() > kills
             if received != -signal.SIGKILL or for_memory or not retries:
                 return death(claim.id, received, seconds, for_memory=for_memory)
             retries -= 1
 
-    def _ask(self, sent: bytes) -> bytes | int | None:
+    def _ask(self, sent: bytes, limit: float | None) -> bytes | int | None:
         """The pickled result; the exit code if the copy died; None if the time was over."""
         if self._process is None or not self._process.is_alive():
             self.close()
@@ -145,7 +146,7 @@ class ForkedExecutor(Executor):
         assert pipe is not None
         try:
             pipe.send_bytes(sent)
-            ready = wait([pipe, process.sentinel], self.timeout)
+            ready = wait([pipe, process.sentinel], limit)
             if pipe in ready or pipe.poll():
                 return pipe.recv_bytes()
         except (EOFError, OSError):  # it died, possibly in the middle of sending

@@ -188,7 +188,7 @@ class _Slot:
         self.number = 0
         self.sign = context.RawArray("q", 2)
 
-    def schedule(self, claim: bytes) -> "Future[bytes]":
+    def schedule(self, claim: bytes, times: float) -> "Future[bytes]":
         if self.pool is None or not self.pool.active:
             self.stop()
             self.pool = ProcessPool(
@@ -200,7 +200,8 @@ class _Slot:
             )
         self.number += 1
         arguments = (self.number, claim)
-        future: Future[bytes] = self.pool.schedule(call, args=arguments, timeout=self.timeout)
+        limit = None if self.timeout is None else self.timeout * times
+        future: Future[bytes] = self.pool.schedule(call, args=arguments, timeout=limit)
         return future
 
     def deserted(self) -> bool:
@@ -271,7 +272,7 @@ class _Job:
         """Send the claim to the worker."""
         self.started = time.perf_counter()
         self.kills = memory_kills()
-        return self.slot.schedule(self.sent)
+        return self.slot.schedule(self.sent, self.claim.times)
 
     def vanished(self) -> bool:
         """Whether the worker exited with code 0 without a result, which pebble does not detect."""
@@ -288,7 +289,7 @@ class _Job:
         try:
             result: Result = pickle.loads(future.result())
         except TimeoutError:
-            limit = self.slot.timeout or 0.0
+            limit = (self.slot.timeout or 0.0) * self.claim.times
             return out_of_time(self.claim.id, limit, self._seconds())
         except ProcessExpired as error:
             return self.died(error.exitcode)

@@ -32,7 +32,7 @@ from foretell.spaces import Skeleton
 from foretell.training import loop, tensor_task
 from foretell.types import Json
 
-__all__ = ["check_best"]
+__all__ = ["check_best", "check_folder", "expected_outputs"]
 
 SECONDS = 300.0
 """After this time a check is given up."""
@@ -53,11 +53,25 @@ def check_best(
         skeleton: what surrounds it.
         task: what it was trained on.
     """
+    return check_folder(folder, expected_outputs(module, task), arch=arch, skeleton=skeleton)
+
+
+def check_folder(
+    folder: str | Path, expected: tuple[Json, Json], *, arch: Arch, skeleton: Skeleton
+) -> tuple[str, ...]:
+    """The same where the network is in another process.
+
+    Args:
+        folder: that ``export_best`` wrote.
+        expected: what ``expected_outputs`` gave there.
+        arch: what the network was built from.
+        skeleton: what surrounds it.
+    """
     folder = Path(folder).resolve()
     source = source_of(arch, skeleton)
     roots = [] if source is None else [str(r) for r in source.roots]
     alone = source is not None and not source.space
-    images, logits = _expected(module, task)
+    images, logits = expected
     request = {"folder": str(folder), "roots": roots}
     checks: tuple[tuple[str, dict[str, Json]], ...] = (
         ("train.py", {"what": "train", "without": alone}),
@@ -82,7 +96,7 @@ def _advice(why: str) -> str:
     return "Mend the file that builds the network, then run again."
 
 
-def _expected(module: nn.Module, task: Task) -> tuple[Json, Json]:
+def expected_outputs(module: nn.Module, task: Task) -> tuple[Json, Json]:
     """A few raw images and the network's outputs; None for outputs that do not repeat."""
     tensors = tensor_task(task)
     raw = tensors.test.images[:_IMAGES]

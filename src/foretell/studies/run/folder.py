@@ -14,6 +14,9 @@ from foretell.files import user_path, whole
 
 __all__ = ["RunFolder"]
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PROBE_BYTES = 1 << 16
+
 
 class RunFolder:
     """A folder that holds one run and nothing else.
@@ -28,20 +31,48 @@ class RunFolder:
     def __init__(self, path: Path | str) -> None:
         """Make the folder and try to write into it."""
         self.path = user_path(path).resolve()
-        try:
+        with self._refusing():
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / f".probe-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
+            self._probe(b"")
+
+    def check(self, message: str) -> None:
+        """See whether a failure is put down to the folder: to its disk, or to its being gone.
+
+        Args:
+            message: of the failure.
+
+        Raises:
+            RunFolderError: the folder is gone or cannot be written, or its disk is full.
+        """
+        full = [os.strerror(code) for code in _FULL]
+        with self._refusing():
+            if not self.path.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "it is gone")
+            self._probe(bytes(_PROBE_BYTES))
+            if any(words in message for words in full):
+                raise OSError(errno.ENOSPC, full[0])
+
+    def _probe(self, content: bytes) -> None:
+        probe = self.path / f".probe-{os.getpid()}"
+        try:
+            probe.write_bytes(content)
+        finally:
+            probe.unlink(missing_ok=True)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Within the block an error of the system is a sentence about the folder."""
+        try:
+            yield
         except (FileExistsError, NotADirectoryError) as error:
             raise RunFolderError(
                 f"The run folder {str(self.path)!r} is a file: choose another with --out."
             ) from error
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in _FULL:
                 raise RunFolderError(
                     f"The disk that holds {str(self.path)!r} is full: free some space, or choose "
-                    f"another folder with --out."
+                    f"another folder with --out. What is finished stays."
                 ) from error
             raise RunFolderError(
                 f"The run folder {str(self.path)!r} cannot be written ({error.strerror}): choose "

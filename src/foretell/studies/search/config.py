@@ -5,7 +5,7 @@ import shlex
 from typing import ClassVar
 
 from foretell.errors import UsageError
-from foretell.execution import can_fork, check_limit, check_timeout
+from foretell.execution import check_limit, check_timeout
 from foretell.quantities import get_quantity
 from foretell.studies._base import StudyConfig
 from foretell.types import Json
@@ -119,7 +119,7 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise UsageError(f"lr must be a finite number above 0, but is {self.lr}.")
         check_timeout(self.timeout)
-        if self.timeout is not None and not self.workers and not can_fork(self.device):
+        if self.timeout is not None and not self.workers:
             raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
         check_limit(self.memory_bytes)
         if not self.objectives:

@@ -33,7 +33,7 @@ from foretell.studies.search.result import (
     TrialRow,
     Winner,
 )
-from foretell.studies.search.winner import Final
+from foretell.studies.search.winner import PASSED, Final
 from foretell.types import Json
 
 __all__ = ["NOTES", "objectives_of", "read", "rows_of", "store_about", "store_winner"]
@@ -95,6 +95,7 @@ def store_winner(
             },
             "robust_clean": None if np.isnan(final.robust_clean) else final.robust_clean,
             "robust_issues": list(final.robust_issues),
+            "robust_failed": final.robust_failed,
             "test_images": test_images,
             "files": list(files),
             "left_out": list(left_out),
@@ -162,6 +163,7 @@ def read(out: Path | str) -> SearchResult:
         notes=(
             *_task_notes(about),
             *values.get(NOTES, ()),
+            *_passed_notes(values),
             *_attack_notes(values.get("winner"), trials),
             *_export_notes(values.get("winner")),
         ),
@@ -172,6 +174,16 @@ def read(out: Path | str) -> SearchResult:
 def _task_notes(about: Mapping[str, Json]) -> tuple[str, ...]:
     """What a reader must know of the data."""
     return tuple((about.get("task") or {}).get("notes", ()))
+
+
+def _passed_notes(values: Mapping[str, Json]) -> tuple[str, ...]:
+    """Which better trials did not win, because they failed afterwards."""
+    notes = tuple(
+        f"Trial {number}, {text}, was better and did not win: {why.rstrip('.')}."
+        for number, text, why in values.get(PASSED) or ()
+    )
+    failed = (values.get("winner") or {}).get("robust_failed", "")
+    return (*notes, *((f"The attack on the winner failed with {failed}",) if failed else ()))
 
 
 def _attack_notes(winner: Mapping[str, Json] | None, trials: Sequence[Trial]) -> tuple[str, ...]:
@@ -353,10 +365,18 @@ def _winner(
         robustness={name: dict(pairs) for name, pairs in data["robustness"].items()},
         robust_clean=np.nan if clean is None else clean,
         robust_images=min(config.attack_images, data["test_images"]),
-        robust_skipped="" if config.attacks else "No attack was asked for.",
+        robust_skipped=_unattacked(data, config),
         files=("report.html", "trials.csv", *data["files"]),
         not_exported=tuple(data["left_out"]),
     )
+
+
+def _unattacked(winner: Mapping[str, Json], config: SearchConfig) -> str:
+    """Why there is no accuracy under attack; empty if there is one."""
+    if not config.attacks:
+        return "No attack was asked for."
+    failed = winner.get("robust_failed", "")
+    return f"The attack failed with {failed}" if failed else ""
 
 
 def _constraints(goals: Goals, pool: Mapping[str, Json] | None) -> tuple[ConstraintRow, ...]:

@@ -5,10 +5,11 @@ therefore goes on where the first one ended, however it ended.
 """
 
 import hashlib
+import os
 import platform
 import shutil
-import warnings
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ import numpy as np
 from foretell import __version__
 from foretell.arch import Arch
 from foretell.data import Task
-from foretell.errors import ExportWarning, UsageError
+from foretell.errors import UsageError
 from foretell.execution import can_fork, work
 from foretell.rng import stream
 from foretell.search import Problem, Searcher, get_searcher
@@ -43,7 +44,7 @@ from foretell.studies.search.pool import Pool, draw, feasibility_of, score_pool
 from foretell.studies.search.read import NOTES, read, store_about, store_winner
 from foretell.studies.search.result import SearchResult
 from foretell.studies.search.trial import Job, open_executor, space_of, task_of
-from foretell.studies.search.winner import Final, attack, choose, retrain
+from foretell.studies.search.winner import PASSED, Ending, Final, choose
 from foretell.types import Array
 
 __all__ = ["CONFIG", "STUDY", "SearchOutcome", "read", "run", "serve", "stored_config"]
@@ -137,7 +138,8 @@ def run(
         RunFolderError: the folder cannot be written, is in use, or holds another study.
         NetworkError: the space has no networks.
         NoFeasibleArchError: nothing meets the constraints.
-        SearchError: every trial failed, or none keeps the constraints; the first is named.
+        SearchError: every trial failed, none keeps the constraints, or the best of them fail when
+            they are trained in full; the first is named.
         ForetellError: a name, the data or the store is at fault.
     """
     if resources.space is not None:
@@ -183,12 +185,9 @@ def run(
             session.lap("train")
             predicted = searcher.predict(pool.archs) if pool.archs else np.zeros(0)
             session.put("predicted", [None if np.isnan(v) else float(v) for v in predicted])
-            best = choose(loop.goals, trials)
-            final = retrain(session, config, best, book, checked.task)
-            session.lap("final")
-            final = attack(session, config, final, checked.task)
-            session.lap("attack")
-        files, left_out, problems = _export(session, final, checked, onnx=config.onnx)
+            ending = Ending(session, config, book, pool_of_workers)
+            final, exported = _close(session, ending, loop.goals, trials, checked)
+        files, left_out, problems = exported
         store_winner(
             session, final, checked.space, len(checked.task.test), files, left_out, problems
         )
@@ -323,45 +322,67 @@ def _check_device(device: str) -> None:
         ) from error
 
 
+def _close(
+    session: Session, ending: Ending, goals: Goals, trials: Sequence[Trial], checked: _Checked
+) -> tuple[Final, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    """Train the winner in full, attack it and export it; where that fails, the next best.
+
+    Returns:
+        The winner; and files, what was left out and why, and what does not work elsewhere and why.
+
+    Raises:
+        SearchError: nothing can win, or the best of them failed in these steps.
+    """
+    passed: list[tuple[Trial, str]] = []
+    while True:
+        best = choose(goals, trials, passed)
+        done = ending.retrain(best)
+        session.lap("final")
+        if isinstance(done, str):
+            passed.append((best, f"its training in full failed with {done}"))
+        else:
+            final = ending.attack(done)
+            session.lap("attack")
+            exported = _export(session, ending, final, checked)
+            if not isinstance(exported, str):
+                break
+            passed.append((best, f"its export failed with {exported}"))
+        session.put(PASSED, [[t.number, t.payload["text"], why] for t, why in passed])
+    session.put(PASSED, [[t.number, t.payload["text"], why] for t, why in passed])
+    return final, exported
+
+
 def _export(
-    session: Session, final: Final, checked: _Checked, *, onnx: bool
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    session: Session, ending: Ending, final: Final, checked: _Checked
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] | str:
     """Write ``best/``, unless it holds this winner.
 
     Returns:
-        The files, what was left out and why, and what does not work elsewhere and why.
+        The files, what was left out and why, and what does not work elsewhere and why; or why
+        nothing was written.
     """
-    from foretell.export import check_best, export_best
+    from foretell.export import check_folder
 
-    folder = session.folder
+    folder, onnx = session.folder, session.config.to_json()["onnx"]
     session.tell("export", 0, 1)
     key = final.key if onnx else f"{final.key} without onnx"
     stored = session.value(_EXPORTED) or {}
     if not folder.best.is_dir() or stored.get("key") != key or not _whole(folder.best, stored):
-        draft = folder.path / ".best"
-        shutil.rmtree(draft, ignore_errors=True)
-        with one_thread(), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ExportWarning)
-            # with one thread as it was trained, which train.py repeats
-            what: Any = {"arch": final.arch, "skeleton": checked.skeleton, "task": checked.task}
-            export_best(
-                draft,
-                final.module,
-                **what,
-                recipe=final.recipe,
-                seed=final.seed,
-                result=final.result,
-                onnx=None if onnx else False,
-            )
-            problems = check_best(draft, final.module, **what)
-        lesser = [str(w.message) for w in caught if issubclass(w.category, ExportWarning)]
-        for other in (w for w in caught if not issubclass(w.category, ExportWarning)):
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        for left in folder.path.glob(".best*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # a name of its own: a killed run's worker may still be writing
+        draft = folder.path / f".best-{os.getpid()}-{time.monotonic_ns()}"
+        done = ending.export(final, draft)
+        if isinstance(done, str):
+            return done
+        problems, expected = done
+        with one_thread():
+            problems += check_folder(draft, expected, arch=final.arch, skeleton=checked.skeleton)
         session.put(_EXPORTED, None)
         shutil.rmtree(folder.best, ignore_errors=True)
         draft.rename(folder.best)
         files = {str(p.relative_to(folder.best)): _digest(p) for p in _files(folder.best)}
-        stored = {"key": key, "files": files, "problems": [*lesser, *problems]}
+        stored = {"key": key, "files": files, "problems": list(problems)}
         session.put(_EXPORTED, stored)
     for problem in stored["problems"]:
         session.log.write(f"export: {problem}")

@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foretell.arch import Arch
@@ -23,6 +24,7 @@ from foretell.studies.run.costs import counted
 from foretell.studies.run.inside import part_teller
 from foretell.studies.run.threads import one_thread
 from foretell.studies.run.workers import executor_for
+from foretell.studies.search.closing import Closing
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
 from foretell.types import Json
@@ -70,7 +72,7 @@ class Job:
     resources: Resources = NO_RESOURCES
 
     def __call__(self, payload: Json) -> Json:
-        """Count costs, score a chunk of the pool, measure a built network, or run a trial."""
+        """Count costs, score a chunk, measure a built network, run a trial, or close a search."""
         if "score" in payload:
             return self._score(payload)
         if "count" in payload or "quantity" in payload:
@@ -78,6 +80,13 @@ class Job:
             with one_thread():
                 return counted(space, skeleton_of(self.config, self.resources), payload)
         arch = Arch(space_of(self.config, self.resources).name, tuple(payload["genes"]))
+        if "close" in payload:
+            closing = Closing(
+                self.config, arch, skeleton_of(self.config, self.resources),
+                task_of(self.config, self.resources), Path(payload["checkpoint"]),
+            )  # fmt: skip
+            with one_thread():
+                return closing.run(payload)
         if "measure" in payload:
             return self._measure(arch, payload["measure"], payload["reference"])
         return self._trial(arch, payload)

@@ -73,6 +73,11 @@ class Interrupted:
         self._since |= dict.fromkeys(keys, time.time())
         self._store.put_value(self._study, _IN_FLIGHT, self._since)
 
+    def expect(self, kind: str, seconds: float) -> None:
+        """A sound one of this kind, the first word of its key, may take so long."""
+        if seconds > self._slowest.get(kind, 0.0):
+            self._slowest[kind] = seconds
+
     def end(self, keys: Iterable[str]) -> None:
         """They came to their end, a failure included."""
         now, slower = time.time(), False
