@@ -1,6 +1,7 @@
 """What ``arch.json`` says of a folder, and what every model file says of its images; no torch."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ __all__ = ["FORMAT", "BestInfo", "image_facts", "read_info"]
 
 FORMAT = 2
 """Version of ``arch.json``."""
+_LARGEST_FILE = 16 << 20
+_LARGEST_IMAGE, _MOST_CHANNELS, _MOST_CELLS = 1 << 24, 1 << 16, 1 << 8
+"""Values of an image, channels of a skeleton and its cells in a stage: far beyond what is built."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def read_info(folder: str | Path) -> BestInfo:
             f"RUN/best."
         )
     try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ValueError(f"it is larger than {_LARGEST_FILE >> 20} MiB")
         content = json.loads(path.read_text(encoding="utf-8"))
         facts, task = content["skeleton"], content["task"]
         shape = tuple(int(n) for n in facts["input_shape"])
@@ -94,6 +100,14 @@ def read_info(folder: str | Path) -> BestInfo:
             raise ValueError("mean and std do not fit input_shape")
         if len(names) != skeleton.classes or min(*shape, skeleton.classes) < 1:
             raise ValueError("class_names do not fit classes")
+        if math.prod(shape) > _LARGEST_IMAGE:
+            raise ValueError(f"input_shape has more than {_LARGEST_IMAGE:,} values")
+        if not 1 <= skeleton.channels <= _MOST_CHANNELS or not 0 <= skeleton.cells <= _MOST_CELLS:
+            raise ValueError(
+                f"channels must be 1 to {_MOST_CHANNELS:,} and cells at most {_MOST_CELLS:,}"
+            )
+        if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+            raise ValueError("mean must be finite and std finite and above 0")
         if network is not None and not isinstance(network["target"], str):
             raise ValueError("network has no target")
         return BestInfo(

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import importlib.machinery
 import itertools
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -98,6 +100,14 @@ def load_best(folder: str | Path, *, trust: bool = False) -> ImageNetwork:
             f"There is no weights.safetensors in {str(info.folder)!r}: give a folder that a search "
             f"wrote, such as RUN/best."
         )
+    held = _held(path)
+    with torch.device("meta"):
+        too_large = _size(info, trust) > held
+    if too_large:
+        raise ExportError(
+            f"The architecture in {str(info.folder)!r} asks for more than the {held:,} weights "
+            f"that are stored beside it: export again."
+        )
     module = _build(info, trust)
     if info.pruned and isinstance(module, CellNetwork):
         module.prune()
@@ -111,6 +121,35 @@ def load_best(folder: str | Path, *, trust: bool = False) -> ImageNetwork:
     return ImageNetwork(
         module, info.mean, info.std, info.skeleton.input_shape, info.class_names
     ).eval()
+
+
+def _held(path: Path) -> float:
+    """How many values a file of weights holds; infinity for one that is damaged.
+
+    What is wrong with that is said when it is read.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    except Exception:  # a class of its own, which safetensors may change
+        return math.inf
+
+
+def _size(info: BestInfo, trust: bool) -> int:
+    """How many parameters the network has; 0 where it needs real tensors to be built.
+
+    Raises:
+        UntrustedError: it would run files of somebody else.
+    """
+    try:
+        module = _build(info, trust)
+    except UntrustedError:
+        raise
+    except ExportError:  # said again where it is built for good, unless the builder wants values
+        return 0
+    if info.pruned and isinstance(module, CellNetwork):
+        module.prune()
+    return sum(p.numel() for p in module.parameters())
 
 
 def _build(info: BestInfo, trust: bool) -> nn.Module:
