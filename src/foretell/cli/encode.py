@@ -33,6 +33,9 @@ __all__ = ["encode_command"]
 @click.option("--input-shape", metavar="CxHxW", help="Of one image [default: 3x32x32].")
 @click.option("--classes", type=int, help="Number of outputs [default: 10].")
 @click.option("--data", help="Take shape and classes from these data, such as digits.")
+@click.option(
+    "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them."
+)
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample.")
 @click.option("--timeout", type=float, help="Seconds that one network may take.")
@@ -49,6 +52,7 @@ def encode_command(
     input_shape: str | None,
     classes: int | None,
     data: str | None,
+    skip_broken: bool,
     preset: str | None,
     seed: int,
     timeout: float | None,
@@ -65,6 +69,7 @@ def encode_command(
     from foretell.cli._items import gather
     from foretell.cli._progress import progress
     from foretell.cli._tables import show
+    from foretell.data import skipping_broken
     from foretell.errors import UsageError
     from foretell.tables import check_table_path, write_table
 
@@ -88,7 +93,7 @@ def encode_command(
             space=space,
             input_shape=_shape(input_shape or "3x32x32"),
             classes=classes or 10,
-            data=data,
+            data=skipping_broken(data) if data is not None and skip_broken else data,
             preset=preset,
             timeout=timeout,
             on_progress=tell,

@@ -58,6 +58,9 @@ def evaluate_command() -> None:
 @click.option("--n", type=int, help="Look at this many networks, drawn at random [default: all].")
 @click.option("--recompute", is_flag=True, help="Compute own proxies for them beside the table's.")
 @click.option("--data", help="Images for --recompute, such as cifar10:PATH or digits.")
+@click.option(
+    "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them."
+)
 @click.option("--preset", help="Skeleton for --recompute, such as small.")
 @click.option("--batch-size", default=64, show_default=True, help="Images in each of two batches.")
 @click.option("--time", default=0, help="Time each proxy, alone, on this many networks.")
@@ -82,6 +85,7 @@ def proxies_command(
     n: int | None,
     recompute: bool,
     data: str | None,
+    skip_broken: bool,
     preset: str | None,
     batch_size: int,
     time: int,
@@ -98,6 +102,7 @@ def proxies_command(
     """
     from foretell.cli._progress import progress
     from foretell.cli._study import run_in_folder
+    from foretell.data import skipping_broken
     from foretell.errors import UsageError
     from foretell.studies.evaluate_proxies.study import ProxiesConfig, evaluate
 
@@ -116,7 +121,7 @@ def proxies_command(
         bootstrap=bootstrap,
         level=level,
         n=n,
-        data=data or "",
+        data=skipping_broken(data) if data and skip_broken else data or "",
         preset=preset,
         batch_size=batch_size,
         time=time,

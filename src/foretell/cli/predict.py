@@ -45,6 +45,9 @@ __all__ = ["predict_command"]
     "--proxies", metavar="A,B,...", help="Compute these for the encoding scores; needs --data."
 )
 @click.option("--data", help="Images for --proxies, such as digits or cifar10:PATH.")
+@click.option(
+    "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them."
+)
 @click.option("--preset", help="Skeleton of the space, such as small.")
 @click.option("--level", default=0.9, show_default=True, help="Of the intervals; 0 for none.")
 @click.option("--bounds", metavar="LOW,HIGH", help="No value lies beyond, such as 0,1 or 0,inf.")
@@ -75,6 +78,7 @@ def predict_command(
     encoding: str,
     proxies: str | None,
     data: str | None,
+    skip_broken: bool,
     preset: str | None,
     level: float,
     bounds: str | None,
@@ -93,6 +97,7 @@ def predict_command(
     from foretell import api
     from foretell.cli._progress import progress
     from foretell.cli._study import run_in_folder
+    from foretell.data import skipping_broken
     from foretell.errors import UsageError
     from foretell.spaces import get_space
     from foretell.studies.predict.study import PredictConfig
@@ -108,6 +113,8 @@ def predict_command(
         raise UsageError(f"--level must be from 0 to below 1, but is {level}.")
     if explain is not None and explain < 1:
         raise UsageError(f"--explain must be at least 1, but is {explain}.")
+    if data is not None and skip_broken:
+        data = skipping_broken(data)
     where = get_space(space)
     config = PredictConfig(
         predictor=predictor,
