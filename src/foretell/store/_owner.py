@@ -5,7 +5,7 @@ import secrets
 import socket
 from pathlib import Path
 
-__all__ = ["is_dead", "owner_name"]
+__all__ = ["is_dead", "is_here", "owner_name"]
 
 
 def owner_name() -> str:
@@ -16,14 +16,19 @@ def owner_name() -> str:
     return f"{_machine()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
+def is_here(owner: str) -> bool:
+    """Whether ``owner_name`` made this name on this machine, in this container, since its boot."""
+    return owner.rpartition("/")[0].rpartition("/")[0] == _machine()
+
+
 def is_dead(owner: str) -> bool:
     """Whether ``owner_name`` made this name in a process of this machine that has ended.
 
     False if unknown: for a process of another machine or container, a name of another form, or a
     reused process id.
     """
-    machine, _, rest = owner.rpartition("/")[0].rpartition("/")
-    if machine != _machine() or not rest.isdecimal():
+    rest = owner.rpartition("/")[0].rpartition("/")[2]
+    if not is_here(owner) or not rest.isdecimal():
         return False
     try:
         os.kill(int(rest), 0)

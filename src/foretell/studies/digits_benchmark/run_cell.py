@@ -13,6 +13,7 @@ from foretell.data.digits import read_digits
 from foretell.errors import NonFiniteLossError
 from foretell.rng import stream, stream_seed
 from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.run.inside import part_teller
 from foretell.studies.run.threads import one_thread
 from foretell.types import Json
 
@@ -91,8 +92,13 @@ def run_cell(payload: Json) -> Json:
         )
         for column, value in zip(found.values(), values, strict=True):
             column.append(value)
+        tell(
+            (epoch.index + 1) / (recipe.epochs + 1),
+            f"epoch {epoch.index + 1} of {recipe.epochs}, validation {epoch.val_accuracy:.2%}",
+        )
         ticks.append((stop, time.process_time()))
 
+    tell = part_teller()
     record: dict[str, Json] = {"failure": ""}
     with one_thread():
         module = build(arch, settings.skeleton, seed=stream_seed(run_seed, arch))
@@ -117,6 +123,7 @@ def run_cell(payload: Json) -> Json:
                 record[name] = [round(kept[e] * robust.images) for e in settings.eps]
         if payload["run"] == 0:
             record["scores"] = _scores(arch, settings, task)
+    tell(1.0, "")
     spent = np.cumsum([after[0] - before[1] for before, after in pairwise(ticks)])
     for name, column in found.items():
         record[name] = [_number(v, whole=name.endswith("right")) for v in column]

@@ -21,6 +21,7 @@ from foretell.studies.digits_benchmark.config import DigitsConfig
 from foretell.studies.digits_benchmark.result import DigitsBuild
 from foretell.studies.digits_benchmark.table import table_data
 from foretell.studies.run.damaged import refuses_damage
+from foretell.studies.run.inside import watch
 from foretell.studies.run.paths import absolute
 from foretell.studies.run.progress import OnProgress, silent
 from foretell.studies.run.rounds import Rounds
@@ -142,7 +143,15 @@ def _train(
     work = len(runs) - count
     workers = config.workers if config.workers > 1 else 0
     opened = make(_FUNCTION) if make and work else executor_for(_FUNCTION, workers, work)
-    with opened as executor:
+    before = count
+
+    def told(done: float, words: str) -> None:
+        """Say how far the runs are that are going on."""
+        whole = min(before + done, len(runs) - 1.0)
+        at = max(count, int(whole))
+        session.tell("cells", at, len(runs), words, part=max(0.0, whole - at))
+
+    with opened as executor, watch(session.folder.path, told):
         for trial, result in Rounds(session.store, session.kind, executor).each(payloads):
             if not result.ok:
                 raise WorkerError(

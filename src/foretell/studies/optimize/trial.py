@@ -12,6 +12,7 @@ from foretell.registry import resolve
 from foretell.spaces import Space, get_space, name_of
 from foretell.studies._base import Resources
 from foretell.studies.optimize.config import ASK_TELL, OptimizeConfig
+from foretell.studies.run.inside import Told, part_teller
 from foretell.studies.search.goals import Goals
 from foretell.types import Json
 
@@ -41,6 +42,7 @@ class LiveTrial:
         seed: for whatever is random in the evaluation.
         better: "max" or "min": which reports are better.
         medians: step -> median of what finished trials had reported best by then.
+        told: called with the share that is done, and words.
     """
 
     arch: Arch
@@ -49,6 +51,7 @@ class LiveTrial:
     seed: int = 0
     better: str = "max"
     medians: Mapping[int, float] = field(default_factory=dict)
+    told: Told = field(default=lambda part, words: None, repr=False)
     reports: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -57,12 +60,13 @@ class LiveTrial:
         named = getattr(self.space, "values", None)
         return named(self.arch) if callable(named) else {}
 
-    def report(self, step: int, value: float) -> None:
+    def report(self, step: int, value: float, *, of: int | None = None) -> None:
         """Say how good the trial is so far, such as after each epoch.
 
         Args:
             step: from 0 on; the same steps in every trial.
             value: of the first objective.
+            of: how many steps there will be, where that is known: progress then counts them.
 
         Raises:
             TrialPrunedError: it is worse than the median of other trials at this step; let it pass.
@@ -71,6 +75,8 @@ class LiveTrial:
         if not math.isfinite(value) or int(step) != step or step < 0:
             raise UsageError(f"Expected a step >= 0 and a finite value, but got {step}, {value}.")
         self.reports[int(step)] = float(value)
+        share = min(1.0, (int(step) + 1) / of) if of else 0.0
+        self.told(share, f"trial {self.number}: {value:.4g} at step {int(step)}")
         median = self.medians.get(int(step))
         if median is None:
             return
@@ -110,7 +116,7 @@ class Evaluation:
         objective = goals.objectives[0]
         trial = LiveTrial(
             arch, space, payload["number"], payload["seed"], objective.direction,
-            {int(step): value for step, value in payload.get("medians", [])},
+            {int(step): value for step, value in payload.get("medians", [])}, part_teller(),
         )  # fmt: skip
         function = function_of(self.config, self.resources)
         result = function(arch, trial) if _takes_trial(function) else function(arch)

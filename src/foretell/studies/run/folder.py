@@ -1,5 +1,6 @@
 """The run folder: made, locked against a second run, written atomically."""
 
+import contextlib
 import errno
 import faulthandler
 import fcntl
@@ -7,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from foretell.errors import RunFolderError
 from foretell.files import user_path, whole
@@ -47,7 +48,11 @@ class RunFolder:
         full = [os.strerror(code) for code in _FULL]
         with self._refusing():
             if not self.path.is_dir():
-                raise FileNotFoundError(errno.ENOENT, "it is gone")
+                raise RunFolderError(
+                    f"The run folder {str(self.path)!r} is gone: it was removed or renamed while "
+                    f"the run was going on. Bring it back and run the same command again to go "
+                    f"on, or start anew."
+                )
             self._probe(bytes(_PROBE_BYTES))
             if any(words in message for words in full):
                 raise OSError(errno.ENOSPC, full[0])
@@ -127,21 +132,40 @@ class RunFolder:
 
     @contextmanager
     def watching_faults(self) -> Iterator[None]:
-        """Let a fault that ends this process, such as a segmentation fault, leave a trace.
+        """Let what ends this process from inside leave a trace: a fault, or a call of ``os._exit``.
 
-        Nothing changes where Python's faulthandler is in use already.
+        Faults leave none where Python's faulthandler is in use already.
         """
-        if faulthandler.is_enabled():
-            yield
-            return
         path = self.path / _FAULT
-        with path.open("w") as file:
-            faulthandler.enable(file)
-            try:
+        with _exits_leave(path):
+            if faulthandler.is_enabled():
                 yield
-            finally:
-                faulthandler.disable()
+                return
+            with path.open("w") as file:
+                faulthandler.enable(file)
+                try:
+                    yield
+                finally:
+                    faulthandler.disable()
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _exits_leave(path: Path) -> Iterator[None]:
+    """Let ``os._exit`` of this process write a line first; its children end by it as always."""
+    leave, here = os._exit, os.getpid()
+
+    def exit_(status: int) -> NoReturn:
+        if os.getpid() == here:
+            with contextlib.suppress(OSError):
+                path.write_text(f"os._exit({status})\n")
+        leave(status)
+
+    os._exit = exit_
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 _FAULT = ".fault"

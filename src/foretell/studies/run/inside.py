@@ -38,6 +38,10 @@ class _Here:
 
 
 _watches: list[_Here] = []
+_folders: list[str] = []
+"""Where the open studies of this process look, the latest last."""
+_outside: list[str | None] = []
+"""What the variable said before the first of them."""
 
 
 def part_teller() -> Told:
@@ -64,14 +68,21 @@ def tell_children(folder: Path) -> Iterator[None]:
     Args:
         folder: of the run.
     """
-    before, os.environ[_VARIABLE] = os.environ.get(_VARIABLE), str(folder / _FOLDER)
+    if not _folders:
+        _outside.append(os.environ.get(_VARIABLE))
+    drop = str(folder / _FOLDER)
+    _folders.append(drop)
+    os.environ[_VARIABLE] = drop
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_VARIABLE]
+        # Studies that are open at once need not be closed in the order of their opening.
+        _folders.remove(drop)
+        last = _folders[-1] if _folders else _outside.pop()
+        if last is None:
+            os.environ.pop(_VARIABLE, None)
         else:
-            os.environ[_VARIABLE] = before
+            os.environ[_VARIABLE] = last
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from foretell.errors import RunFolderError, StoreError, StudyConflictError
 from foretell.execution import Executor
 from foretell.files import user_path
-from foretell.store import Store, Study, is_dead, owner_name
+from foretell.store import Store, Study, is_dead, is_here, owner_name
 from foretell.studies._base import StudyConfig, Table
 from foretell.studies.run.faults.interrupted import Interrupted
 from foretell.studies.run.folder import RunFolder
@@ -32,6 +32,8 @@ __all__ = [
 
 _SETTINGS, _OWNER, _TRUST, _SIGN = "settings", "owner", "trust", "last sign of life"
 _BEAT_SECONDS = 2.0
+_SILENT_SECONDS = 300.0
+"""After so long without a sign a run on another host counts as stopped; clocks differ."""
 
 
 class Session:
@@ -47,6 +49,7 @@ class Session:
         """Nothing is written yet."""
         self.config, self.folder = config, folder
         self.kind = config.KIND
+        self._fault = folder.fault_left()  # before this run watches for its own
         self.log = Log(folder.path / "log.txt")
         self.on_progress = self._both(on_progress)
         self.tell = Tracker(self.on_progress)
@@ -93,7 +96,7 @@ class Session:
             self.kind,
             last_sign=float(self.value(_SIGN) or 0.0),
             last_owner=self.value(_OWNER) or "",
-            fault=self.folder.fault_left(),
+            fault=self._fault,
         )
         self._beat.start()
         self.put(_SETTINGS, self.config.to_json())
@@ -197,7 +200,8 @@ def open_session(
         on_progress: told how far each stage is.
 
     Raises:
-        RunFolderError: the folder cannot be written, or another run holds it.
+        RunFolderError: the folder cannot be written, or another run holds it; or it was removed, or
+            its disk was full, while the run was going on.
     """
     folder = RunFolder(out)
     with folder.lock(), tell_children(folder.path):
@@ -207,16 +211,24 @@ def open_session(
             session.log.write("end")
         except BaseException as error:
             if session._store is not None:
-                session.log.write(f"stopped by {type(error).__name__}: {error}")
+                with contextlib.suppress(OSError):  # what stopped it matters, not its log
+                    session.log.write(f"stopped by {type(error).__name__}: {error}")
+            if isinstance(error, OSError | StoreError):
+                folder.check(str(error))
             raise
         finally:
             session.close()
 
 
 def is_running(values: Mapping[str, Json]) -> bool:
-    """Whether a process holds the study, by its stored values; that of another host counts."""
+    """Whether a process holds the study, by its stored values.
+
+    One of another host does as long as it gives signs of life.
+    """
     owner = values.get(_OWNER)
-    return owner is not None and not is_dead(owner)
+    if owner is None or is_dead(owner):
+        return False
+    return is_here(owner) or time.time() - float(values.get(_SIGN) or 0.0) < _SILENT_SECONDS
 
 
 @contextmanager

@@ -70,7 +70,9 @@ class Loop:
         self.session, self.searcher = session, searcher
         self._text_of, self._book, self._extra = text_of, book, extra
         self.rows: list[Trial] = []
-        self._trials = Rounds(session.store, session.kind, executor, session.interrupted)
+        self._trials = Rounds(
+            session.store, session.kind, executor, session.interrupted, self._waiting
+        )
         self._measurements: Rounds | None = None
         self._stored: dict[str, Trial] = {}
         self._executor = executor
@@ -146,6 +148,11 @@ class Loop:
             note,
             part=done - whole,
         )
+
+    def _waiting(self, words: str) -> None:
+        """Say what is waited for."""
+        self.session.log.write(words)
+        self.session.tell("train", len(self.rows), max(self._budget, len(self.rows)), words)
 
     def _early(self) -> tuple[Quantity, ...]:
         return (*self.goals.at(Stage.GRAPH), *self.goals.at(Stage.BUILT))
