@@ -130,7 +130,7 @@ def _held(path: Path) -> float:
     """
     try:
         with safe_open(path, "pt") as file:
-            return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+            return float(sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys()))  # noqa: SIM118
     except Exception:  # a class of its own, which safetensors may change
         return math.inf
 

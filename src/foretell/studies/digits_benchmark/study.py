@@ -1,6 +1,7 @@
 """Building the embedded benchmark ``digits-nb201``: trained here, by this library's own code."""
 
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -34,6 +35,8 @@ __all__ = ["CONFIG", "DigitsBuild", "DigitsConfig", "draw_cells", "read", "run"]
 CONFIG = DigitsConfig
 """The settings of this kind of study."""
 _FUNCTION = "foretell.studies.digits_benchmark.run_cell:run_cell"
+_QUIET_SECONDS = 5.0
+"""Progress within runs is told after so long without the end of one."""
 _FILE, _CELLS = "file", "cells"
 
 
@@ -143,10 +146,14 @@ def _train(
     work = len(runs) - count
     workers = config.workers if config.workers > 1 else 0
     opened = make(_FUNCTION) if make and work else executor_for(_FUNCTION, workers, work)
-    before = count
+    before, last = count, time.monotonic()
 
     def told(done: float, words: str) -> None:
-        """Say how far the runs are that are going on."""
+        """Say how far the runs are that are going on, where none has ended for some seconds."""
+        nonlocal last
+        if time.monotonic() - last < _QUIET_SECONDS:
+            return
+        last = time.monotonic()
         whole = min(before + done, len(runs) - 1.0)
         at = max(count, int(whole))
         session.tell("cells", at, len(runs), words, part=max(0.0, whole - at))
@@ -159,6 +166,7 @@ def _train(
                     f"then run again: what is finished is kept."
                 )
             count += trial.key in runs
+            last = time.monotonic()
             session.tell("cells", count, len(runs))
 
 
