@@ -35,7 +35,7 @@ __all__ = ["CONFIG", "DigitsBuild", "DigitsConfig", "draw_cells", "read", "run"]
 CONFIG = DigitsConfig
 """The settings of this kind of study."""
 _FUNCTION = "foretell.studies.digits_benchmark.run_cell:run_cell"
-_QUIET_SECONDS = 5.0
+_QUIET_SECONDS = 20.0
 """Progress within runs is told after so long without the end of one."""
 _FILE, _CELLS = "file", "cells"
 
