@@ -294,3 +294,65 @@ def test_one_and_three_dimensional_images():
     with_ids = Batches((torch.zeros(4, 5, dtype=torch.int64),), (torch.arange(4) % 2,))
     scores = score([nn.Sequential(nn.Embedding(9, 4))], ["nwot"], with_ids)
     assert "floating type" in scores.failures[0]
+
+
+N = 4
+"""As many images as channels and tokens, so that no shape tells which axis is theirs."""
+
+
+def _written(x):
+    states = x.new_zeros(N, N, 8)
+    for i in range(N):
+        states[i].copy_(x[:, i])
+    return states
+
+
+def _attended(x):
+    heads = x.view(N, N, 2, 4).transpose(1, 2)
+    weights = (heads @ heads.transpose(-2, -1)).softmax(-1)
+    return (weights @ heads).transpose(1, 2).reshape(N, N, 8)
+
+
+BY_ROW = {
+    "tokens": (lambda x: F.linear(x, torch.ones(5, 8)), True),
+    "attention": (_attended, True),
+    "normed": (lambda x: F.layer_norm(x, (8,)), True),
+    "joined": (lambda x: torch.cat([x, x.new_ones(N, 1, 8)], 1), True),
+    "one long axis": (lambda x: (x.flatten() * 2).view(N * N, 8), True),
+    "parts": (lambda x: torch.stack(x.split(2, 1), 1), True),
+    "turned": (lambda x: x.transpose(0, 1), False),
+    "back again": (lambda x: x.transpose(0, 1).contiguous().transpose(0, 1), False),
+    "normed over all": (lambda x: F.layer_norm(x, (N, N, 8)), False),
+    "average of numbers": (lambda x: x * x.detach().mean(0), False),
+    "mask of all": (lambda x: x * (x > 0).float().amax(0), False),
+    "added to another axis": (lambda x: x.sum((1, 2)) + x[:, :, 0], False),
+    "bias of another axis": (lambda x: torch.addmm(x.sum((1, 2)), x[:, 0], torch.eye(8, N)), False),
+    "written into constants": (_written, False),
+    "averaged": (lambda x: x - x.mean(), False),
+    "product of features": (lambda x: x.flatten(1) @ x.flatten(1).T, False),
+}
+
+
+@pytest.mark.parametrize("name", BY_ROW)
+def test_rows_are_certified_only_where_they_are_the_images(name):
+    from foretell.proxies.autograd_pass.watch import Watch
+
+    change, expected = BY_ROW[name]
+    torch.manual_seed(0)
+    x = torch.randn(N, N, 8) + 0.1
+    moved = x.clone()
+    moved[1] = x[1].flip(-1) * -1.5
+    results, claims = [], []
+    for images in (x, moved):
+        image = images.requires_grad_()
+        watch = Watch(
+            on_relu=lambda i, y, by_row: (results.append(y.clone()), claims.append(by_row)),
+            images=N,
+        )
+        watch.begin({}, image)
+        start = image.clone()
+        with watch:
+            F.relu(change(start))
+    assert claims == [expected, expected]
+    blocks = [torch.stack(r.flatten().chunk(N)) for r in results]
+    assert not expected or (blocks[0] != blocks[1]).any(1).tolist() == [i == 1 for i in range(N)]

@@ -7,6 +7,10 @@ from foretell.proxies._base import Collected
 
 __all__ = ["nwot"]
 
+_SINGULAR = 1e4 * torch.finfo(torch.float64).eps
+"""Pivots below this, for each image and beside the largest, are 0: of matrices of whole numbers
+those that rounding leaves are a thousand times smaller, and others 1e4 times larger."""
+
 
 def nwot(c: Collected) -> float:
     """Log determinant of the number of ReLU units on which two images agree.
@@ -20,7 +24,7 @@ def nwot(c: Collected) -> float:
         ProxyError: the determinant is 0.
     """
     pivots = torch.linalg.lu_factor_ex(c.codes).LU.diagonal().abs()
-    if float(pivots.min()) <= len(pivots) * torch.finfo(pivots.dtype).eps * float(pivots.max()):
+    if float(pivots.min()) <= len(pivots) * _SINGULAR * float(pivots.max()):
         raise ProxyError(
             f"The determinant of the ReLU codes of {len(pivots)} images is 0: two images have the "
             f"same codes, or there are fewer units than images. Take fewer images (--batch-size)."

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foretell.proxies.autograd_pass.graph import Graph
 
-__all__ = ["Bare"]
+__all__ = ["FOLLOWING", "Bare"]
 
 aten = torch.ops.aten
 
@@ -23,6 +23,9 @@ _VIEWS = frozenset(
         *(aten.squeeze, aten.unsqueeze, aten.select),
     }
 )
+
+FOLLOWING = frozenset({*_VIEWS, aten.add, aten.add_})
+"""Operations that may view a product, or add its bias."""
 
 
 class Bare:

@@ -1,8 +1,7 @@
 """The autograd graph of one forward: what depends on the images, and which weights a tensor is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -25,8 +24,7 @@ _COPIES = frozenset(
 """Nodes whose result is their source, a part of it, or copies of it."""
 
 
-@dataclass(frozen=True)
-class Weight:
+class Weight(NamedTuple):
     """What an operand of a product is made of.
 
     Args:
@@ -51,6 +49,7 @@ class Graph:
         self.names, self.image = names, image
         self.unregistered = False
         self._data: dict[Node, bool] = {}
+        self._weights: dict[str, Weight] = {}
 
     def data(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on the images through the graph."""
@@ -59,23 +58,29 @@ class Graph:
         return self.data_node(tensor.grad_fn)
 
     def data_node(self, root: Node) -> bool:
-        """Whether a node does."""
-        if (known := self._data.get(root)) is not None:
-            return known
+        """Whether a node does; one source that does is enough, and the others are not visited."""
+        answers = self._data
+        if (answer := answers.get(root)) is not None:
+            return answer
         stack = [root]
         while stack:
             node = stack[-1]
-            if node in self._data:
-                stack.pop()
+            unanswered, answer, leaf = [], False, True
+            for source, _ in node.next_functions:
+                if source is not None:
+                    leaf = False
+                    of_source = answers.get(source)
+                    if of_source:
+                        answer = True
+                        break
+                    if of_source is None:
+                        unanswered.append(source)
+            if unanswered and not answer:
+                stack += unanswered
                 continue
-            sources = [s for s, _ in node.next_functions if s is not None]
-            if new := [s for s in sources if s not in self._data]:
-                stack += new
-                continue
-            variable = getattr(node, "variable", None) if not sources else None
-            self._data[node] = variable is self.image or any(self._data[s] for s in sources)
+            answers[node] = answer or (leaf and getattr(node, "variable", None) is self.image)
             stack.pop()
-        return self._data[root]
+        return answers[root]
 
     def weight(self, operand: object) -> Weight | None:
         """The weights that an operand is, or None where it depends on images or on no parameter.
@@ -89,7 +94,10 @@ class Graph:
             if (name := self.names.get(id(leaf))) is None:
                 self.unregistered = True
                 return None
-            return Weight(leaf, (frozenset({name}), tuple(leaf.shape), False))
+            if name not in self._weights:
+                key = frozenset({name}), tuple(leaf.shape), False
+                self._weights[name] = Weight(leaf, key)
+            return self._weights[name]
         base = operand if operand._base is None else operand._base
         names = self.made_of(base)
         return Weight(base, (names, tuple(base.shape), True)) if names else None

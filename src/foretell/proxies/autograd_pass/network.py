@@ -1,7 +1,7 @@
 """One network in the pass: its forwards under watch, its live layers, and the backwards."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -26,6 +26,7 @@ from foretell.proxies.autograd_pass.rewrite import Rewrite
 from foretell.proxies.autograd_pass.surroundings import (
     as_written,
     materialised,
+    parts_of,
     seeded,
     twin_with,
     unchanged,
@@ -84,9 +85,9 @@ class Pass:
     """The steps of the pass on one network, and what they leave for collectors.
 
     After the first forward: ``logits`` (n, classes), ``layers``, ``relus`` and ``norms`` (the calls
-    in their order), ``nodes`` (of the autograd graph that lead to the logits), ``weights`` (of the
-    live layers, in the order in which they first run) and ``first_calls`` (index of that call).
-    After the backwards: ``image_grads`` (n, c, h, w) and ``grads``, aligned to ``weights``.
+    in their order), ``nodes`` (of the autograd graph that lead to the logits) and ``weights`` (of
+    the live layers, in the order in which they first run). After the backwards:
+    ``image_grads`` (n, c, h, w) and ``grads``, aligned to ``weights``.
 
     Args:
         module: maps images (n, c, h, w) to logits (n, classes).
@@ -99,7 +100,6 @@ class Pass:
     relus: list[Call]
     norms: list[Call]
     nodes: set[Node]
-    first_calls: list[int]
     trace: Trace
     drew: bool = False
 
@@ -110,18 +110,15 @@ class Pass:
         self.seed = seed
         self.device = batches.images[0].device
         self.module = self._ready(module, batches)
-        parameters = dict(self.module.named_parameters())
+        self._parts = parts = parts_of(self.module)
+        parameters = parts.parameters
         floating = (p.dtype for p in parameters.values() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
         images = tuple(self._own(x) for x in batches.images)
         self.batches = Batches(images, tuple(_plain(y, y.device) for y in batches.labels))
         self.params = {n: leaf(_plain(p, self.device)) for n, p in parameters.items()}
         self.frozen = frozenset(n for n, p in parameters.items() if not p.requires_grad)
-        self._modules = list(self.module.modules())
-        self.scripted = any(isinstance(m, torch.jit.ScriptModule) for m in self._modules)
-        every = sum(1 for _ in self.module.named_parameters(remove_duplicate=False))
-        buffers = sum(1 for _ in self.module.named_buffers(remove_duplicate=False))
-        self._tied = (every, buffers) != (len(parameters), sum(1 for _ in self.module.buffers()))
+        self.scripted = any(isinstance(m, torch.jit.ScriptModule) for m in parts.modules)
         self._computed = any("parametrizations." in name for name in parameters)
         self._grads: tuple[Tensor, ...] | Exception | None = None
         self._image_grads: Tensor | Exception | None = None
@@ -191,7 +188,7 @@ class Pass:
         self,
         state: Mapping[str, Tensor],
         x: Tensor,
-        watch: Watch,
+        watch: Watch | None,
         *,
         train: bool = True,
         rewrite: Callable[[Watch], Rewrite] | None = None,
@@ -201,7 +198,7 @@ class Pass:
         Args:
             state: parameters and buffers.
             x: images.
-            watch: records what runs.
+            watch: records what runs; None where nobody asks.
             train: the mode.
             rewrite: makes what changes calls, for the watch that can tell weights.
 
@@ -210,24 +207,26 @@ class Pass:
             NetworkError: the result is not (n, classes).
         """
         module = twin_with(self.module, state) if self.scripted else self.module
-        modules = list(module.modules()) if self.scripted else self._modules
+        modules = list(module.modules()) if self.scripted else self._parts.modules
         params = dict(module.named_parameters()) if self.scripted else state
         images = x.detach().requires_grad_()
-        watch.begin({id(p): n for n, p in params.items() if n in self.params}, images)
+        if watch is not None:
+            names = {id(p): n for n, p in params.items() if n in self.params}
+            watch.begin(names, images, {id(t) for n, t in state.items() if n not in self.params})
         with ExitStack() as stack:
             stack.enter_context(seeded(stream_seed(self.seed, "forward"), x))
             start = torch.get_rng_state()
             stack.enter_context(as_written(modules))
             stack.enter_context(unchanged(modules, train=train))
             try:
-                if rewrite is not None or self._computed:
+                if watch is not None and (rewrite is not None or self._computed):
                     stack.enter_context((rewrite or _whole)(watch))
                 x = images.clone()  # no leaf: the module may write into it
-                with watch:
+                with watch or nullcontext():
                     if self.scripted:
                         y = module(x)
                     else:
-                        y = functional_call(module, dict(state), (x,), tie_weights=self._tied)
+                        y = functional_call(module, dict(state), (x,), tie_weights=self._parts.tied)
             except ForetellError:
                 raise
             except Exception as error:
@@ -265,7 +264,7 @@ class Pass:
     def buffers(self, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
         """Copies of the buffers, so that a forward never changes those of the module."""
         copies = {}
-        for name, buffer in self.module.named_buffers():
+        for name, buffer in self._parts.buffers.items():
             to = dtype if dtype is not None and buffer.is_floating_point() else buffer.dtype
             copies[name] = _plain(buffer, self.device).to(to, copy=True)
         return copies
@@ -286,8 +285,6 @@ class Pass:
         if not any(getattr(node, "variable", None) is self._images for node in self.nodes):
             raise DeadNetworkError("The output does not depend on the images.")
         self.layers, self.relus, self.norms = watch.layers, watch.relus, watch.norms
-        keys = [call.key if call.node in self.nodes else None for call in self.layers]
-        self.first_calls = [keys.index(key) for key in self.trace.weights]
 
     @cached_property
     def read(self) -> frozenset[str]:
@@ -399,13 +396,27 @@ class Pass:
             self._with_graph = ()
         return hessian
 
-    def live_weights(self, watch: Watch) -> list[Tensor]:
-        """The weights of the live layers in another forward that ran the same layers.
+    @cached_property
+    def of_parameters(self) -> bool:
+        """Whether the weights of all live layers are parameters, none computed from others."""
+        return not (self.scripted or self._computed or any(k[2] for k in self.trace.weights))
+
+    def gradients(self, x: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        """dloss/dweight of the live layers on other images, where they are parameters.
 
         Args:
-            watch: what that forward recorded.
+            x: images.
+            labels: (n,).
+
+        Returns:
+            For each live layer, a tensor like its weights; zeros where it does not run.
         """
-        return [weight_of(watch.layers[i]) for i in self.first_calls]
+        loss = F.cross_entropy(self.forward(self.params | self.buffers(), x, None), labels)
+        weights = self.weights
+        grads = torch.autograd.grad(loss, weights, allow_unused=True)
+        return tuple(
+            torch.zeros_like(w) if g is None else g for w, g in zip(weights, grads, strict=True)
+        )
 
     def layer_layout(self, index: int) -> Layout:
         """Where the images are in the result of a layer.
@@ -457,8 +468,8 @@ class Pass:
             x[1] = torch.flip(x[1], (-1,)) * -1.5 + 0.5
         results: dict[str, list[Tensor]] = {"layers": [], "relus": []}
         watch = Watch(
-            on_layer=lambda _, out: results["layers"].append(out.detach().clone()),
-            on_relu=lambda _, code: results["relus"].append((code.detach() > 0).clone()),
+            on_layer=lambda _, out, __: results["layers"].append(out.detach().clone()),
+            on_relu=lambda _, code, __: results["relus"].append((code.detach() > 0).clone()),
             uncoupled=True,
         )
         self.forward(self.params | self.buffers(), x, watch)

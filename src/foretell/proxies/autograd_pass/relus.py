@@ -92,6 +92,11 @@ class Masks:
         self._graph = graph
         self._masks: dict[int, Tensor] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether there was a comparison."""
+        return bool(self._masks)
+
     def see(self, packet: Any, args: Sequence[Any], out: Any) -> None:
         """Remember the result of a comparison, or of a copy of one."""
         if packet in COMPARISONS:

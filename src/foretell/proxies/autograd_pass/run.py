@@ -1,10 +1,9 @@
 """The shared pass for any module: every forward and backward runs once for all proxies."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foretell.errors import ForetellError, NoParametersError, ProxyError
 from foretell.proxies._base import Collected, Costs
@@ -111,7 +110,7 @@ class _Member:
         """Whether it overrides a hook."""
         return getattr(type(self.collector), hook) is not getattr(Collector, hook)
 
-    def call(self, hook: str, *args: Any) -> None:
+    def call(self, hook: str, *args: object) -> None:
         """Call a hook, unless one has failed."""
         if self.error is None:
             try:
@@ -134,10 +133,10 @@ def _first(run: Pass, plan: Plan, needs: Needs) -> list[_Member]:
 
     few = images if plan.main else images[:2]
     members = made(len(few))
-    run.first(few, _watch(members))
+    run.first(few, _watch(members, len(few)))
     if run.drew and len(few) < len(images):  # which layers run may depend on how many draws
         members = made(len(images))
-        run.first(images, _watch(members))
+        run.first(images, _watch(members, len(images)))
     if plan.images:
         run.to_images(keep=plan.weights)
     if plan.weights:
@@ -149,21 +148,34 @@ def _first(run: Pass, plan: Plan, needs: Needs) -> list[_Member]:
     return members
 
 
-def _watch(members: list[_Member]) -> Watch:
+def _watch(members: list[_Member], images: int) -> Watch:
     """Calls the hooks that collectors have; none where there are none."""
+    by_image = any(member.has(hook) for member in members for hook in ("layer", "relu"))
     return Watch(
-        on_layer=_each(members, "layer"),
-        on_relu=_each(members, "relu"),
+        on_layer=_each_where(members, "layer"),
+        on_relu=_each_where(members, "relu"),
         on_write=_each(members, "write"),
-        on_operation=_each(members, "operation"),
+        images=images if by_image else 0,
     )
 
 
-def _each(members: list[_Member], hook: str) -> Callable[..., None] | None:
+def _each(members: list[_Member], hook: str) -> Callable[[Tensor], None] | None:
     listening = [m for m in members if m.has(hook)]
 
-    def call(*args: Any) -> None:
+    def call(x: Tensor) -> None:
         for member in listening:
-            member.call(hook, *args)
+            member.call(hook, x)
+
+    return call if listening else None
+
+
+def _each_where(members: list[_Member], hook: str) -> Callable[[int, Tensor, bool], None] | None:
+    """The same for hooks that ask where the images are."""
+    listening = [m for m in members if m.has(hook)]
+
+    def call(index: int, x: Tensor, by_row: bool) -> None:
+        for member in listening:
+            member.collector.by_row = by_row
+            member.call(hook, index, x)
 
     return call if listening else None

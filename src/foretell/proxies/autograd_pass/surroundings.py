@@ -4,6 +4,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from foretell.networks import lazy as networks
 
-__all__ = ["as_written", "materialised", "seeded", "twin_with", "unchanged"]
+__all__ = ["Parts", "as_written", "materialised", "parts_of", "seeded", "twin_with", "unchanged"]
 
 
 @contextmanager
@@ -77,6 +78,44 @@ def _not_checkpointed() -> Iterator[None]:
             setattr(module, name, value)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a module is made of.
+
+    Args:
+        modules: all of its parts, itself first.
+        parameters: by name; one that has several has the first.
+        buffers: the same.
+        tied: some parameter or buffer has several names.
+    """
+
+    modules: list[nn.Module]
+    parameters: dict[str, nn.Parameter]
+    buffers: dict[str, Tensor]
+    tied: bool
+
+
+def parts_of(module: nn.Module) -> Parts:
+    """The parts of a module, in one walk."""
+    modules: dict[int, nn.Module] = {}
+    parameters: dict[int, tuple[str, nn.Parameter]] = {}
+    buffers: dict[int, tuple[str, Tensor]] = {}
+    names = 0
+    for prefix, part in module.named_modules(remove_duplicate=False):
+        modules.setdefault(id(part), part)
+        prefix += "." if prefix else ""
+        for name, p in part._parameters.items():
+            if p is not None:
+                parameters.setdefault(id(p), (prefix + name, p))
+                names += 1
+        for name, b in part._buffers.items():
+            if b is not None:
+                buffers.setdefault(id(b), (prefix + name, b))
+                names += 1
+    tied = names != len(parameters) + len(buffers)
+    return Parts(list(modules.values()), dict(parameters.values()), dict(buffers.values()), tied)
+
+
 @contextmanager
 def unchanged(modules: Sequence[nn.Module], *, train: bool) -> Iterator[None]:
     """Run a module in train or eval mode; afterwards the attributes of its parts are those before.
@@ -87,7 +126,12 @@ def unchanged(modules: Sequence[nn.Module], *, train: bool) -> Iterator[None]:
     """
     own = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]
     before = [(m.__dict__, m.__dict__.copy(), [*map(id, m.__dict__.values())]) for m in own]
-    modules[0].train(train)
+    if any(type(m).train is not nn.Module.train for m in modules):
+        modules[0].train(train)
+    else:  # the same without a call for each part
+        for m in modules:
+            if m.training != train:
+                m.training = train
     try:
         yield
     finally:

@@ -4,18 +4,19 @@ A dispatch mode sees every operation, whoever calls it: modules, functions, the 
 ``nn.MultiheadAttention``, scripted code. It never sees a container, so nothing is counted twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from foretell.proxies.autograd_pass.bias import Bare
+from foretell.proxies.autograd_pass.bias import FOLLOWING, Bare
 from foretell.proxies.autograd_pass.graph import Graph, LayerKey, reachable
-from foretell.proxies.autograd_pass.relus import MASKED, RELUS, Masks, relu_code
+from foretell.proxies.autograd_pass.relus import COMPARISONS, MASKED, RELUS, Masks, relu_code
+from foretell.proxies.autograd_pass.rows import RowCheck, Rule, rule_of
 
 __all__ = ["Call", "Watch", "reachable"]
 
@@ -42,13 +43,14 @@ _BIAS = {
     aten.baddbmm: 0,
     aten.addbmm: 0,
 }
+_LISTS = (list, tuple)
 _NORMS = frozenset(
     {
         *(aten.native_batch_norm, aten._native_batch_norm_legit, aten._batch_norm_with_update),
         *(aten._native_batch_norm_legit_no_training, aten.cudnn_batch_norm),
     }
 )
-_PRODUCT, _RELU, _NORM, _MASK, _OTHER = range(5)
+_OTHER, _PRODUCT, _RELU, _NORM, _MASK, _COMPARISON, _GROUPS, _VIEW = range(8)
 
 
 @dataclass
@@ -82,11 +84,12 @@ class Watch(TorchDispatchMode):
     """Records what runs while it is entered.
 
     Args:
-        on_layer: called with the index and result of each layer.
-        on_relu: called with the index of each ReLU and a tensor that is above 0 where its units are
-            active, before it runs.
+        on_layer: called with the index and result of each layer, and whether the images lie one
+            after the other along its first axis.
+        on_relu: called with the index of each ReLU, a tensor that is above 0 where its units are
+            active, before it runs, and the same of that tensor.
         on_write: called with a tensor before an operation writes into it.
-        on_operation: called with each operation, its arguments and its result.
+        images: in the batch, to look at where they lie; 0 does not look.
         measure: keep the unbiased batch variance of each batch normalisation.
         outputs: keep the results with more than one value for each image and channel.
         uncoupled: batch normalisations leave out their statistics, so that images do not mix.
@@ -95,10 +98,10 @@ class Watch(TorchDispatchMode):
     def __init__(
         self,
         *,
-        on_layer: Callable[[int, Tensor], None] | None = None,
-        on_relu: Callable[[int, Tensor], None] | None = None,
+        on_layer: Callable[[int, Tensor, bool], None] | None = None,
+        on_relu: Callable[[int, Tensor, bool], None] | None = None,
         on_write: Callable[[Tensor], None] | None = None,
-        on_operation: Callable[[Any, Sequence[Any], Any, Graph], None] | None = None,
+        images: int = 0,
         measure: bool = False,
         outputs: bool = False,
         uncoupled: bool = False,
@@ -111,29 +114,32 @@ class Watch(TorchDispatchMode):
         self.variances: list[tuple[float, float]] = []
         self.scales: dict[str, float] = {}
         self.outputs: dict[Node, Tensor] = {}
-        self.graph = Graph({}, torch.empty(0))
-        self._masks = Masks(self.graph)
         self._pending: _Pending | None = None
         self._bare: tuple[Bare, Call, int] | None = None
-        self._before: tuple[Any, Any, Any] = (None, None, None)
+        self._view: tuple[Tensor, Tensor] | None = None
         self._on_layer, self._on_relu, self._on_write = on_layer, on_relu, on_write
-        self._on_operation = on_operation
+        self._images = images
         self._measure, self._outputs, self._uncoupled = measure, outputs, uncoupled
+        self.begin({}, torch.empty(0))
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """No wrapper around each operation: compilers are off while a module is watched."""
         return False
 
-    def begin(self, names: Mapping[int, str], image: Tensor) -> None:
+    def begin(self, names: Mapping[int, str], image: Tensor, others: Collection[int] = ()) -> None:
         """Say which leaves are parameters and which is the images, before the forward.
 
         Args:
             names: id of a parameter's leaf -> its name.
             image: (n, ...).
+            others: ids of tensors that are the same for all images, such as buffers.
         """
         self.graph = Graph(names, image)
         self._masks = Masks(self.graph)
+        self._rows: RowCheck | None = None
+        if self._images:
+            self._rows = RowCheck(self._images, self.graph, others)
 
     def __exit__(self, *args: Any) -> None:
         """Record the last operation."""
@@ -149,23 +155,25 @@ class Watch(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run the operation, and record it if it is one of those that matter."""
-        self._settle()
+        if self._pending is not None:
+            self._settle()
         kwargs = kwargs or {}
-        fact = _FACTS.get(func)
-        kind, packet, writes = fact if fact is not None else _learn(func)
-        after = self._after(packet, args, kwargs)
-        if kind == _NORM:
-            return self._norm(func, args, kwargs)
-        if packet is aten.native_group_norm:
-            self._scaled(args[1], args[2])
+        fact = _FACTS.get(id(func)) or _learn(func)
+        kind, packet = fact.kind, fact.packet
+        after = None if self._bare is None else self._after(fact, args, kwargs)
         relu = None
-        if kind == _RELU:
-            relu = self._relu(relu_code(packet, args, kwargs, self.graph.data))
-        elif kind == _MASK:
-            relu = self._relu(self._masks.code(packet, args))
-        if writes and self._on_write is not None and args and isinstance(args[0], Tensor):
+        if kind:
+            if kind == _NORM:
+                return self._norm(fact, args, kwargs)
+            if kind == _RELU:
+                relu = self._relu(relu_code(packet, args, kwargs, self.graph.data))
+            elif kind == _MASK and self._masks.any:
+                relu = self._relu(self._masks.code(packet, args))
+            elif kind == _GROUPS:
+                self._scaled(args[1], args[2])
+        if fact.writes and self._on_write is not None and args and isinstance(args[0], Tensor):
             self._on_write(args[0])
-        out = func(*args, **kwargs)
+        out = fact.run(*args, **kwargs)
         if after is not None:
             self._pending = after(out)
         elif kind == _PRODUCT:
@@ -173,15 +181,20 @@ class Watch(TorchDispatchMode):
         elif relu is not None:
             self._pending = out, relu, -1
         elif self._outputs:
-            first = out[0] if isinstance(out, tuple | list) and out else out
+            first = out[0] if isinstance(out, _LISTS) and out else out
             if isinstance(first, Tensor):
                 self._pending = first, None, -1
-        self._masks.see(packet, args, out)
-        if self._on_operation is not None:
-            self._on_operation(packet, (args, kwargs), out, self.graph)
-        if packet is not aten.empty:
-            self._before = packet, args, out
+        if kind == _VIEW:
+            self._view = args[0], out
+        if kind == _COMPARISON or self._masks.any:
+            self._masks.see(packet, args, out)
+        if self._rows is not None and self._rows.ok:
+            self._rows.see(fact.rule, args, out, writes=fact.writes)
         return out
+
+    @property
+    def _by_row(self) -> bool:
+        return self._rows is not None and self._rows.ok
 
     def _settle(self) -> None:
         """Read the place in the graph that the last result has by now."""
@@ -195,21 +208,35 @@ class Watch(TorchDispatchMode):
         if self._outputs and node is not None and _wide(out):
             self.outputs[node] = out
         if layer >= 0 and self._on_layer is not None:
-            self._on_layer(layer, out)
+            self._on_layer(layer, out, self._by_row)
 
     def _release(self) -> None:
         """Nothing is added to the last product: its own result is the layer's."""
         last, self._bare = self._bare, None
         if last is not None and self._on_layer is not None:
             bare, _, index = last
-            self._on_layer(index, bare.out)
+            self._on_layer(index, bare.out, self._by_row)
 
     def _after(
-        self, packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, fact: "_Fact", args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Callable[[Tensor], _Pending] | None:
         """What to do with a view of the last product, or with that and its bias; else None."""
-        if self._bare is None:
-            return None
+        if fact.follows and (after := self._following(fact.packet, args, kwargs)) is not None:
+            return after
+        for a in args:
+            if isinstance(a, Tensor):
+                if self.graph.data(a):
+                    self._release()  # else it makes a bias, perhaps
+                    break
+            elif isinstance(a, _LISTS) and a and isinstance(a[0], Tensor):
+                self._release()
+                break
+        return None
+
+    def _following(
+        self, packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Callable[[Tensor], _Pending] | None:
+        assert self._bare is not None
         bare, call, index = self._bare
         if bare.is_viewed(packet, args):
 
@@ -228,9 +255,6 @@ class Watch(TorchDispatchMode):
                 return out, call, index
 
             return biased
-        lists = any(isinstance(a, list | tuple) and a and isinstance(a[0], Tensor) for a in args)
-        if lists or any(isinstance(a, Tensor) and self.graph.data(a) for a in args):
-            self._release()  # else it makes a bias, perhaps
         return None
 
     def _relu(self, code: Tensor | None) -> Call | None:
@@ -238,7 +262,7 @@ class Watch(TorchDispatchMode):
             return None
         call = Call(None, shape=tuple(code.shape))
         if self._on_relu is not None:
-            self._on_relu(len(self.relus), code)
+            self._on_relu(len(self.relus), code, self._by_row)
         self.relus.append(call)
         return call
 
@@ -246,15 +270,14 @@ class Watch(TorchDispatchMode):
         self, packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
     ) -> None:
         operands = _PRODUCTS[packet]
-        weights = {i: self.graph.weight(args[i]) for i in operands}
-        index = next((i for i, w in weights.items() if w is not None), None)
-        other = 0 if len(operands) == 1 else sum(operands) - (index or 0)
-        if index is None or not self.graph.data(args[other]):
+        index, weight = operands[0], self.graph.weight(args[operands[0]])
+        if weight is None and len(operands) > 1:
+            index, weight = operands[1], self.graph.weight(args[operands[1]])
+        other = 0 if len(operands) == 1 else sum(operands) - index
+        if weight is None or not self.graph.data(args[other]):
             if self._outputs:
                 self._pending = out, None, -1
             return  # a product of features, or nothing but weights and constants
-        weight = weights[index]
-        assert weight is not None
         if packet is aten.convolution:
             channel: int | None = 1
         elif packet in (aten.mv, aten.addmv):
@@ -280,36 +303,32 @@ class Watch(TorchDispatchMode):
             self._pending = out, call, -1
             self._bare = Bare(out, channel), call, index
 
-    def _norm(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        given = {a.name: v for a, v in zip(func._schema.arguments, args, strict=False)}
+    def _norm(self, fact: "_Fact", args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        given = dict(zip(fact.arguments, args, strict=False))
         given |= kwargs
         x: Tensor = given["input"]
-        if self._on_operation is not None:
-            self._on_operation(aten.native_batch_norm, (args, kwargs), x, self.graph)
         if self._uncoupled:
             ones = x.new_ones(x.shape[1])
             parts = given.get("weight"), given.get("bias"), ones * 0, ones
             return aten.native_batch_norm(x, *parts, False, 0.0, 1e-5)
+        out = fact.run(*args, **kwargs)
+        if self._rows is not None and self._rows.ok:
+            self._rows.see(fact.rule, args, out, writes=False)
         if self._of_instance(x):
-            out = func(*args, **kwargs)
             if self._outputs:
                 self._pending = out[0], None, -1
-            self._before = func, args, out
             return out
         self._scaled(given.get("weight"), given.get("bias"))
+        variance = given.get("running_var")
         if self._measure:
-            variance = given.get("running_var")
             if given.get("training", False) or variance is None:
-                dims = [d for d in range(x.ndim) if d != 1]
-                moved = float(x.var(dims, unbiased=True).double().mean())
+                moved = _batch_variance(x, out[2], float(given.get("eps", 1e-5)))
                 self.variances.append((moved, float(given.get("momentum", 0.1))))
             else:
                 self.variances.append((float(variance.double().mean()), 1.0))
-        out = func(*args, **kwargs)
-        call = Call(given.get("running_var"), shape=tuple(x.shape))
+        call = Call(variance, shape=tuple(x.shape))
         self.norms.append(call)
         self._pending = out[0], call, -1
-        self._before = func, args, out
         return out
 
     def _scaled(self, weight: object, bias: object) -> None:
@@ -320,33 +339,77 @@ class Watch(TorchDispatchMode):
 
     def _of_instance(self, x: Tensor) -> bool:
         """Whether an instance normalisation asks: it views (n, c, ...) as (1, n c, ...)."""
-        packet, args, out = self._before
-        if x.shape[0] != 1 or packet is not aten.view or out.shape != x.shape:
+        if x.shape[0] != 1 or self._view is None or self._view[1] is not x:
             return False
-        before = args[0].shape
+        before = self._view[0].shape
         return len(before) == x.ndim and before[0] * before[1] == x.shape[1]
 
 
-_FACTS: dict[Any, tuple[int, Any, bool]] = {}
+class _Fact(NamedTuple):
+    """What an operation is.
+
+    Args:
+        kind: one of those above.
+        packet: its name, for all of its overloads.
+        run: runs it.
+        writes: it writes into an argument.
+        follows: it may view a product, or add its bias.
+        rule: how it treats rows.
+        arguments: their names.
+        operation: itself, which must not go while its id is a key.
+    """
+
+    kind: int
+    packet: Any
+    run: Any
+    writes: bool
+    follows: bool
+    rule: Rule | None
+    arguments: tuple[str, ...]
+    operation: Any
 
 
-def _learn(func: Any) -> tuple[int, Any, bool]:
+_FACTS: dict[int, _Fact] = {}
+"""Id of an operation -> what it is."""
+
+
+def _learn(func: Any) -> _Fact:
     """What an operation is; looked up once."""
     packet = func.overloadpacket
-    if packet in _PRODUCTS:
-        kind = _PRODUCT
-    elif packet in _NORMS:
-        kind = _NORM
-    elif packet in RELUS:
-        kind = _RELU
-    elif packet in MASKED:
-        kind = _MASK
-    else:
-        kind = _OTHER
-    _FACTS[func] = kind, packet, bool(func._schema.is_mutable)
-    return _FACTS[func]
+    kinds = (
+        (_PRODUCT, _PRODUCTS),
+        (_NORM, _NORMS),
+        (_RELU, RELUS),
+        (_MASK, MASKED),
+        (_COMPARISON, COMPARISONS),
+        (_GROUPS, (aten.native_group_norm,)),
+        (_VIEW, (aten.view,)),
+    )
+    kind = next((kind for kind, packets in kinds if packet in packets), _OTHER)
+    rule = rule_of(aten.native_batch_norm if kind == _NORM else packet)
+    arguments = tuple(a.name for a in func._schema.arguments)
+    writes, follows = bool(func._schema.is_mutable), packet in FOLLOWING
+    fact = _Fact(kind, packet, func._op, writes, follows, rule, arguments, func)
+    _FACTS[id(func)] = fact
+    return fact
+
+
+def _batch_variance(x: Tensor, inverse: Tensor, eps: float) -> float:
+    """Mean over channels of the unbiased variance, from what the normalisation has computed.
+
+    Args:
+        x: what is normalised, (n, c, ...).
+        inverse: (c,) 1 / sqrt(biased variance + eps).
+        eps: of the normalisation.
+    """
+    count = x.numel() // x.shape[1]
+    if inverse.dtype in (torch.float32, torch.float64) and inverse.shape == (x.shape[1],):
+        biased = inverse.double().pow(-2) - eps
+        if float(biased.min()) > 1e3 * eps:  # else little is left of it beside eps
+            return float(biased.mean()) * count / (count - 1)
+    return float(x.var([d for d in range(x.ndim) if d != 1], unbiased=True).double().mean())
 
 
 def _wide(x: Tensor) -> bool:
     """Whether there may be more than one value for an image and a channel."""
-    return sum(size > 1 for size in x.shape) > 2
+    return x.ndim > 2 and sum([size > 1 for size in x.shape]) > 2

@@ -8,14 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from foretell.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from foretell.proxies.autograd_pass.graph import Graph
     from foretell.proxies.autograd_pass.network import Pass
 
 __all__ = ["Collector", "CollectorRegistry", "Needs", "Step", "collectors"]
@@ -46,6 +45,10 @@ class Collector(ABC):
         n: number of images in that forward.
     """
 
+    by_row: bool = False
+    """While ``layer`` or ``relu`` runs: whether image i of n is the i-th of n equal blocks along
+    the first axis of the tensor."""
+
     def __init__(self, n: int) -> None:
         """Only stores."""
         self.n = n
@@ -55,8 +58,8 @@ class Collector(ABC):
 
         Args:
             index: of the call, which is ``run.layers[index]`` later.
-            out: its result, in the autograd graph; ``run.layer_layout`` says where the images
-                are in it.
+            out: its result, in the autograd graph. Where ``by_row`` does not hold now,
+                ``run.layer_layout`` says later where the images are in it.
         """
 
     def relu(self, index: int, x: "Tensor") -> None:  # noqa: B027
@@ -65,23 +68,12 @@ class Collector(ABC):
         Args:
             index: of the call, which is ``run.relus[index]`` later.
             x: above 0 where its units are active: its input, (n, ...), or whether that is above a
-                threshold that is not 0. ``run.relu_layout`` says where the images are in it.
+                threshold that is not 0. Where ``by_row`` does not hold now, ``run.relu_layout``
+                says later where the images are in it.
         """
 
     def write(self, x: "Tensor") -> None:  # noqa: B027
         """An operation is about to write into a tensor."""
-
-    def operation(  # noqa: B027
-        self, packet: Any, call: tuple[Any, Any], out: Any, graph: "Graph"
-    ) -> None:
-        """Any operation has run.
-
-        Args:
-            packet: which, such as ``torch.ops.aten.add``.
-            call: its arguments and keyword arguments.
-            out: its result, which has its place in the autograd graph only later.
-            graph: says what depends on the images.
-        """
 
     def backward(self, running: bool) -> None:  # noqa: B027
         """The backward from the loss to the weights begins or has ended."""

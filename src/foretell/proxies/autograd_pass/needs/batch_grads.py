@@ -31,6 +31,9 @@ class BatchGradCollector(Collector):
 
 def _further(run: Pass) -> Iterator[tuple[Tensor, ...]]:
     for x, labels in zip(run.batches.images[1:], run.batches.labels[1:], strict=True):
+        if run.of_parameters:
+            yield run.gradients(x, labels)
+            continue
         trace = run.traced(run.params | run.buffers(), x, Watch())
         grads = trace.gradients(F.cross_entropy(trace.logits, labels))
         by_key = dict(zip(trace.weights, grads, strict=True))

@@ -1,12 +1,8 @@
 """Agreement of the ReLU codes of the images of the first batch."""
 
-from typing import Any
-
 from torch import Tensor
 
 from foretell.errors import ProxyError
-from foretell.proxies.autograd_pass.graph import Graph
-from foretell.proxies.autograd_pass.images import RowCheck
 from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.needs import Collector
 from foretell.proxies.shared.codes import CodeCounter
@@ -21,16 +17,11 @@ class CodeCollector(Collector):
         """Start with no ReLU."""
         super().__init__(n)
         self._counter = CodeCounter(n)
-        self._check = RowCheck(n)
         self._later: dict[int, Tensor] = {}
-
-    def operation(self, packet: Any, call: tuple[Any, Any], out: Any, graph: Graph) -> None:
-        """Check that the first axis is still that of the images."""
-        self._check.see(packet, call, out, graph)
 
     def relu(self, index: int, x: Tensor) -> None:
         """Count the units of one more ReLU, or keep them until the images' axis is known."""
-        if self._check.ok and x.ndim > 1 and len(x) == self.n:
+        if self.by_row:
             self._counter.add(index, x)
         else:
             self._later[index] = (x.detach() > 0).clone()

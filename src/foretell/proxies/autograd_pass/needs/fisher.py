@@ -1,13 +1,11 @@
 """Products of activations and their gradients."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from foretell.errors import ProxyError
-from foretell.proxies.autograd_pass.graph import Graph, LayerKey
-from foretell.proxies.autograd_pass.images import Layout, RowCheck
+from foretell.proxies.autograd_pass.graph import LayerKey
+from foretell.proxies.autograd_pass.images import Layout
 from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.needs import Collector
 
@@ -27,18 +25,13 @@ class FisherCollector(Collector):
         self._storages: dict[int, list[int]] = {}
         self._values: list[Tensor] = []
         self._products: dict[int, Tensor] = {}
-        self._check = RowCheck(n)
-        self._by_row: list[bool] = []
-
-    def operation(self, packet: Any, call: tuple[Any, Any], out: Any, graph: Graph) -> None:
-        """Check that the first axis is still that of the images."""
-        self._check.see(packet, call, out, graph)
+        self._rows: dict[int, bool] = {}
 
     def layer(self, index: int, out: Tensor) -> None:
         """Keep the result, and wait for its gradient."""
         self._storages.setdefault(out.untyped_storage().data_ptr(), []).append(len(self._values))
         self._values.append(out.detach())
-        self._by_row.append(self._check.ok)
+        self._rows[index] = self.by_row
         if out.requires_grad:
             out.register_hook(lambda grad: self._add(index, grad.detach()))  # type: ignore[no-untyped-call]
 
@@ -69,7 +62,10 @@ class FisherCollector(Collector):
             call = run.layers[index]
             if call.key is None or call.key not in run.trace.weights or call.node not in run.nodes:
                 continue
-            layout = Layout() if self._by_row[index] else run.layer_layout(index)
+            if self._rows[index]:
+                layout = Layout(0, len(product) // self.n)
+            else:
+                layout = run.layer_layout(index)
             rows = layout.rows(product, self.n)
             if call.channel is None:
                 rows, channel = rows.unsqueeze(-1), rows.ndim

@@ -47,9 +47,8 @@ class ZenCollector(Collector):
             watch = Watch(measure=True, outputs=True)
             x = x.to(run.device, run.dtype)
             used: set[LayerKey] = set()
-            trace = run.traced(
-                params | run.buffers(), x, watch, rewrite=partial(_drawn, made=made, used=used)
-            )
+            rewrite = partial(_drawn, made=made, used=used) if made else None
+            trace = run.traced(params | run.buffers(), x, watch, rewrite=rewrite)
             if any(c.key in made and c.key not in used for c in watch.layers):
                 raise ProxyError(
                     "Some weights are computed inside of an operation from parameters: Zen cannot "
