@@ -1,7 +1,9 @@
 """Paths as users write them, and atomic writing of files."""
 
 import contextlib
+import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,8 @@ def user_path(text: Path | str) -> Path:
     """The path that a user wrote, with ``~`` as a home folder.
 
     Raises:
-        UsageError: it is empty, holds a NUL character, or names an unknown user's home.
+        UsageError: it is empty, holds a NUL character, names an unknown user's home, or leads to a
+            device, a pipe, or a link that leads to itself.
     """
     if not str(text):
         raise UsageError("A path is empty: give the name of a file or folder, or . for this one.")
@@ -25,12 +28,27 @@ def user_path(text: Path | str) -> Path:
             f"The path {str(text)!r} holds a NUL character, which no name can: leave it out."
         )
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError as error:
         raise UsageError(
             f"There is no home folder {Path(text).parts[0]!r}: write the path from the root, or "
             f"./{text} for a name that begins with a tilde."
         ) from error
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:  # not there, or not to be seen: its reader says so
+        if getattr(error, "errno", None) == errno.ELOOP:
+            raise UsageError(
+                f"The path {str(text)!r} is a link that leads to itself: name the file that it "
+                f"should lead to."
+            ) from error
+        return path
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UsageError(
+            f"{str(text)!r} is a device or a pipe: give a file or a folder; what a pipe gives can "
+            f"be saved to a file first."
+        )
+    return path
 
 
 @contextmanager

@@ -217,6 +217,16 @@ def _run(argv: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError as error:
+        if os.environ.get("FORETELL_DEBUG"):
+            traceback.print_exc()
+        detail = f" ({error})" if str(error) else ""
+        return _fail(
+            argv,
+            f"There is not enough memory for what was asked for{detail}: ask for smaller images, "
+            f"batches, networks or counts.",
+            "MemoryError",
+        )
     except OSError as error:
         if os.environ.get("FORETELL_DEBUG"):
             traceback.print_exc()

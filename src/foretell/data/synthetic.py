@@ -13,6 +13,8 @@ from foretell.types import Shape3
 __all__ = ["make_images", "synthetic"]
 
 IMAGES = 2000
+_MOST = 1 << 28
+"""Values of all images together, 2 GiB of memory while they are made."""
 FORM = re.compile(r"(\d+)x(\d+)x(\d+)(?:x(\d+))?")
 
 
@@ -37,6 +39,11 @@ def synthetic(place: str, options: Options) -> Task:
     c, h, w, classes = sizes
     if options.image_size is not None:
         h = w = options.image_size
+    if max(2 * classes, max(IMAGES, 10 * classes)) * c * h * w > _MOST:
+        raise UsageError(
+            f"synthetic:{place} would have more than {_MOST:,} values in its images: ask for "
+            f"smaller or fewer ones."
+        )
     split = make_images((c, h, w), classes, max(IMAGES, 10 * classes), options.seed)
     return make_task(
         f"synthetic:{place}",
