@@ -170,6 +170,8 @@ def value_of(parameter: click.Parameter, rng: np.random.Generator) -> str:
     """A valid value or a hostile one."""
     name, kind = str(parameter.name), parameter.type.name
     good = GOOD.get(name, [])
+    if name == "workers":  # a process costs seconds
+        return ["0", "-1", "abc", "", "1e3", "nan"][int(rng.integers(6))]
     if kind == "path":
         good = [*good, *PATHS]
     elif kind in ("integer", "float"):
