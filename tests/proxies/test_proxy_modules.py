@@ -278,6 +278,8 @@ def test_refusals():
     with pytest.raises(NetworkError, match="at least 6 classes"):
         collect(Net(), batches(classes=6), plan, seed=0)
     with pytest.raises(DeadNetworkError):
+        collect(Gives(torch.ones_like), batches(), plan, seed=0)
+    with pytest.raises(NetworkError, match="no gradient leads"):
         collect(Gives(lambda y: y.detach().requires_grad_() * 1), batches(), plan, seed=0)
     with pytest.raises(TooFewBatchesError):
         make_plan(Needs.BATCH_GRADS, 1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import NoReturn, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,14 +22,13 @@ from foretell.errors import (
 )
 from foretell.proxies.autograd_pass.graph import LayerKey, reachable
 from foretell.proxies.autograd_pass.images import Layout, layout_of
+from foretell.proxies.autograd_pass.restore import random_state, seeded, unchanged
 from foretell.proxies.autograd_pass.rewrite import Rewrite
 from foretell.proxies.autograd_pass.surroundings import (
     as_written,
     materialised,
     parts_of,
-    seeded,
     twin_with,
-    unchanged,
 )
 from foretell.proxies.autograd_pass.watch import Call, Watch
 from foretell.proxies.shared.batches import Batches
@@ -111,7 +110,13 @@ class Pass:
         self.device = batches.images[0].device
         self.module = self._ready(module, batches)
         self._parts = parts = parts_of(self.module)
+        self.modules = parts.modules
         parameters = parts.parameters
+        if any(p.is_complex() for p in parameters.values()):
+            raise NetworkError(
+                "Expected real parameters, but some are complex: proxies are not defined for them. "
+                "Keep their real and imaginary parts as two parameters (torch.view_as_complex)."
+            )
         floating = (p.dtype for p in parameters.values() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
         images = tuple(self._own(x) for x in batches.images)
@@ -119,6 +124,7 @@ class Pass:
         self.params = {n: leaf(_plain(p, self.device)) for n, p in parameters.items()}
         self.frozen = frozenset(n for n, p in parameters.items() if not p.requires_grad)
         self.scripted = any(isinstance(m, torch.jit.ScriptModule) for m in parts.modules)
+        self._writes = False
         self._computed = any("parametrizations." in name for name in parameters)
         self._grads: tuple[Tensor, ...] | Exception | None = None
         self._image_grads: Tensor | Exception | None = None
@@ -215,7 +221,7 @@ class Pass:
             watch.begin(names, images, {id(t) for n, t in state.items() if n not in self.params})
         with ExitStack() as stack:
             stack.enter_context(seeded(stream_seed(self.seed, "forward"), x))
-            start = torch.get_rng_state()
+            start = random_state()
             stack.enter_context(as_written(modules))
             stack.enter_context(unchanged(modules, train=train))
             try:
@@ -231,7 +237,7 @@ class Pass:
                 raise
             except Exception as error:
                 raise _raised(module, x, error) from error
-            self.drew = not torch.equal(torch.get_rng_state(), start)
+            self.drew = random_state() != start
         if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != len(x):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise NetworkError(
@@ -269,22 +275,56 @@ class Pass:
             copies[name] = _plain(buffer, self.device).to(to, copy=True)
         return copies
 
-    def first(self, images: Tensor, watch: Watch) -> None:
+    def state(self) -> dict[str, Tensor]:
+        """The parameters, and copies of the buffers, for one forward."""
+        return self.copies(self.params) | self.buffers()
+
+    def copies(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Parameters for one forward: copies where the module writes into them."""
+        if not self._writes:
+            return dict(params)
+        return {n: leaf(p.detach().clone()) for n, p in params.items()}
+
+    def first(self, images: Tensor, watch: Watch) -> bool:
         """The first forward, which finds the live layers.
 
         Args:
             images: (n, c, h, w) of the first batch.
             watch: calls hooks meanwhile.
 
+        Returns:
+            Whether it holds. It does not where the module wrote into parameters, which are as
+            before, and of which every forward has copies of its own from now on: call it again.
+
         Raises:
             DeadNetworkError: the output does not depend on the images.
+            NetworkError: no gradient leads from it to the images.
         """
-        self.trace = self.traced(self.params | self.buffers(), images, watch)
+        if not self._writes and not self.scripted:
+            watch.guarded = {p.untyped_storage().data_ptr(): p for p in self.params.values()}
+        self.trace = self.traced(self.state(), images, watch)
+        if watch.overwritten:
+            self._writes = True
+            with torch.no_grad():
+                for p, value in watch.overwritten:
+                    p.data.copy_(value)
+            return False
         self._images = watch.graph.image
         self.logits, self.nodes = self.trace.logits, self.trace.nodes
         if not any(getattr(node, "variable", None) is self._images for node in self.nodes):
-            raise DeadNetworkError("The output does not depend on the images.")
+            self._is_dead(images)
         self.layers, self.relus, self.norms = watch.layers, watch.relus, watch.norms
+        return True
+
+    def _is_dead(self, images: Tensor) -> NoReturn:
+        """Say whether the output does not depend on the images, or only no gradient leads there."""
+        other = self.forward(self.state(), torch.flip(images, (-1,)) * 1.5, None)
+        if torch.equal(other, self.logits.detach()):
+            raise DeadNetworkError("The output does not depend on the images.")
+        raise NetworkError(
+            "The output depends on the images, but no gradient leads from one to the other: the "
+            "forward detaches, runs without gradients (torch.no_grad) or rounds to integers."
+        )
 
     @cached_property
     def read(self) -> frozenset[str]:
@@ -333,7 +373,7 @@ class Pass:
         if share < 1e-3 and bool(largest * distance >= (logits - logits.mean(0)).norm()):
             return False
         watch = Watch()
-        logits = self.forward(self.params | self.buffers(), images, watch)
+        logits = self.forward(self.state(), images, watch)
         generator = torch.Generator().manual_seed(stream_seed(self.seed, "signs"))
         signs = torch.randint(0, 2, logits.shape, generator=generator) * 2 - 1
         (others,) = torch.autograd.grad(logits, watch.graph.image, signs.to(logits))
@@ -399,7 +439,9 @@ class Pass:
     @cached_property
     def of_parameters(self) -> bool:
         """Whether the weights of all live layers are parameters, none computed from others."""
-        return not (self.scripted or self._computed or any(k[2] for k in self.trace.weights))
+        return not (
+            self.scripted or self._computed or self._writes or any(k[2] for k in self.trace.weights)
+        )
 
     def gradients(self, x: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """dloss/dweight of the live layers on other images, where they are parameters.
@@ -411,7 +453,7 @@ class Pass:
         Returns:
             For each live layer, a tensor like its weights; zeros where it does not run.
         """
-        loss = F.cross_entropy(self.forward(self.params | self.buffers(), x, None), labels)
+        loss = F.cross_entropy(self.forward(self.state(), x, None), labels)
         weights = self.weights
         grads = torch.autograd.grad(loss, weights, allow_unused=True)
         return tuple(
@@ -472,7 +514,7 @@ class Pass:
             on_relu=lambda _, code, __: results["relus"].append((code.detach() > 0).clone()),
             uncoupled=True,
         )
-        self.forward(self.params | self.buffers(), x, watch)
+        self.forward(self.state(), x, watch)
         return results
 
 

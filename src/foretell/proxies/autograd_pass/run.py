@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from foretell.errors import ForetellError, NoParametersError, ProxyError
+from foretell.errors import ForetellError, ModuleRaisedError, NoParametersError, ProxyError
 from foretell.proxies._base import Collected, Costs
 from foretell.proxies.autograd_pass.network import Pass
 from foretell.proxies.autograd_pass.watch import Watch
@@ -133,8 +133,15 @@ def _first(run: Pass, plan: Plan, needs: Needs) -> list[_Member]:
 
     few = images if plan.main else images[:2]
     members = made(len(few))
-    run.first(few, _watch(members, len(few)))
-    if run.drew and len(few) < len(images):  # which layers run may depend on how many draws
+    whole = len(few) == len(images)
+    try:
+        holds = run.first(few, _watch(members, len(few)))
+        again = not holds or (run.drew and not whole)  # how many draws may decide which layers run
+    except ModuleRaisedError:
+        if whole:
+            raise
+        again = True  # it may take batches of one size alone
+    if again:
         members = made(len(images))
         run.first(images, _watch(members, len(images)))
     if plan.images:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from foretell.networks import lazy as networks
+from foretell.proxies.autograd_pass.restore import seeded
 
-__all__ = ["Parts", "as_written", "materialised", "parts_of", "seeded", "twin_with", "unchanged"]
+__all__ = ["Parts", "as_written", "materialised", "parts_of", "twin_with"]
 
 
 @contextmanager
@@ -114,42 +115,6 @@ def parts_of(module: nn.Module) -> Parts:
                 names += 1
     tied = names != len(parameters) + len(buffers)
     return Parts(list(modules.values()), dict(parameters.values()), dict(buffers.values()), tied)
-
-
-@contextmanager
-def unchanged(modules: Sequence[nn.Module], *, train: bool) -> Iterator[None]:
-    """Run a module in train or eval mode; afterwards the attributes of its parts are those before.
-
-    Args:
-        modules: all of its parts, itself first.
-        train: the mode.
-    """
-    own = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]
-    before = [(m.__dict__, m.__dict__.copy(), [*map(id, m.__dict__.values())]) for m in own]
-    if any(type(m).train is not nn.Module.train for m in modules):
-        modules[0].train(train)
-    else:  # the same without a call for each part
-        for m in modules:
-            if m.training != train:
-                m.training = train
-    try:
-        yield
-    finally:
-        for now, attributes, values in before:
-            if [*map(id, now.values())] != values:
-                now.clear()
-                now.update(attributes)
-
-
-@contextmanager
-def seeded(seed: int, x: Tensor) -> Iterator[None]:
-    """Dropout draws from a stream of its own; the caller's random state comes back."""
-    devices: list[Any] = [x.device] if x.is_cuda else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if x.is_cuda:
-            torch.cuda.manual_seed(seed)
-        yield
 
 
 def materialised(module: nn.Module, x: Tensor, seed: int) -> nn.Module:

@@ -83,6 +83,9 @@ _Pending: TypeAlias = tuple[Tensor, Call | None, int]
 class Watch(TorchDispatchMode):
     """Records what runs while it is entered.
 
+    Of what operations write into, ``overwritten`` has those of ``guarded`` (by the place of their
+    memory), each with its values before.
+
     Args:
         on_layer: called with the index and result of each layer, and whether the images lie one
             after the other along its first axis.
@@ -114,6 +117,8 @@ class Watch(TorchDispatchMode):
         self.variances: list[tuple[float, float]] = []
         self.scales: dict[str, float] = {}
         self.outputs: dict[Node, Tensor] = {}
+        self.guarded: Mapping[int, Tensor] = {}
+        self.overwritten: list[tuple[Tensor, Tensor]] = []
         self._pending: _Pending | None = None
         self._bare: tuple[Bare, Call, int] | None = None
         self._view: tuple[Tensor, Tensor] | None = None
@@ -171,8 +176,8 @@ class Watch(TorchDispatchMode):
                 relu = self._relu(self._masks.code(packet, args))
             elif kind == _GROUPS:
                 self._scaled(args[1], args[2])
-        if fact.writes and self._on_write is not None and args and isinstance(args[0], Tensor):
-            self._on_write(args[0])
+        if fact.writes and args and isinstance(args[0], Tensor):
+            self._write(args[0])
         out = fact.run(*args, **kwargs)
         if after is not None:
             self._pending = after(out)
@@ -191,6 +196,15 @@ class Watch(TorchDispatchMode):
         if self._rows is not None and self._rows.ok:
             self._rows.see(fact.rule, args, out, writes=fact.writes)
         return out
+
+    def _write(self, x: Tensor) -> None:
+        """An operation is about to write into a tensor: into a parameter's memory, perhaps."""
+        if self.guarded:
+            p = self.guarded.get(x.untyped_storage().data_ptr())
+            if p is not None and not any(p is q for q, _ in self.overwritten):
+                self.overwritten.append((p, p.detach().clone()))
+        if self._on_write is not None:
+            self._on_write(x)
 
     @property
     def _by_row(self) -> bool:

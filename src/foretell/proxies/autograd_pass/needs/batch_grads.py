@@ -34,7 +34,7 @@ def _further(run: Pass) -> Iterator[tuple[Tensor, ...]]:
         if run.of_parameters:
             yield run.gradients(x, labels)
             continue
-        trace = run.traced(run.params | run.buffers(), x, Watch())
+        trace = run.traced(run.state(), x, Watch())
         grads = trace.gradients(F.cross_entropy(trace.logits, labels))
         by_key = dict(zip(trace.weights, grads, strict=True))
         yield tuple(

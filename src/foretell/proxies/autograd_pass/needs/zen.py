@@ -48,7 +48,8 @@ class ZenCollector(Collector):
             x = x.to(run.device, run.dtype)
             used: set[LayerKey] = set()
             rewrite = partial(_drawn, made=made, used=used) if made else None
-            trace = run.traced(params | run.buffers(), x, watch, rewrite=rewrite)
+            own = run.copies(params)
+            trace = run.traced(own | run.buffers(), x, watch, rewrite=rewrite)
             if any(c.key in made and c.key not in used for c in watch.layers):
                 raise ProxyError(
                     "Some weights are computed inside of an operation from parameters: Zen cannot "
