@@ -22,7 +22,7 @@ from foretell.errors import (
 )
 from foretell.proxies.autograd_pass.graph import LayerKey, reachable
 from foretell.proxies.autograd_pass.images import Layout, layout_of
-from foretell.proxies.autograd_pass.restore import random_state, seeded, unchanged
+from foretell.proxies.autograd_pass.restore import seeded, unchanged
 from foretell.proxies.autograd_pass.rewrite import Rewrite
 from foretell.proxies.autograd_pass.surroundings import (
     as_written,
@@ -125,6 +125,8 @@ class Pass:
         self.frozen = frozenset(n for n, p in parameters.items() if not p.requires_grad)
         self.scripted = any(isinstance(m, torch.jit.ScriptModule) for m in parts.modules)
         self._writes = False
+        self._draws_elsewhere = True
+        self._drew_elsewhere = False
         self._computed = any("parametrizations." in name for name in parameters)
         self._grads: tuple[Tensor, ...] | Exception | None = None
         self._image_grads: Tensor | Exception | None = None
@@ -220,8 +222,8 @@ class Pass:
             names = {id(p): n for n, p in params.items() if n in self.params}
             watch.begin(names, images, {id(t) for n, t in state.items() if n not in self.params})
         with ExitStack() as stack:
-            stack.enter_context(seeded(stream_seed(self.seed, "forward"), x))
-            start = random_state()
+            seed = stream_seed(self.seed, "forward")
+            draws = stack.enter_context(seeded(seed, x, everywhere=self._draws_elsewhere))
             stack.enter_context(as_written(modules))
             stack.enter_context(unchanged(modules, train=train))
             try:
@@ -237,7 +239,8 @@ class Pass:
                 raise
             except Exception as error:
                 raise _raised(module, x, error) from error
-            self.drew = random_state() != start
+            self._drew_elsewhere = draws.of_others()
+            self.drew = self._drew_elsewhere or draws.of_torch()
         if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != len(x):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise NetworkError(
@@ -303,6 +306,7 @@ class Pass:
         if not self._writes and not self.scripted:
             watch.guarded = {p.untyped_storage().data_ptr(): p for p in self.params.values()}
         self.trace = self.traced(self.state(), images, watch)
+        self._draws_elsewhere = self._drew_elsewhere  # what need not be seeded is left alone
         if watch.overwritten:
             self._writes = True
             with torch.no_grad():

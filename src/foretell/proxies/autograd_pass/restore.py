@@ -4,13 +4,14 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from operator import is_
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["RandomState", "random_state", "seeded", "unchanged"]
+__all__ = ["Draws", "seeded", "streams_kept", "unchanged"]
 
 _CONTAINER, _STREAM = 1, 2
 _KINDS: dict[type, int] = {
@@ -55,25 +56,25 @@ class _Held:
     def __init__(self) -> None:
         """Nothing yet."""
         self._seen: set[int] = set()
-        self._contents: list[tuple[Any, list[Any], list[Any]]] = []
+        self._contents: list[tuple[Any, list[Any] | None, list[Any]]] = []
         self._empty: list[Any] = []
         self._streams: list[Callable[[], None]] = []
 
     def remember(self, container: Any) -> None:
         """Keep what a container holds."""
-        self._seen.add(id(container))
-        keys: list[Any] = []
+        seen = self._seen
+        seen.add(id(container))
         if isinstance(container, dict):
             keys, values = [*container], [*container.values()]
         else:
-            values = [*container]
+            keys, values = None, [*container]
         self._contents.append((container, keys, values))
         for value in values:
             kind = _KINDS.get(type(value))
-            if kind is None or id(value) in self._seen:
+            if kind is None or id(value) in seen:
                 continue
             if kind == _STREAM:
-                self._seen.add(id(value))
+                seen.add(id(value))
                 self._streams.append(_stream(value))
             elif value:
                 self.remember(value)
@@ -83,12 +84,12 @@ class _Held:
     def restore(self) -> None:
         """Bring it back."""
         for container, keys, values in self._contents:
-            mapping = isinstance(container, dict)
-            now = container.values() if mapping else container
-            if [*map(id, now)] == [*map(id, values)] and (not mapping or [*container] == keys):
+            now = container if keys is None else container.values()
+            same = len(container) == len(values) and all(map(is_, now, values))
+            if same and (keys is None or [*container] == keys):
                 continue
             container.clear()
-            if mapping:
+            if keys is not None:
                 container.update(zip(keys, values, strict=True))
             elif isinstance(container, set):
                 container.update(values)
@@ -112,35 +113,58 @@ def _stream(stream: Any) -> Callable[[], None]:
     return lambda: stream.set_state(given)
 
 
-RandomState: TypeAlias = tuple[bytes, object, object]
-"""Of PyTorch, NumPy and Python."""
-
-
-def random_state() -> RandomState:
-    """What the next random numbers follow from."""
-    keys = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
-    of_numpy = bytes(keys["key"]), keys["pos"]
-    return bytes(torch.get_rng_state().numpy()), of_numpy, random.getstate()
+@contextmanager
+def streams_kept() -> Iterator[None]:
+    """The random states of NumPy and Python come back."""
+    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(of_numpy)  # noqa: NPY002
+        random.setstate(of_python)
 
 
 @contextmanager
-def seeded(seed: int, x: Tensor) -> Iterator[None]:
-    """Random numbers come from a stream of its own; the caller's random state comes back.
+def seeded(seed: int, x: Tensor, *, everywhere: bool = True) -> Iterator["Draws"]:
+    """PyTorch's random numbers come from a stream of its own; the caller's state comes back.
 
     Args:
         seed: of that stream.
         x: on the device whose state is kept as well.
+        everywhere: seed NumPy and Python, too; ``streams_kept`` brings back their states.
     """
     devices: list[Any] = [x.device] if x.is_cuda else []
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
-    try:
-        with torch.random.fork_rng(devices=devices):
-            torch.default_generator.manual_seed(seed)
+    with torch.random.fork_rng(devices=devices):
+        if everywhere:
             np.random.seed(seed % 2**32)  # noqa: NPY002
             random.seed(seed)
-            if x.is_cuda:
-                torch.cuda.manual_seed(seed)
-            yield
-    finally:
-        np.random.set_state(of_numpy)  # noqa: NPY002
-        random.setstate(of_python)
+        torch.default_generator.manual_seed(seed)
+        if x.is_cuda:
+            torch.cuda.manual_seed(seed)
+        yield Draws(everywhere)
+
+
+class Draws:
+    """Which random streams were drawn from since it was made.
+
+    Args:
+        everywhere: look at NumPy's and Python's, too.
+    """
+
+    def __init__(self, everywhere: bool) -> None:
+        """Look at their states."""
+        self._torch = torch.get_rng_state()
+        self._others = _others() if everywhere else None
+
+    def of_torch(self) -> bool:
+        """Whether PyTorch's was."""
+        return not torch.equal(torch.get_rng_state(), self._torch)
+
+    def of_others(self) -> bool:
+        """Whether NumPy's or Python's was; False where nobody looked."""
+        return self._others is not None and _others() != self._others
+
+
+def _others() -> tuple[bytes, int, object]:
+    of_numpy = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+    return bytes(of_numpy["key"]), of_numpy["pos"], random.getstate()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from foretell.errors import ForetellError, ModuleRaisedError, NoParametersError, ProxyError
 from foretell.proxies._base import Collected, Costs
 from foretell.proxies.autograd_pass.network import Pass
+from foretell.proxies.autograd_pass.restore import streams_kept
 from foretell.proxies.autograd_pass.watch import Watch
 from foretell.proxies.cell_pass.lower import lower
 from foretell.proxies.cell_pass.run import BY_HAND, collect_program, fits
@@ -62,7 +63,7 @@ def collect(
         return collect_program(program, module, batches, plan, seed=seed, costs=costs)
     if not plan.main and not plan.probe:
         return Collected(parts, 0, batches.labels[0])
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), streams_kept():
         return _collect_any(module, batches, plan, left, parts, seed)
 
 
