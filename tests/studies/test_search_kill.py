@@ -121,7 +121,7 @@ def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path):
             number = len(before) + int(rng.integers(0, max(1, CONFIG.trials - len(before))))
             hit = moment(folder, stage, number, float(rng.uniform(0, 0.1)))
             count = kills
-            code = forked.run_for(search, folder, condition=hit, victim=victim)
+            code = forked.run_for(search, folder, seconds=600, condition=hit, victim=victim)
             now = forked.finished(folder, STUDY)
             assert {key: now.get(key) for key in before} == before
             before = now

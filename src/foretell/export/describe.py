@@ -19,7 +19,7 @@ __all__ = ["FORMAT", "BestInfo", "image_facts", "read_info"]
 FORMAT = 2
 """Version of ``arch.json``."""
 _LARGEST_FILE = 16 << 20
-_LARGEST_IMAGE, _MOST_CHANNELS, _MOST_CELLS = 1 << 24, 1 << 16, 1 << 8
+_LARGEST_IMAGE, _MOST_CHANNELS, _MOST_CELLS = 1 << 24, 1 << 16, 999
 """Values of an image, channels of a skeleton and its cells in a stage: far beyond what is built."""
 
 

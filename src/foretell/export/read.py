@@ -30,7 +30,7 @@ from foretell.export.signed import check_sources
 from foretell.networks import build
 from foretell.networks.cells import CellNetwork
 from foretell.registry import resolve
-from foretell.spaces import Space, spaces
+from foretell.spaces import Space, get_space, spaces
 from foretell.training.loop import normalise
 from foretell.types import Json, Shape3
 
@@ -141,6 +141,12 @@ def _size(info: BestInfo, trust: bool) -> int:
     Raises:
         UntrustedError: it would run files of somebody else.
     """
+    if info.arch.space in spaces:
+        space = get_space(info.arch.space)
+        with contextlib.suppress(ForetellError):  # said where it is built
+            table = space.costs([space.check(info.arch)], info.skeleton)
+            if table is not None:
+                return int(table.live_params[0])
     try:
         module = _build(info, trust)
     except UntrustedError:

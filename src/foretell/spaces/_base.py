@@ -4,9 +4,9 @@ import difflib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.random import Generator
@@ -44,6 +44,9 @@ class Skeleton:
     cells: int = 5
 
 
+_INTEGER, _FLOAT, _BOOL = ({"dtype": t} for t in (np.int64, np.float64, np.bool_))
+
+
 @dataclass(frozen=True)
 class CostTable:
     """Closed-form costs of n architectures; every field has shape (n,).
@@ -57,12 +60,26 @@ class CostTable:
         alive: whether input reaches output (bool).
     """
 
-    params: IntArray
-    live_params: IntArray
-    flops: IntArray
-    memory: IntArray
-    sum_log_params: Array
-    alive: NDArray[np.bool_]
+    params: IntArray = field(metadata=_INTEGER)
+    live_params: IntArray = field(metadata=_INTEGER)
+    flops: IntArray = field(metadata=_INTEGER)
+    memory: IntArray = field(metadata=_INTEGER)
+    sum_log_params: Array = field(metadata=_FLOAT)
+    alive: NDArray[np.bool_] = field(metadata=_BOOL)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(f.name for f in fields(cls))
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Sequence[float] | Array]) -> Self:
+        """A table of columns by name.
+
+        Args:
+            columns: name of a field -> n values.
+        """
+        return cls(*(np.array(columns[f.name], f.metadata["dtype"]) for f in fields(cls)))
 
     def __len__(self) -> int:
         """Number of architectures."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +26,8 @@ _GROUP, _GROUP_OF_VALUES = 10, 100
 FAILED = "cost failures"
 """Under this name a study keeps the networks whose costs could not be counted, and why."""
 _LOST = "lost costs"
+_LOST_FIELDS = 5
+"""Class, sentence, time limit, name of the quantity or nothing, genes."""
 
 
 class CostBook:
@@ -67,15 +68,10 @@ class CostBook:
                 name_of(self.space)  # another one in memory may have taken its name
                 self._count(new)
             else:
-                self.enter(new, {f.name: getattr(table, f.name) for f in fields(CostTable)})
+                self.enter(new, {name: getattr(table, name) for name in CostTable.names()})
         rows = [self._rows[a] for a in archs]
-        columns_out = list(zip(*rows, strict=True)) or [()] * len(fields(CostTable))
-        return CostTable(
-            *(
-                np.array(column, dtype=_DTYPES[f.name])
-                for f, column in zip(fields(CostTable), columns_out, strict=True)
-            )
-        )
+        columns = list(zip(*rows, strict=True)) or [()] * len(CostTable.names())
+        return CostTable.of(dict(zip(CostTable.names(), columns, strict=True)))
 
     @property
     def archs(self) -> tuple[Arch, ...]:
@@ -89,7 +85,7 @@ class CostBook:
             archs: n architectures.
             columns: field of ``CostTable`` -> n values.
         """
-        table = [np.asarray(columns[f.name]).tolist() for f in fields(CostTable)]
+        table = [np.asarray(columns[name]).tolist() for name in CostTable.names()]
         self._rows |= dict(zip(archs, zip(*table, strict=True), strict=True))
 
     def attach(self, session: "Session") -> None:
@@ -97,8 +93,10 @@ class CostBook:
         self._session = session
         self._told = dict(session.value(FAILED) or {})
         for text, row in (session.value(_LOST) or {}).items():
-            kind, why, _, name = row
-            arch = _arch(self.space, text.partition(" ")[0])
+            if len(row) != _LOST_FIELDS:
+                continue
+            kind, why, _, name, genes = row
+            arch = Arch(self.space.name, tuple(genes))
             if may_retry(row, session):
                 self._told.pop(self.space.format(arch), None)
                 continue
@@ -119,7 +117,7 @@ class CostBook:
     def values(self, quantity: Quantity, archs: Sequence[Arch]) -> Array:
         """The same of n architectures, (n,)."""
         name = quantity.name
-        if name in _DTYPES:
+        if name in CostTable.names():
             return np.asarray(self(archs).limited(name), dtype=np.float64)
         new = [a for a in dict.fromkeys(archs) if (a, name) not in self._values]
         if new and self._executor is None:
@@ -144,7 +142,7 @@ class CostBook:
                 self._enter_counted(group, result.value)
             else:
                 self._fail(group[0], result.error, result.message)
-                self._lose(str(group[0]), result)
+                self._lose(group[0], result)
 
     def _enter_counted(self, archs: Sequence[Arch], found: Json) -> None:
         self.enter(archs, found["columns"])
@@ -167,7 +165,7 @@ class CostBook:
                 self._enter_values(group, name, result.value)
             else:
                 self._unmeasure(group[0], name, f"{result.error}: {result.message}")
-                self._lose(f"{group[0]} {name}", result, name)
+                self._lose(group[0], result, name)
 
     def _enter_values(self, archs: Sequence[Arch], name: str, found: Json) -> None:
         for arch, (value, why) in zip(archs, found, strict=True):
@@ -178,7 +176,7 @@ class CostBook:
 
     def _fail(self, arch: Arch, kind: str, why: str) -> None:
         self.failures[arch], self.kinds[arch] = why, kind
-        self._rows[arch] = tuple(0.0 for _ in fields(CostTable))
+        self._rows[arch] = tuple(0.0 for _ in CostTable.names())
 
     def _unmeasure(self, arch: Arch, name: str, why: str) -> None:
         self.unmeasured[arch, name] = why
@@ -187,9 +185,10 @@ class CostBook:
     def _watch(self) -> Interrupted | None:
         return None if self._session is None else self._session.interrupted
 
-    def _lose(self, key: str, result: Result, name: str = "") -> None:
+    def _lose(self, arch: Arch, result: Result, name: str = "") -> None:
         """Keep what ended its process; what only raised may be tried again by a later call."""
-        self._lost[key] = [*lost_row(result, self._session), name]
+        row = [*lost_row(result, self._session), name, list(arch.genes)]
+        self._lost[f"{arch} {name}".rstrip()] = row
         self._save()
 
     def _save(self) -> None:
@@ -239,7 +238,7 @@ def _costs(archs: Sequence[Arch], skeleton: Skeleton) -> Json:
     failed: dict[int, ForetellError] = {}
     table = costs(archs, skeleton, failures=failed)
     return {
-        "columns": {f.name: getattr(table, f.name).tolist() for f in fields(CostTable)},
+        "columns": {name: getattr(table, name).tolist() for name in CostTable.names()},
         "failures": {str(i): [type(e).__name__, str(e)] for i, e in failed.items()},
     }
 
@@ -257,18 +256,3 @@ def _values(
             named = f"{type(error).__name__}: {error}"
             rows.append((math.nan, error.why if isinstance(error, QuantityError) else named))
     return rows
-
-
-def _arch(space: Space, text: str) -> Arch:
-    """The architecture of this space that ``str`` wrote."""
-    return Arch(space.name, tuple(int(g) for g in text.rpartition(":")[2].split(".")))
-
-
-_DTYPES = {
-    "params": np.int64,
-    "live_params": np.int64,
-    "flops": np.int64,
-    "memory": np.int64,
-    "sum_log_params": np.float64,
-    "alive": np.bool_,
-}

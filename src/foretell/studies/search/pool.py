@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -133,14 +133,14 @@ def draw(session: Session, config: SearchConfig, book: CostBook, feasible: Feasi
         known = {
             "genes": [list(a.genes) for a in archs],
             "texts": [space.format(a) for a in archs],
-            "costs": {name: getattr(costs, name).tolist() for name in COSTS},
+            "costs": {name: getattr(costs, name).tolist() for name in CostTable.names()},
             "drawn": watched.drawn,
             "excluded": _but_failed(watched.excluded, len(book.failures)),
         }
         session.put(_KEY, known)
     else:
         archs = tuple(Arch(space.name, tuple(g)) for g in known["genes"])
-        if {f.name for f in fields(CostTable)} <= known["costs"].keys():
+        if set(CostTable.names()) <= known["costs"].keys():
             book.enter(archs, known["costs"])
     return Pool(
         archs,
@@ -241,5 +241,3 @@ def score_pool(session: Session, pool: Pool, executor: Executor, proxies: Sequen
 
 _KEY, _KIND, _SECONDS = "pool", "proxies", "pool seconds"
 _FAILED, _LOST = "pool failures", "pool losses"
-COSTS = ("params", "live_params", "flops", "memory", "sum_log_params", "alive")
-"""Fields of ``CostTable`` that are stored."""
