@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT / "experiments"))
 from fuzz_readers import GIVE_UP, LARGEST, LONGEST, WORDS, Hang, limited  # noqa: E402
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+TRAINED = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 HEAVY = {
     "sample", "pool", "trials", "epochs", "final_epochs", "workers", "n", "bootstrap", "time",
     "cells", "round_", "sizes", "seeds", "test", "explain",
@@ -104,7 +105,7 @@ LINES: dict[str, list[str]] = {
                             "--n", "60", "--test", "20", "--no-baselines", "--quiet"],
     "benchmark info": ["benchmark", "info", "digits-nb201"],
     "benchmark list": ["benchmark", "list"],
-    "benchmark query": ["benchmark", "query", "digits-nb201", "digits/test_accuracy", CELL],
+    "benchmark query": ["benchmark", "query", "digits-nb201", "digits/test_accuracy", TRAINED],
     "benchmark import": ["benchmark", "import", "csv", "m.csv", "--out", "t.foretell"],
     "list": ["list", "spaces"], "completion": ["completion", "bash"],
     "classify": ["classify", "run/best", "images/a/0.png"], "report": ["report", "run"],
