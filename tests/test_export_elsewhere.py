@@ -25,7 +25,9 @@ from foretell.errors import (
 )
 from foretell.export import check_best, export_best, export_onnx, load_best, read_info
 from foretell.export.classify import classify
+from foretell.export.onnx_file import onnx_session
 from foretell.networks import build
+from foretell.networks.to_onnx import onnx_bytes
 from foretell.training import Curves, Recipe, TrainingResult, tensor_task
 from foretell.training.loop import normalise
 
@@ -309,6 +311,65 @@ def test_a_network_that_is_fixed_to_a_batch(task, tmp_path):
     assert json.loads(props["shape"]) == [1, 8, 8]
     assert json.loads(props["mean"]) == task.mean.tolist()
     assert (props["batch"], "inside" in props["normalisation"]) == ("2", True)
+
+
+BRANCHES = {
+    "truth": lambda x: bool((x.mean() > 0.5).item()),
+    "comparison": lambda x: torch.allclose(x, x.clamp(max=0.999)),
+    "equality": lambda x: torch.equal(x, x.round()),
+    "list": lambda x: x.flatten().tolist()[0] > 0.5,
+    "array": lambda x: float(x.numpy().max()) > 0.5,
+    "images": lambda x: len(x) > 6,
+}
+
+
+@pytest.mark.parametrize("decide", BRANCHES.values(), ids=BRANCHES)
+def test_no_branch_is_frozen_that_a_value_or_the_number_of_images_decides(decide):
+    class Branching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(64, 3)
+
+        def forward(self, x):
+            y = self.head(x.flatten(1))
+            return -y if decide(x) else y
+
+    with pytest.raises(ExportError):
+        onnx_bytes(
+            Branching().eval(), torch.rand(2, 1, 8, 8), exporter="torchscript", any_batch=True
+        )
+
+
+def test_the_slow_exporter_is_asked_only_where_the_fast_one_cannot(task, tmp_path, monkeypatch):
+    asked = []
+
+    def spy(*args, exporter="dynamo", **options):
+        asked.append(exporter)
+        return onnx_bytes(*args, exporter=exporter, **options)
+
+    monkeypatch.setattr("foretell.export.onnx_file.onnx_bytes", spy)
+    plain = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    plain(torch.zeros(1, 1, 8, 8))
+    export_onnx(plain, tmp_path / "plain.onnx", task)
+    assert asked == ["torchscript"]
+
+    class Careful(nn.Module):
+        """Looks at the shape of what it gets."""
+
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(64, 3)
+
+        def forward(self, x):
+            if x.shape[1] != 1:
+                raise ValueError("grey images only")
+            return self.head(x.flatten(1))
+
+    export_onnx(Careful(), tmp_path / "careful.onnx", task)
+    assert asked == ["torchscript", "torchscript", "dynamo"]
+    for name in ("plain", "careful"):
+        session, batch = onnx_session(str(tmp_path / f"{name}.onnx"))
+        assert (batch, session(np.zeros((5, 1, 8, 8), dtype=np.float32)).shape) == (None, (5, 3))
 
 
 def test_a_file_with_other_outputs_is_refused(task, tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """A network as the bytes of an ONNX file. Needs the extra ``onnx``.
 
-torch has two exporters. "dynamo" follows the program, refuses what depends on values and can leave
-the batch size open; it takes seconds. "torchscript" records one run for one batch size; it is some
-ten to thirty times faster and takes whichever branch the recorded run took.
+torch has two exporters. "dynamo" follows the program and refuses what depends on values; it takes
+seconds, and its import some more. "torchscript" records one run; it is some ten times faster and
+takes whichever branch the recorded run took, so where the batch size is left open it is used only
+for networks in which nothing that Python decides on depends on values or on the number of images.
 """
 
 import io
@@ -14,6 +15,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from foretell.errors import ExportError
 from foretell.files import standard_output_to
@@ -46,11 +49,13 @@ def onnx_bytes(
         module: in evaluation mode.
         images: (n, c, h, w) an example on the module's device.
         exporter: which of torch's exporters.
-        any_batch: leave the batch size open; "dynamo" only, and then n must be at least 2, because
-            a batch of one is taken for a constant.
+        any_batch: leave the batch size open. n must then be at least 2, because a batch of one is
+            taken for a constant.
 
     Raises:
         ExportError: the network cannot be exported; the sentence names the operation if torch does.
+            With "torchscript" and any batch also where the network, in Python, reads a value of a
+            tensor or decides on the number of images.
     """
     noisy = logging.getLogger("torch.onnx")
     level = noisy.level
@@ -60,7 +65,7 @@ def onnx_bytes(
             warnings.simplefilter("ignore")
             if exporter == "dynamo":
                 return _dynamo(module, images, any_batch)
-            return _torchscript(module, images)
+            return _torchscript(module, images, any_batch)
     except Exception as error:
         raise ExportError(
             f"The network cannot be written as ONNX: torch.onnx.export raised "
@@ -110,7 +115,12 @@ def _dynamo(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
     return bytes(program.model_proto.SerializeToString())
 
 
-def _torchscript(module: nn.Module, images: Tensor) -> bytes:
+def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
+    if any_batch:
+        with _NoValues():
+            module(images)
+        # a size or value that leaves the recording as a number of Python
+        warnings.simplefilter("error", torch.jit.TracerWarning)
     content = io.BytesIO()
     # a failed export prints its whole graph, past Python
     with open(os.devnull, "wb") as nowhere, standard_output_to(nowhere.fileno()):
@@ -122,5 +132,22 @@ def _torchscript(module: nn.Module, images: Tensor) -> bytes:
             input_names=["images"],
             output_names=["logits"],
             opset_version=OPSET,
+            dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}} if any_batch else None,
         )
     return content.getvalue()
+
+
+class _NoValues(TorchDispatchMode):
+    """Refuses operations that give Python a value of a tensor."""
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, bool | int | float | complex):
+            raise ValueError("the network reads a value of a tensor")
+        return result
