@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch.jit._trace import TracerWarning
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foretell.errors import ExportError
@@ -117,10 +118,10 @@ def _dynamo(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
 
 def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
     if any_batch:
-        with _NoValues():
+        with _NoValues():  # type: ignore[no-untyped-call]
             module(images)
         # a size or value that leaves the recording as a number of Python
-        warnings.simplefilter("error", torch.jit.TracerWarning)
+        warnings.simplefilter("error", TracerWarning)
     content = io.BytesIO()
     # a failed export prints its whole graph, past Python
     with open(os.devnull, "wb") as nowhere, standard_output_to(nowhere.fileno()):
@@ -137,7 +138,7 @@ def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
     return content.getvalue()
 
 
-class _NoValues(TorchDispatchMode):
+class _NoValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses operations that give Python a value of a tensor."""
 
     def __torch_dispatch__(
