@@ -22,7 +22,7 @@ from foretell.errors import (
 )
 from foretell.proxies.autograd_pass.graph import LayerKey, reachable
 from foretell.proxies.autograd_pass.images import Layout, layout_of
-from foretell.proxies.autograd_pass.restore import seeded, unchanged
+from foretell.proxies.autograd_pass.restore import Held, seeded
 from foretell.proxies.autograd_pass.rewrite import Rewrite
 from foretell.proxies.autograd_pass.surroundings import (
     as_written,
@@ -110,7 +110,7 @@ class Pass:
         self.device = batches.images[0].device
         self.module = self._ready(module, batches)
         self._parts = parts = parts_of(self.module)
-        self.modules = parts.modules
+        self.held = Held(parts.modules)
         parameters = parts.parameters
         if any(p.is_complex() for p in parameters.values()):
             raise NetworkError(
@@ -225,7 +225,8 @@ class Pass:
             seed = stream_seed(self.seed, "forward")
             draws = stack.enter_context(seeded(seed, x, everywhere=self._draws_elsewhere))
             stack.enter_context(as_written(modules))
-            stack.enter_context(unchanged(modules, train=train))
+            held = Held(modules) if self.scripted else self.held
+            stack.enter_context(held.unchanged(train=train))
             try:
                 if watch is not None and (rewrite is not None or self._computed):
                     stack.enter_context((rewrite or _whole)(watch))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Draws", "seeded", "streams_kept", "unchanged"]
+__all__ = ["Draws", "Held", "seeded", "streams_kept"]
 
 _CONTAINER, _STREAM = 1, 2
 _KINDS: dict[type, int] = {
@@ -22,46 +22,52 @@ _KINDS: dict[type, int] = {
 """Types of what modules hold that may change without being exchanged."""
 
 
-@contextmanager
-def unchanged(modules: Sequence[nn.Module], *, train: bool) -> Iterator[None]:
-    """Run a module in train or eval mode; afterwards its parts hold what they held before.
+class Held:
+    """What the parts of a module hold, to bring it back after any number of forwards.
 
     That is their attributes, what is in lists, dictionaries and sets among these, and the state of
-    random streams of their own; the default type of numbers comes back as well.
+    random streams of their own.
 
     Args:
         modules: all of its parts, itself first.
-        train: the mode.
     """
-    held, dtype = _Held(), torch.get_default_dtype()
-    for m in modules:
-        if not isinstance(m, torch.jit.ScriptModule):
-            held.remember(m.__dict__)
-    if any(type(m).train is not nn.Module.train for m in modules):
-        modules[0].train(train)
-    else:  # the same without a call for each part
-        for m in modules:
-            if m.training != train:
-                m.training = train
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
-        held.restore()
 
-
-class _Held:
-    """What containers hold, those in them too, and the state of random streams in them."""
-
-    def __init__(self) -> None:
-        """Nothing yet."""
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        """Look at all of it once."""
+        self._modules = modules
+        self._own_train = any(type(m).train is not nn.Module.train for m in modules)
         self._seen: set[int] = set()
         self._contents: list[tuple[Any, list[Any] | None, list[Any]]] = []
         self._empty: list[Any] = []
         self._streams: list[Callable[[], None]] = []
+        for m in modules:
+            if not isinstance(m, torch.jit.ScriptModule):
+                self._remember(m.__dict__)
 
-    def remember(self, container: Any) -> None:
-        """Keep what a container holds."""
+    @contextmanager
+    def unchanged(self, *, train: bool) -> Iterator[None]:
+        """Run the module in train or eval mode; afterwards its parts hold what they held before.
+
+        The default type of numbers comes back as well.
+
+        Args:
+            train: the mode.
+        """
+        dtype = torch.get_default_dtype()
+        if self._own_train:
+            self._modules[0].train(train)
+        else:  # the same without a call for each part
+            for m in self._modules:
+                if m.training != train:
+                    m.training = train
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            self._restore()
+
+    def _remember(self, container: Any) -> None:
+        """Keep what a container holds, and what is in containers in it."""
         seen = self._seen
         seen.add(id(container))
         if isinstance(container, dict):
@@ -77,12 +83,11 @@ class _Held:
                 seen.add(id(value))
                 self._streams.append(_stream(value))
             elif value:
-                self.remember(value)
+                self._remember(value)
             else:
                 self._empty.append(value)
 
-    def restore(self) -> None:
-        """Bring it back."""
+    def _restore(self) -> None:
         for container, keys, values in self._contents:
             now = container if keys is None else container.values()
             same = len(container) == len(values) and all(map(is_, now, values))

@@ -4,7 +4,7 @@ from typing import cast
 
 from foretell.proxies._base import Costs
 from foretell.proxies.autograd_pass.network import Pass
-from foretell.proxies.autograd_pass.restore import seeded, unchanged
+from foretell.proxies.autograd_pass.restore import seeded
 from foretell.proxies.needs import Collector
 from foretell.rng import stream_seed
 from foretell.types import Shape3
@@ -23,7 +23,7 @@ class CostCollector(Collector):
         seed = stream_seed(run.seed, "costs")
         with (
             seeded(seed, run.batches.images[0]),
-            unchanged(run.modules, train=run.module.training),
+            run.held.unchanged(train=run.module.training),
         ):
             cost = count(run.module, shape, partial=True, run_itself=True)
         return Costs(cost.params, cost.live_params, cost.flops, cost.sum_log_params, cost.uncounted)
