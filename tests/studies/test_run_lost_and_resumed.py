@@ -158,3 +158,22 @@ def test_a_store_that_another_process_holds_is_a_sentence(tmp_path, monkeypatch,
         holder.execute("ROLLBACK")
         holder.close()
     assert "locked by another process for 0.2 seconds" in capsys.readouterr().err
+
+
+def test_damaged_values_of_a_stored_run_are_a_sentence_and_errors_of_users_stay(tmp_path):
+    run(SMALL, tmp_path, resources=Resources(own.tiny))
+    sound = {}
+    with Store(tmp_path / "study.db") as store:
+        for key, value in (("pool seconds", "x"), ("in flight", -1), ("pool", {"genes": 3})):
+            sound[key] = store.value("search", key)
+            store.put_value("search", key, value)
+            with pytest.raises(RunFolderError, match="damaged row in study.db"):
+                run(SMALL, tmp_path, resources=Resources(own.tiny))
+            store.put_value("search", key, sound[key])
+
+    def mine(progress):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        run(SMALL, tmp_path, resources=Resources(own.tiny), on_progress=mine)
+    assert run(SMALL, tmp_path, resources=Resources(own.tiny)).winner is not None

@@ -12,6 +12,7 @@ from foretell.execution import Executor
 from foretell.files import user_path
 from foretell.store import Store, Study, is_dead, is_here, owner_name
 from foretell.studies._base import StudyConfig, Table
+from foretell.studies.run.damaged import damage_in
 from foretell.studies.run.faults.interrupted import Interrupted
 from foretell.studies.run.folder import RunFolder
 from foretell.studies.run.inside import tell_children
@@ -165,7 +166,8 @@ class Session:
         """Say that nobody runs the study any more, and close the store."""
         if self._store is not None:
             self._ended.set()
-            self._beat.join()
+            if self._beat.ident is not None:  # it is started last
+                self._beat.join()
             with contextlib.suppress(StoreError):  # a full disk: the owner's process ends anyway
                 self.put(_OWNER, None)
             self._store.close()
@@ -205,6 +207,7 @@ def open_session(
     """
     folder = RunFolder(out)
     with folder.lock(), tell_children(folder.path):
+        resumed = folder.store.is_file()
         session = Session(config, folder, on_progress)
         try:
             yield session
@@ -215,6 +218,8 @@ def open_session(
                     session.log.write(f"stopped by {type(error).__name__}: {error}")
             if isinstance(error, OSError | StoreError):
                 folder.check(str(error))
+            if resumed and (refusal := damage_in(folder.path, error)) is not None:
+                raise refusal from error
             raise
         finally:
             session.close()

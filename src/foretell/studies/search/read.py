@@ -147,7 +147,7 @@ def read(out: Path | str) -> SearchResult:
         device=f"{config.device}, {about.get('machine', '')}",
         stages=values.get("stages", {}),
         pool=_pool(pool, by_key, names, values) if pool else PoolTable(),
-        unbuilt=values.get(FAILED) or {},
+        unbuilt={str(text): str(why) for text, why in (values.get(FAILED) or {}).items()},
         trials=rows,
         winner=_winner(values, config, rows),
         constraints=_constraints(goals, pool),

@@ -160,6 +160,7 @@ def run(
             explained.enter_context(explaining(book, checked.goals, checked.reference, config.seed))
             feasible = feasibility_of(checked.goals, book, checked.reference)
             session.claim({"data fingerprint": checked.task.fingerprint} | _decided(checked.choice))
+            read(session.folder.path)  # what an earlier call left must be whole
             session.put(_SKELETON, {"preset": checked.choice.preset, "why": checked.choice.why})
             session.log.write(f"skeleton: {checked.choice.why}")
             book.attach(session)
