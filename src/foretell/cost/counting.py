@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from foretell.cost.memory import Operation, peak_bytes
 from foretell.errors import ForetellError, ModuleRaisedError, NetworkError, UncountedError
+from foretell.networks.watching import Watching
 from foretell.tracing.products import name_of, product
 from foretell.types import Shape3
 
@@ -281,13 +281,13 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes()
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(Watching):
     """Records what each operation reads and writes, and counts its multiply-adds."""
 
     supports_higher_order_operators = True
 
     def __init__(self, image: Tensor, constants: Iterable[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.operations: list[Operation] = []
         self.sizes: dict[int, int] = {}
         self.flops = 0

@@ -11,16 +11,17 @@ import logging
 import os
 import re
 import warnings
+from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.jit._trace import TracerWarning
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from foretell.errors import ExportError
 from foretell.files import standard_output_to
+from foretell.networks.watching import Watching
 
 __all__ = ["Exporter", "onnx_bytes", "onnx_missing", "unknown_operation"]
 
@@ -79,9 +80,7 @@ def onnx_bytes(
 def onnx_missing(exporter: Exporter = "dynamo") -> str | None:
     """The first package that an exporter needs and that is not installed."""
     for package in ("onnx", "onnxscript")[: 2 if exporter == "dynamo" else 1]:
-        try:
-            __import__(package)
-        except ImportError:
+        if find_spec(package) is None:  # importing onnxscript takes a second
             return package
     return None
 
@@ -118,7 +117,7 @@ def _dynamo(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
 
 def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
     if any_batch:
-        with _NoValues():  # type: ignore[no-untyped-call]
+        with _NoValues():
             module(images)
         # a size or value that leaves the recording as a number of Python
         warnings.simplefilter("error", TracerWarning)
@@ -138,7 +137,7 @@ def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
     return content.getvalue()
 
 
-class _NoValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _NoValues(Watching):
     """Refuses operations that give Python a value of a tensor."""
 
     def __torch_dispatch__(

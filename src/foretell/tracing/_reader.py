@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from foretell.graph import Graph
+from foretell.networks.watching import Watching
 from foretell.tracing._steps import Step, assemble
 from foretell.tracing._vocabulary import is_cheap, plain_word
 from foretell.tracing.products import product
@@ -117,11 +117,11 @@ class Reader:
         return target
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Counter(Watching):
     """Sums the multiply-adds of what has a formula."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.flops = 0
 
     def __torch_dispatch__(

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from foretell.networks.watching import Watching
 from foretell.proxies.autograd_pass.bias import FOLLOWING, Bare
 from foretell.proxies.autograd_pass.graph import Graph, LayerKey, reachable
 from foretell.proxies.autograd_pass.relus import COMPARISONS, MASKED, RELUS, Masks, relu_code
@@ -80,7 +80,7 @@ _Pending: TypeAlias = tuple[Tensor, Call | None, int]
 """A result whose place in the graph is not known yet, what made it, the layer's index or -1."""
 
 
-class Watch(TorchDispatchMode):
+class Watch(Watching):
     """Records what runs while it is entered.
 
     Of what operations write into, ``overwritten`` has those of ``guarded`` (by the place of their
@@ -110,7 +110,7 @@ class Watch(TorchDispatchMode):
         uncoupled: bool = False,
     ) -> None:
         """Start with nothing seen."""
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.layers: list[Call] = []
         self.relus: list[Call] = []
         self.norms: list[Call] = []
@@ -126,11 +126,6 @@ class Watch(TorchDispatchMode):
         self._images = images
         self._measure, self._outputs, self._uncoupled = measure, outputs, uncoupled
         self.begin({}, torch.empty(0))
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No wrapper around each operation: compilers are off while a module is watched."""
-        return False
 
     def begin(self, names: Mapping[int, str], image: Tensor, others: Collection[int] = ()) -> None:
         """Say which leaves are parameters and which is the images, before the forward.
