@@ -119,11 +119,14 @@ def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
     if any_batch:
         with _NoValues():
             module(images)
-        # a size or value that leaves the recording as a number of Python
-        warnings.simplefilter("error", TracerWarning)
     content = io.BytesIO()
     # a failed export prints its whole graph, past Python
-    with open(os.devnull, "wb") as nowhere, standard_output_to(nowhere.fileno()):
+    with (
+        open(os.devnull, "wb") as nowhere,
+        standard_output_to(nowhere.fileno()),
+        warnings.catch_warnings(record=True) as told,
+    ):
+        warnings.simplefilter("always", TracerWarning)
         torch.onnx.export(
             module,
             (images,),
@@ -134,10 +137,14 @@ def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
             opset_version=OPSET,
             dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}} if any_batch else None,
         )
+    # a size or value that left the recording as a number of Python
+    left = next((w.message for w in told if issubclass(w.category, TracerWarning)), None)
+    if any_batch and left is not None:
+        raise left if isinstance(left, Warning) else ValueError(left)
     return content.getvalue()
 
 
-class _NoValues(Watching):
+class _NoValues(Watching):  # type: ignore[no-untyped-call]
     """Refuses operations that give Python a value of a tensor."""
 
     def __torch_dispatch__(
