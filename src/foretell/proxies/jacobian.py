@@ -11,10 +11,12 @@ __all__ = ["epe_nas", "jacov"]
 _K = 1e-5
 _MANY = 100
 """With more classes than this, EPE-NAS compares classes instead of summing them."""
+_DECIMALS = 12
+"""Of a correlation; the rest is rounding, which would order networks of equal correlations."""
 
 
 def correlation(rows: Tensor) -> Tensor:
-    """Pearson correlation of each pair of rows, (n, d) -> (n, n) float64.
+    """Pearson correlation of each pair of rows, (n, d) -> (n, n) float64, to 12 decimals.
 
     Raises:
         ProxyError: a row does not vary.
@@ -26,7 +28,7 @@ def correlation(rows: Tensor) -> Tensor:
         raise ProxyError("Some image has no gradient: its correlation is not defined.")
     x = x / norm
     corr: Tensor = (x @ x.T).clamp(-1, 1)
-    return corr
+    return corr.round(decimals=_DECIMALS)
 
 
 def jacov(c: Collected) -> float:
@@ -35,9 +37,11 @@ def jacov(c: Collected) -> float:
     The correlation is that of the gradients of the summed outputs by the images, k = 1e-5. Images
     that the network tells apart have nearly uncorrelated gradients, and a score near -n.
 
-    Differs from the authors' code: symmetric eigenvalues instead of general ones.
+    Differs from the authors' code: symmetric eigenvalues instead of general ones; those that are
+    rounding, below 1e-12 of their sum, count as 0, so that all linear networks have one value.
     """
-    v = torch.linalg.eigvalsh(correlation(c.jacobian)).clamp_min(0) + _K
+    v = torch.linalg.eigvalsh(correlation(c.jacobian))
+    v = torch.where(v > len(v) * 10.0**-_DECIMALS, v, 0.0) + _K
     return -float((v.log() + 1 / v).sum())
 
 
