@@ -339,6 +339,12 @@ class Pass:
         return frozenset(names[id(v)] for v in leaves if v is not None and id(v) in names)
 
     @cached_property
+    def first_calls(self) -> list[int]:
+        """For each of ``weights``, the index in ``layers`` of the call that used it first."""
+        keys = [call.key if call.node in self.nodes else None for call in self.layers]
+        return [keys.index(key) for key in self.trace.weights]
+
+    @cached_property
     def unseen(self) -> float:
         """Share of the parameters on a path to the output, vectors apart, that are in no layer."""
         sizes = {n: self.params[n].numel() for n in self.read if self.params[n].ndim >= 2}
