@@ -84,9 +84,9 @@ class Pass:
     """The steps of the pass on one network, and what they leave for collectors.
 
     After the first forward: ``logits`` (n, classes), ``layers``, ``relus`` and ``norms`` (the calls
-    in their order), ``nodes`` (of the autograd graph that lead to the logits) and ``weights`` (of
-    the live layers, in the order in which they first run). After the backwards:
-    ``image_grads`` (n, c, h, w) and ``grads``, aligned to ``weights``.
+    in their order), ``nodes`` (of the autograd graph that lead to the logits), ``weights`` (of the
+    live layers, in the order in which they first run) and ``first_calls`` (index of that call).
+    After the backwards: ``image_grads`` (n, c, h, w) and ``grads``, aligned to ``weights``.
 
     Args:
         module: maps images (n, c, h, w) to logits (n, classes).
