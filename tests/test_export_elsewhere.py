@@ -66,7 +66,7 @@ class Head(nn.Sequential):
 
 
 def head(width, classes):
-    return Head(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
+    return Head(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(classes))
 """,
 }
 READS = """

@@ -29,6 +29,7 @@ from foretell.export.imports import Sources
 from foretell.export.signed import check_sources
 from foretell.networks import build
 from foretell.networks.cells import CellNetwork
+from foretell.networks.lazy import materialised
 from foretell.registry import resolve
 from foretell.spaces import Space, get_space, spaces
 from foretell.training.loop import normalise
@@ -179,6 +180,9 @@ def _build(info: BestInfo, trust: bool) -> nn.Module:
         with _importing(files, info.folder), torch.random.fork_rng([]):
             torch.default_generator.manual_seed(info.seed)
             module: object = _from_files(info, network, files)
+            if isinstance(module, nn.Module):
+                images = torch.zeros(2, *info.skeleton.input_shape)
+                module = materialised(module, images)
     except (ExportError, UntrustedError):
         raise
     except Exception as error:  # the folder's own code

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foretell.export import imports
 from foretell.export.sources import Source
+from foretell.networks import lazy
 from foretell.training import Recipe
 from foretell.types import Json
 
@@ -49,6 +50,7 @@ def train_script(
             genes=tuple(description["genes"]),
             skeleton=skeleton,
             builder=builder,
+            ready=_READY.format(shape=skeleton["input_shape"]),
         )
         needs = "torch, foretell and what the files in source/ import"
     else:
@@ -60,6 +62,8 @@ def train_script(
             head=name.partition(".")[0],
             arguments=pprint.pformat(dict(source.arguments), sort_dicts=False, width=90),
             prune=_PRUNE if description["pruned"] else "",
+            lazy=_lazy() if source.users else "",
+            ready=_READY.format(shape=skeleton["input_shape"]) if source.users else "",
         )
         needs = "torch" if source.files else f"torch and the package of {module}"
         if source.users and source.files:
@@ -91,6 +95,12 @@ def _imports() -> str:
     return text[text.index("class Sources") :].rstrip()
 
 
+def _lazy() -> str:
+    """What gives lazy layers their weights, which a script without this library needs too."""
+    text = Path(lazy.__file__).read_text(encoding="utf-8")
+    return _LAZY_IMPORTS + text[text.index("def materialised") :].rstrip() + "\n\n\n"
+
+
 def _plain(text: str) -> str:
     """A text as it can stand in a docstring."""
     return " ".join(text.replace("\\", "/").replace('"', "'").split())
@@ -105,7 +115,7 @@ def _call(arguments: Mapping[str, object]) -> str:
 
 
 _MAKER = string.Template('''\
-${stand_in}from ${module} import ${head}
+${stand_in}${lazy}from ${module} import ${head}
 
 ARGUMENTS = ${arguments}
 
@@ -114,13 +124,26 @@ def make_network():
     """The network with its initial weights."""
     torch.manual_seed(SEED)
     network = ${name}(**ARGUMENTS)
-${prune}    return network
+${prune}${ready}    return network
 ''')
+
+_READY = "    network = materialised(network, torch.zeros(2, *{shape}))\n"
+
+_LAZY_IMPORTS = """\
+import copy
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+
+"""
 
 _PRUNE = "    network.prune()  # operations that do not reach the output\n"
 
 _SPACE = string.Template('''\
 from foretell import Arch, Skeleton, Space
+from foretell.networks.lazy import materialised
 from foretell.registry import resolve
 from ${module} import ${head}
 
@@ -133,7 +156,8 @@ def make_network():
     if not isinstance(space, Space):
         space = space()
 ${builder}    torch.manual_seed(SEED)
-    return function(space, Arch(space.name, ${genes}), SKELETON)
+    network = function(space, Arch(space.name, ${genes}), SKELETON)
+${ready}    return network
 ''')
 
 _FALLBACK = string.Template('''\
