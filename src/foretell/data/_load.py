@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,10 +61,12 @@ def load_task(
         skip_broken=skip_broken,
     )
     text = spec.strip()
-    if match := QUERY.search(text):
-        text = text[: match.start()]
-        options = replace(options, **_parse(match.group(1)))
+    match = QUERY.search(text)
+    text = text[: match.start()] if match else text
     name, colon, location = text.partition(":")
+    if match:
+        own = sources.entry(name).facts.get("options", ()) if name in sources else ()
+        options = replace(options, **_parse(match.group(1), own))
     if name in sources:
         return sources[name](location, options)
     if colon and (name.endswith(".py") or "." in name):
@@ -80,14 +83,18 @@ def skipping_broken(spec: str) -> str:
     return f"{spec}{'&' if QUERY.search(spec) else '?'}skip_broken=1"
 
 
-def _parse(query: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = {}
+def _parse(query: str, own: Sequence[str]) -> dict[str, Any]:
+    """Options by their names in ``Options``; those of the source itself under "own"."""
+    parsed: dict[str, Any] = {"own": {}}
     for pair in query.split("&"):
         key, _, value = pair.partition("=")
-        if key in NUMBERS:
+        if key in NUMBERS or key in own:
             if not value.isdecimal():
                 raise UsageError(f"Expected a whole number after {key}=, but got {value!r}.")
-            parsed[NUMBERS[key]] = int(value)
+            if key in own:
+                parsed["own"][key] = int(value)
+            else:
+                parsed[NUMBERS[key]] = int(value)
         elif key in ("flip", "skip_broken"):
             if value.lower() not in SWITCHES:
                 raise UsageError(f"Expected {key}=0 or {key}=1, but got {value!r}.")
@@ -95,7 +102,7 @@ def _parse(query: str) -> dict[str, Any]:
         elif key == "layout":
             parsed[key] = value.lower()
         else:
-            options = ", ".join([*NUMBERS, "flip", "layout", "skip_broken"])
+            options = ", ".join([*NUMBERS, "flip", "layout", "skip_broken", *own])
             raise UsageError(f"Unknown data option {key!r}: known are {options}.")
     return parsed
 

@@ -1,7 +1,7 @@
 """Data sources: functions from the text of ``load_task`` to a task."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,6 +25,7 @@ class Options:
         layout: "nhwc" or "nchw", for arrays of ambiguous shape.
         limit: keep at most this many training images, and a quarter as many in the other parts.
         skip_broken: whether image files that cannot be decoded are left out, counted and listed.
+        own: whole numbers that only this source knows, such as the noise of ``clutter``.
     """
 
     seed: int = 0
@@ -34,6 +35,7 @@ class Options:
     layout: str | None = None
     limit: int | None = None
     skip_broken: bool = False
+    own: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Validate the values.
