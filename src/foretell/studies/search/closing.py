@@ -74,7 +74,7 @@ class Closing:
         from foretell.robustness import evaluate
 
         config = self.config
-        module, _ = self._trained()
+        module, _ = self._trained(test=False)
         result = evaluate(
             module,
             self.task,
@@ -115,18 +115,20 @@ class Closing:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
         return {"problems": problems, "expected": expected_outputs(module, self.task)}
 
-    def _trained(self, *, tell: bool = False) -> "tuple[nn.Module, TrainingResult]":
+    def _trained(
+        self, *, tell: bool = False, test: bool = True
+    ) -> "tuple[nn.Module, TrainingResult]":
         """The network after its training; what the checkpoint does not hold is done here.
 
         A damaged checkpoint holds nothing.
         """
         try:
-            return self._train(tell)
+            return self._train(tell, test)
         except CheckpointError:
             self.checkpoint.unlink(missing_ok=True)
-            return self._train(tell)
+            return self._train(tell, test)
 
-    def _train(self, tell: bool) -> "tuple[nn.Module, TrainingResult]":
+    def _train(self, tell: bool, test: bool) -> "tuple[nn.Module, TrainingResult]":
         from foretell.networks import build
         from foretell.training import train
 
@@ -140,6 +142,7 @@ class Closing:
             seed=self.seed,
             device=self.config.device,
             checkpoint=self.checkpoint,
+            test=test,
             on_epoch=lambda epoch: told(
                 (epoch.index + 1) / recipe.epochs, f"validation {epoch.val_accuracy:.2%}"
             ),

@@ -187,7 +187,7 @@ def run(
             predicted = searcher.predict(pool.archs) if pool.archs else np.zeros(0)
             session.put("predicted", [None if np.isnan(v) else float(v) for v in predicted])
             ending = Ending(session, config, book, pool_of_workers)
-            final, exported = _close(session, ending, loop.goals, trials, checked)
+            final, exported = _close(session, ending, loop.goals, trials, checked, onnx=config.onnx)
         files, left_out, problems = exported
         store_winner(
             session, final, checked.space, len(checked.task.test), files, left_out, problems
@@ -324,7 +324,13 @@ def _check_device(device: str) -> None:
 
 
 def _close(
-    session: Session, ending: Ending, goals: Goals, trials: Sequence[Trial], checked: _Checked
+    session: Session,
+    ending: Ending,
+    goals: Goals,
+    trials: Sequence[Trial],
+    checked: _Checked,
+    *,
+    onnx: bool,
 ) -> tuple[Final, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
     """Train the winner in full, attack it and export it; where that fails, the next best.
 
@@ -336,6 +342,7 @@ def _close(
     """
     passed: list[tuple[Trial, str]] = []
     while True:
+        session.put(PASSED, [[t.number, t.payload["text"], why] for t, why in passed])
         best = choose(goals, trials, passed)
         done = ending.retrain(best)
         session.lap("final")
@@ -344,17 +351,14 @@ def _close(
         else:
             final = ending.attack(done)
             session.lap("attack")
-            exported = _export(session, ending, final, checked)
+            exported = _export(session, ending, final, checked, onnx=onnx)
             if not isinstance(exported, str):
-                break
+                return final, exported
             passed.append((best, f"its export failed with {exported}"))
-        session.put(PASSED, [[t.number, t.payload["text"], why] for t, why in passed])
-    session.put(PASSED, [[t.number, t.payload["text"], why] for t, why in passed])
-    return final, exported
 
 
 def _export(
-    session: Session, ending: Ending, final: Final, checked: _Checked
+    session: Session, ending: Ending, final: Final, checked: _Checked, *, onnx: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] | str:
     """Write ``best/``, unless it holds this winner.
 
@@ -364,7 +368,7 @@ def _export(
     """
     from foretell.export import check_folder
 
-    folder, onnx = session.folder, session.config.to_json()["onnx"]
+    folder = session.folder
     session.tell("export", 0, 1)
     key = final.key if onnx else f"{final.key} without onnx"
     stored = session.value(_EXPORTED) or {}
