@@ -281,7 +281,7 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes()
 
 
-class _Recorder(Watching):  # type: ignore[no-untyped-call]
+class _Recorder(Watching):
     """Records what each operation reads and writes, and counts its multiply-adds."""
 
     supports_higher_order_operators = True

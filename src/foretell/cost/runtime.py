@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from foretell.errors import ExportError, MissingExtraError
-from foretell.networks.to_onnx import Exporter, onnx_bytes, onnx_missing, unknown_operation
+from foretell.networks.to_onnx import EXPORTERS, onnx_bytes, onnx_missing, unknown_operation
 from foretell.registry import Registry
 
 __all__ = ["Runtime", "runtimes"]
@@ -54,8 +54,7 @@ def onnxruntime(module: nn.Module, images: Tensor, threads: int) -> Callable[[],
             "another runtime, such as latency@torch."
         )
     first: ExportError | None = None
-    exporters: tuple[Exporter, ...] = ("torchscript", "dynamo")
-    for exporter in exporters:
+    for exporter in EXPORTERS:
         if onnx_missing(exporter):
             continue
         try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from foretell.data import Task
 from foretell.errors import ExportError, ExportWarning, MissingExtraError
 from foretell.export.describe import image_facts
-from foretell.networks.to_onnx import Exporter, onnx_bytes, onnx_missing
+from foretell.networks.to_onnx import EXPORTERS, onnx_bytes, onnx_missing
 from foretell.robustness import Normalised
 from foretell.training import loop
 from foretell.types import Array
@@ -128,8 +128,7 @@ def _checked(model: nn.Module, task: Task, home: torch.device) -> tuple[bytes, i
             f"The network cannot be written as ONNX: it fails with {why.splitlines()[0]}."
         )
     refused: ExportError | None = None
-    exporters: tuple[Exporter, ...] = ("torchscript", "dynamo")  # the faster one first
-    for exporter in () if why else exporters:
+    for exporter in () if why else EXPORTERS:
         try:
             # two images, because a batch of one is taken for a constant
             content = onnx_bytes(

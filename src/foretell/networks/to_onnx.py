@@ -23,10 +23,12 @@ from foretell.errors import ExportError
 from foretell.files import standard_output_to
 from foretell.networks.watching import Watching
 
-__all__ = ["Exporter", "onnx_bytes", "onnx_missing", "unknown_operation"]
+__all__ = ["EXPORTERS", "Exporter", "onnx_bytes", "onnx_missing", "unknown_operation"]
 
 Exporter: TypeAlias = Literal["dynamo", "torchscript"]
 """Which of torch's exporters writes the file."""
+EXPORTERS: tuple[Exporter, ...] = ("torchscript", "dynamo")
+"""Both, the faster one first."""
 OPSET = 17
 """Version of the operators that "torchscript" writes: the first with LayerNormalization."""
 
@@ -144,7 +146,7 @@ def _torchscript(module: nn.Module, images: Tensor, any_batch: bool) -> bytes:
     return content.getvalue()
 
 
-class _NoValues(Watching):  # type: ignore[no-untyped-call]
+class _NoValues(Watching):
     """Refuses operations that give Python a value of a tensor."""
 
     def __torch_dispatch__(

@@ -13,6 +13,10 @@ class Watching(TorchDispatchMode):
     code off itself, where there may be any.
     """
 
+    def __init_subclass__(cls) -> None:
+        """Nothing is done to it."""
+        super().__init_subclass__()  # type: ignore[no-untyped-call]
+
     def __init__(self) -> None:
         """Start."""
         super().__init__()  # type: ignore[no-untyped-call]

@@ -117,7 +117,7 @@ class Reader:
         return target
 
 
-class _Counter(Watching):  # type: ignore[no-untyped-call]
+class _Counter(Watching):
     """Sums the multiply-adds of what has a formula."""
 
     def __init__(self) -> None:

@@ -80,7 +80,7 @@ _Pending: TypeAlias = tuple[Tensor, Call | None, int]
 """A result whose place in the graph is not known yet, what made it, the layer's index or -1."""
 
 
-class Watch(Watching):  # type: ignore[no-untyped-call]
+class Watch(Watching):
     """Records what runs while it is entered.
 
     Of what operations write into, ``overwritten`` has those of ``guarded`` (by the place of their
