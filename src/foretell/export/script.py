@@ -5,6 +5,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 
 from foretell.export import imports
 from foretell.export.sources import Source
@@ -62,7 +63,7 @@ def train_script(
             head=name.partition(".")[0],
             arguments=pprint.pformat(dict(source.arguments), sort_dicts=False, width=90),
             prune=_PRUNE if description["pruned"] else "",
-            lazy=_lazy() if source.users else "",
+            lazy=_LAZY.format(code=_code(lazy, "def materialised")) if source.users else "",
             ready=_READY.format(shape=skeleton["input_shape"]) if source.users else "",
         )
         needs = "torch" if source.files else f"torch and the package of {module}"
@@ -77,7 +78,7 @@ def train_script(
         params=f"{description['params']:,}",
         task=_plain(description["task"]["name"]),
         needs=needs,
-        imports=_imports(),
+        imports=_code(imports, "class Sources"),
         files=pprint.pformat({**files, trainer: loop}, sort_dicts=False, width=90),
         trainer=trainer,
         make=make,
@@ -89,16 +90,10 @@ def train_script(
     )
 
 
-def _imports() -> str:
-    """The code of ``imports.py`` without its head."""
-    text = Path(imports.__file__).read_text(encoding="utf-8")
-    return text[text.index("class Sources") :].rstrip()
-
-
-def _lazy() -> str:
-    """What gives lazy layers their weights, which a script without this library needs too."""
-    text = Path(lazy.__file__).read_text(encoding="utf-8")
-    return _LAZY_IMPORTS + text[text.index("def materialised") :].rstrip() + "\n\n\n"
+def _code(module: ModuleType, start: str) -> str:
+    """The code of a file of this library from some words on, for a script that runs without it."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    return text[text.index(start) :].rstrip()
 
 
 def _plain(text: str) -> str:
@@ -129,12 +124,15 @@ ${prune}${ready}    return network
 
 _READY = "    network = materialised(network, torch.zeros(2, *{shape}))\n"
 
-_LAZY_IMPORTS = """\
+_LAZY = """\
 import copy
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+
+
+{code}
 
 
 """
@@ -249,6 +247,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 from types import ModuleType
 
 import torch
