@@ -96,17 +96,23 @@ class Executor(ABC):
         self.close()
 
 
-def check_timeout(timeout: float | None) -> None:
-    """Refuse a time limit that no clock can wait for.
+def check_timeout(timeout: float | None, workers: int | None = None) -> None:
+    """Refuse a time limit that no clock can wait for, or that has no process to end.
+
+    Args:
+        timeout: seconds, or None.
+        workers: processes that it is for; None where there is always one.
 
     Raises:
-        UsageError: it is not above 0 and at most 1e8 seconds.
+        UsageError: it is not above 0 and at most 1e8 seconds, or there is no worker.
     """
     if timeout is not None and not 0 < timeout <= _LONGEST:
         raise UsageError(
             f"Expected a timeout > 0 seconds and at most {_LONGEST:g}, or None, but got "
             f"{timeout:g}."
         )
+    if timeout is not None and workers is not None and not workers:
+        raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
 
 
 def absolute(function: Function) -> Function:

@@ -11,7 +11,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from foretell.errors import StoreError, UsageError
-from foretell.execution._base import Claim, Executor, Function
+from foretell.execution._base import Claim, Executor, Function, check_timeout
 from foretell.execution.inline import InlineExecutor
 from foretell.execution.pool import PoolExecutor
 from foretell.store import Result, State, Store, Trial, owner_name
@@ -187,8 +187,7 @@ def work(
         UsageError: a timeout without workers, or a number out of range.
         WorkerError: worker processes cannot be started.
     """
-    if timeout is not None and not workers:
-        raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
+    check_timeout(timeout, workers)
     begin = time.monotonic()
     states: Counter[State] = Counter()
     if isinstance(function, Executor):

@@ -68,9 +68,7 @@ class OptimizeConfig(StudyConfig, frozen=True, kw_only=True):
         for name, least in (("trials", 1), ("round", 1), ("pool", 1), ("workers", 0), ("seed", 0)):
             if (value := getattr(self, name)) < least:
                 raise UsageError(f"{name} must be at least {least}, but is {value}.")
-        check_timeout(self.timeout)
-        if self.timeout is not None and not self.workers:
-            raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
+        check_timeout(self.timeout, self.workers)
         if not self.objectives:
             raise UsageError("objectives must name at least one value that evaluate returns.")
 

@@ -118,9 +118,7 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
                 raise UsageError(f"{name} must be at least 1, but is {value}.")
         if self.lr is not None and not 0 < self.lr < math.inf:
             raise UsageError(f"lr must be a finite number above 0, but is {self.lr}.")
-        check_timeout(self.timeout)
-        if self.timeout is not None and not self.workers:
-            raise UsageError("A timeout needs a process to end: give workers=1 or more with it.")
+        check_timeout(self.timeout, self.workers)
         check_limit(self.memory_bytes)
         if not self.objectives:
             raise UsageError("objectives must name at least one quantity, such as accuracy.")
