@@ -98,7 +98,8 @@ def pack(values: Array, *, exact: bool = False) -> Block:
     return Block("".join("d" if w else "f" for w in wide), b"".join(parts))
 
 
-_EPSILON = float(np.finfo(np.float32).eps)
+_ROUNDING = float(np.finfo(np.float32).eps) / 2
+"""The largest relative error of a number that float32 holds in full precision."""
 
 
 def _lossy(columns: Array, single: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -107,7 +108,7 @@ def _lossy(columns: Array, single: NDArray[np.float32]) -> NDArray[np.bool_]:
     error = single - columns
     np.abs(error, out=error)
     bound = np.abs(columns)
-    bound *= _EPSILON
+    bound *= _ROUNDING
     # inf - inf and NaN - NaN are NaN: those numbers are kept by float32 and compare False here.
     lossy: NDArray[np.bool_] = np.any(error > bound, axis=1)
     moved = error > 0
