@@ -200,9 +200,9 @@ def test_downloads(server, tmp_path, tables_home, capsys):
 
 
 def test_build_is_one_call(small_data, monkeypatch, tmp_path, capsys):
-    from foretell.studies.digits_benchmark import study as build_benchmark
-    from foretell.studies.digits_benchmark.config import DigitsConfig
-    from foretell.studies.digits_benchmark.result import DigitsBuild
+    from foretell.studies.build_benchmark import study as build_benchmark
+    from foretell.studies.build_benchmark.config import BuildConfig
+    from foretell.studies.build_benchmark.result import BenchmarkBuild
     from foretell.studies.run.progress import Progress
 
     asked = {}
@@ -211,19 +211,19 @@ def test_build_is_one_call(small_data, monkeypatch, tmp_path, capsys):
         asked.update(config=config, work=Path(out))
         on_progress(Progress("cells", 1, 2))
         write_table(small_data, config.file)
-        return DigitsBuild(config, {}, {}, config.file, "")
+        return BenchmarkBuild(config, {}, {}, config.file, "")
 
     monkeypatch.setattr(build_benchmark, "run", build)
     monkeypatch.chdir(tmp_path)
     Path("w").mkdir()
     Path("digits-nb201.runs").mkdir()
     assert "30 architectures" in say(capsys, "build", "digits-nb201")
-    assert asked == {"config": DigitsConfig(), "work": Path("digits-nb201.runs")}
+    assert asked == {"config": BuildConfig(), "work": Path("digits-nb201.runs")}
     argv = ["--cells", 4, "--workers", 2, "--out", "x.foretell", "--work", "w", "--json"]
     told = json.loads(say(capsys, "build", "digits-nb201", *argv))
     assert (told["file"], told["architectures"]) == ("x.foretell", 30)
     assert asked == {
-        "config": DigitsConfig(cells=4, workers=2, file="x.foretell"), "work": Path("w"),
+        "config": BuildConfig(cells=4, workers=2, file="x.foretell"), "work": Path("w"),
     }  # fmt: skip
     assert len(Table.open("x.foretell")) == 30
     assert "digits-nb201" in fails(capsys, "build", "nb201")

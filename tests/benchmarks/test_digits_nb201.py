@@ -9,9 +9,9 @@ import pytest
 from foretell import get_space
 from foretell.benchmarks import open_benchmark, table_path
 from foretell.proxies import make_batches, proxies, score
-from foretell.studies.digits_benchmark.config import DigitsConfig
-from foretell.studies.digits_benchmark.run_cell import digits_task, run_cell
-from foretell.studies.digits_benchmark.study import draw_cells
+from foretell.studies.build_benchmark.config import BuildConfig
+from foretell.studies.build_benchmark.run_cell import digits_task, run_cell
+from foretell.studies.build_benchmark.study import draw_cells
 
 NAME = "digits-nb201"
 PAGE = Path(__file__).parents[2] / "docs" / "digits-nb201.md"
@@ -22,7 +22,7 @@ COUNTED = {
     "clean_accuracy": 250,
     **dict.fromkeys(ATTACKS, 250),
 }
-SETTINGS = DigitsConfig()
+SETTINGS = BuildConfig()
 
 
 @pytest.fixture(scope="module")

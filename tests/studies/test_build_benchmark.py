@@ -22,17 +22,17 @@ from foretell.networks import build as build_network
 from foretell.proxies import make_batches, score
 from foretell.rng import stream_seed
 from foretell.robustness import evaluate
-from foretell.studies.digits_benchmark import study as build_benchmark
-from foretell.studies.digits_benchmark.config import DigitsConfig
-from foretell.studies.digits_benchmark.run_cell import digits_task, run_cell
-from foretell.studies.digits_benchmark.study import draw_cells, read
-from foretell.studies.digits_benchmark.table import table_data
+from foretell.studies.build_benchmark import study as build_benchmark
+from foretell.studies.build_benchmark.config import BuildConfig
+from foretell.studies.build_benchmark.run_cell import digits_task, run_cell
+from foretell.studies.build_benchmark.study import draw_cells, read
+from foretell.studies.build_benchmark.table import table_data
 from foretell.studies.run.progress import silent
 from foretell.studies.run.session import reading
 from foretell.training import Recipe, train
 
 SHORT = {"cells": 3, "epochs": 2, "attacks": ("fgsm",), "eps": (8.0,), "attacked": 20}
-TINY = DigitsConfig(epochs=2, eps=(8.0, 32.0), attacked=40)
+TINY = BuildConfig(epochs=2, eps=(8.0, 32.0), attacked=40)
 CELL = Arch("nb201", (1, 4, 0, 1, 0, 0))
 
 
@@ -60,14 +60,14 @@ def whole(tmp_path_factory):
 
 def build(work, path, *, on_progress=silent, **more):
     """A build of three cells and two epochs."""
-    config = DigitsConfig(**{**SHORT, "file": str(path), **more})
+    config = BuildConfig(**{**SHORT, "file": str(path), **more})
     return build_benchmark.run(config, work, on_progress=on_progress)
 
 
 def trials(work):
     """Key of each finished run -> how often it was begun and what it gave."""
-    with reading(work, "digits_benchmark") as store:
-        done = store.trials("digits_benchmark", "done")
+    with reading(work, "build_benchmark") as store:
+        done = store.trials("build_benchmark", "done")
     return {t.key: (t.attempts, t.value) for t in done}
 
 
@@ -103,7 +103,7 @@ def test_the_split_is_balanced_and_disjoint():
 
 
 def test_settings_survive_json():
-    assert DigitsConfig.from_json(json.loads(json.dumps(TINY.to_json()))) == TINY
+    assert BuildConfig.from_json(json.loads(json.dumps(TINY.to_json()))) == TINY
 
 
 def test_a_run_is_what_the_public_functions_give():
@@ -198,8 +198,8 @@ def test_an_interrupted_build_gives_the_same_table_with_any_number_of_workers(wh
 def test_a_killed_build_goes_on(whole, tmp_path):
     work, path = tmp_path / "work", tmp_path / "k.foretell"
     code = (
-        "from foretell.studies.digits_benchmark.study import DigitsConfig, run; "
-        f"run(DigitsConfig(**{SHORT!r}, file={str(path)!r}), {str(work)!r})"
+        "from foretell.studies.build_benchmark.study import BuildConfig, run; "
+        f"run(BuildConfig(**{SHORT!r}, file={str(path)!r}), {str(work)!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
 
@@ -264,9 +264,9 @@ def test_no_workers(tmp_path):
 
 
 def test_the_defaults_are_those_of_the_page():
-    assert (DigitsConfig().epochs, len(DigitsConfig().eps), DigitsConfig().second_every) == (
+    assert (BuildConfig().epochs, len(BuildConfig().eps), BuildConfig().second_every) == (
         20,
         5,
         3,
     )
-    assert DigitsConfig().skeleton.channels == 4
+    assert BuildConfig().skeleton.channels == 4

@@ -28,7 +28,7 @@ def value(arch):
     return sum(arch.genes) / 10
 """
 SETTINGS = {
-    "digits_benchmark": {
+    "build_benchmark": {
         "cells": 2, "epochs": 1, "attacks": ("fgsm",), "eps": (8.0,), "attacked": 20,
         "file": "{folder}/digits.foretell",
     },
@@ -52,7 +52,7 @@ SETTINGS = {
 }  # fmt: skip
 """Small settings of each kind."""
 BAD = {
-    "digits_benchmark": {"workers": 0},
+    "build_benchmark": {"workers": 0},
     "evaluate_predictors": {"targets": ("nope",)},
     "evaluate_proxies": {"proxies": ("nwt",)},
     "optimize": {"searcher": "randm"},
@@ -61,7 +61,7 @@ BAD = {
 }
 """What each kind refuses."""
 OTHER = {
-    "digits_benchmark": {"lr": 0.2},
+    "build_benchmark": {"lr": 0.2},
     "evaluate_predictors": {"split": "sklearn"},
     "evaluate_proxies": {"seed": 1},
     "optimize": {"seed": 1},

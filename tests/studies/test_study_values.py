@@ -12,7 +12,7 @@ from foretell.arch import Arch
 from foretell.cli._app import run as command
 from foretell.errors import StoreError
 from foretell.store import Store
-from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.build_benchmark.config import BuildConfig
 from foretell.studies.evaluate_predictors.config import PredictorsConfig
 from foretell.studies.evaluate_proxies.config import ProxiesConfig
 from foretell.studies.predict.config import PredictConfig
@@ -91,8 +91,8 @@ def test_only_files_become_absolute(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "config",
     [
-        DigitsConfig(file="a.foretell", cells=7, epochs=3, workers=2),
-        DigitsConfig(),
+        BuildConfig(file="a.foretell", cells=7, epochs=3, workers=2),
+        BuildConfig(),
         PredictorsConfig(
             benchmark="t.foretell", predictors=("gp", "linear"), encodings=("graf+onehot", "wl"),
             pairs=("svr:costs",), targets=("a/*", "b"), proxies=("nwot",), sizes=(3, 9),

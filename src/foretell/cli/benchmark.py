@@ -249,11 +249,11 @@ def build(
     from foretell.cli._progress import progress
     from foretell.cli._study import run_in_folder
     from foretell.errors import UsageError
-    from foretell.studies.digits_benchmark.study import DigitsConfig
+    from foretell.studies.build_benchmark.study import BuildConfig
 
     if name != "digits-nb201":
         raise UsageError(f"{name!r} is not built here: the embedded benchmark is digits-nb201.")
-    config = DigitsConfig(cells=cells, epochs=epochs, workers=workers, file=str(out))
+    config = BuildConfig(cells=cells, epochs=epochs, workers=workers, file=str(out))
     with progress(quiet or as_json) as tell:
         run_in_folder(config, work or out.with_suffix(".runs"), tell)
     _wrote(out, as_json)

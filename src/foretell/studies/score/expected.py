@@ -7,7 +7,7 @@ import numpy as np
 
 from foretell.arch import Arch
 from foretell.spaces import get_space
-from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.build_benchmark.config import BuildConfig
 from foretell.studies.predict.config import PredictConfig
 from foretell.studies.predict.rank import predict_values
 from foretell.studies.score.reference import ACCURACY, embedded
@@ -71,7 +71,7 @@ def expected_accuracy(archs: Sequence[Arch], seed: int = 0) -> dict[Arch, Expect
         accuracy[rows],
         archs,
         config,
-        skeleton=DigitsConfig().skeleton,
+        skeleton=BuildConfig().skeleton,
     )
     measured = dict(zip(cells, accuracy.tolist(), strict=True))
     return {

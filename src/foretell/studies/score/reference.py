@@ -17,7 +17,7 @@ from foretell.registry import resolve, short_name
 from foretell.rng import stream
 from foretell.search import draw_pool
 from foretell.spaces import Space, get_space
-from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.build_benchmark.config import BuildConfig
 from foretell.studies.run.progress import Tracker
 from foretell.studies.score.run import Item, ScoreRun, score_items
 from foretell.types import Array, IntArray
@@ -72,7 +72,7 @@ def embedded() -> Table:
 
 def differences(run: ScoreRun, item: Item) -> list[str]:
     """How a network or its data differ from the table's, as parts of a sentence; none if equal."""
-    table = DigitsConfig()
+    table = BuildConfig()
     c, h, w = run.task.input_shape
     found = []
     if not isinstance(item, Arch) or item.space != embedded().space:

@@ -18,9 +18,9 @@ from foretell.rng import stream
 from foretell.spaces import get_space
 from foretell.store import State, Store
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
-from foretell.studies.digits_benchmark.config import DigitsConfig
-from foretell.studies.digits_benchmark.result import DigitsBuild
-from foretell.studies.digits_benchmark.table import table_data
+from foretell.studies.build_benchmark.config import BuildConfig
+from foretell.studies.build_benchmark.result import BenchmarkBuild
+from foretell.studies.build_benchmark.table import table_data
 from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.inside import watch
 from foretell.studies.run.paths import absolute
@@ -30,24 +30,24 @@ from foretell.studies.run.session import Session, open_session, reading, stored_
 from foretell.studies.run.workers import executor_for
 from foretell.types import Json
 
-__all__ = ["CONFIG", "DigitsBuild", "DigitsConfig", "draw_cells", "read", "run"]
+__all__ = ["CONFIG", "BenchmarkBuild", "BuildConfig", "draw_cells", "read", "run"]
 
-CONFIG = DigitsConfig
+CONFIG = BuildConfig
 """The settings of this kind of study."""
-_FUNCTION = "foretell.studies.digits_benchmark.run_cell:run_cell"
+_FUNCTION = "foretell.studies.build_benchmark.run_cell:run_cell"
 _QUIET_SECONDS = 20.0
 """Progress within runs is told after so long without the end of one."""
 _FILE, _CELLS = "file", "cells"
 
 
 def run(
-    config: DigitsConfig,
+    config: BuildConfig,
     out: Path | str,
     *,
     resources: Resources = NO_RESOURCES,
     executor: MakeExecutor | None = None,
     on_progress: OnProgress = silent,
-) -> DigitsBuild:
+) -> BenchmarkBuild:
     """Train, attack and score the cells of ``digits-nb201``, and write the table.
 
     Every finished run is in the store before the next begins, so that a build that is stopped, in
@@ -81,7 +81,7 @@ def run(
 
 
 @refuses_damage
-def read(out: Path | str) -> DigitsBuild:
+def read(out: Path | str) -> BenchmarkBuild:
     """The build in a folder, with the runs that were finished so far.
 
     Raises:
@@ -118,7 +118,7 @@ def _classes() -> tuple[tuple[Arch, ...], ...]:
     return tuple(tuple(archs) for archs in found.values())
 
 
-def _runs(archs: list[Arch], config: DigitsConfig) -> dict[str, tuple[Arch, int]]:
+def _runs(archs: list[Arch], config: BuildConfig) -> dict[str, tuple[Arch, int]]:
     """Cell and number of the seed, in the order of the draw: what is stopped has drawn fewer."""
     return {
         f"{arch}/{run}": (arch, run)
@@ -128,7 +128,7 @@ def _runs(archs: list[Arch], config: DigitsConfig) -> dict[str, tuple[Arch, int]
 
 
 def _train(
-    session: Session, config: DigitsConfig, archs: list[Arch], make: MakeExecutor | None
+    session: Session, config: BuildConfig, archs: list[Arch], make: MakeExecutor | None
 ) -> None:
     """Make the runs that are not there.
 
@@ -170,12 +170,12 @@ def _train(
             session.tell("cells", count, len(runs))
 
 
-def _stored(store: Store, config: DigitsConfig, folder: Path) -> DigitsBuild:
+def _stored(store: Store, config: BuildConfig, folder: Path) -> BenchmarkBuild:
     cells = store.value(CONFIG.KIND, _CELLS) or ()
     runs = _runs([Arch("nb201", tuple(genes)) for genes in cells], config)
     done = {t.key: t.value for t in store.trials(CONFIG.KIND, State.done) if t.key in runs}
     file = store.value(CONFIG.KIND, _FILE) if runs and len(done) == len(runs) else None
-    return DigitsBuild(config, runs, done, file or "", config.command(folder))
+    return BenchmarkBuild(config, runs, done, file or "", config.command(folder))
 
 
 def _versions() -> Mapping[str, Json]:

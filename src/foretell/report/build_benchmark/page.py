@@ -28,7 +28,7 @@ from foretell.report._base import (
 from foretell.report.html import document
 from foretell.report.html.charts import Figure, axis, figure, scatter
 from foretell.report.html.format import DASH, duration, percent, plain, signed
-from foretell.studies.digits_benchmark.result import DigitsBuild
+from foretell.studies.build_benchmark.result import BenchmarkBuild
 from foretell.types import Array
 
 __all__ = ["PAGE", "write"]
@@ -36,7 +36,7 @@ __all__ = ["PAGE", "write"]
 _ROWS = 20
 
 
-def head(build: DigitsBuild) -> Head:
+def head(build: BenchmarkBuild) -> Head:
     """Title, facts and the first screen."""
     runs = build.tables()["runs"]
     config = build.config
@@ -79,7 +79,7 @@ def head(build: DigitsBuild) -> Head:
     )
 
 
-def accuracies(build: DigitsBuild) -> Section:
+def accuracies(build: BenchmarkBuild) -> Section:
     """Clean accuracy against the accuracy under attack."""
     runs = build.tables()["runs"]
     attacks = [name for name in runs if name.endswith("_accuracy") and "_eps" in name]
@@ -108,7 +108,7 @@ def accuracies(build: DigitsBuild) -> Section:
     )
 
 
-def best(build: DigitsBuild) -> Section:
+def best(build: BenchmarkBuild) -> Section:
     """The runs of highest validation accuracy, and those that diverged."""
     runs = build.tables()["runs"]
     values = _values(runs["val_accuracy"])
@@ -148,7 +148,7 @@ def best(build: DigitsBuild) -> Section:
     return Section("runs", "Runs", "", (table, diverged) if failed else (table,) if rows else ())
 
 
-def reproduce(build: DigitsBuild) -> Section:
+def reproduce(build: BenchmarkBuild) -> Section:
     """What repeats the build."""
     shown = {k: v for k, v in build.config.to_json().items() if k not in ("file", "workers")}
     pairs = [Pair(k.replace("_", " "), plain(_joined(v))) for k, v in shown.items()]
@@ -170,7 +170,7 @@ PAGE = Page(
 """What stands on the page, in its order."""
 
 
-def write(result: DigitsBuild, path: Path | str) -> Path:
+def write(result: BenchmarkBuild, path: Path | str) -> Path:
     """Write the page; see ``foretell.report.pages``."""
     return document.save(document.render(PAGE, result), path)
 
@@ -187,7 +187,7 @@ def _joined(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _two_seeds(build: DigitsBuild) -> Array:
+def _two_seeds(build: BenchmarkBuild) -> Array:
     """Validation accuracies of the cells that were trained twice, (cells, 2)."""
     runs = build.tables()["runs"]
     by_cell: dict[object, list[float]] = {}

@@ -12,7 +12,7 @@ from foretell.data import Split, Task, make_task, stratified_sample
 from foretell.data.digits import read_digits
 from foretell.errors import NonFiniteLossError
 from foretell.rng import stream, stream_seed
-from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.build_benchmark.config import BuildConfig
 from foretell.studies.run.inside import part_teller
 from foretell.studies.run.threads import one_thread
 from foretell.types import Json
@@ -64,7 +64,7 @@ def run_cell(payload: Json) -> Json:
     from foretell.training import Recipe, tensor_task, train
     from foretell.training.loop import Epoch, evaluate
 
-    settings = DigitsConfig.from_json(payload["settings"])
+    settings = BuildConfig.from_json(payload["settings"])
     arch = Arch("nb201", tuple(payload["genes"]))
     run_seed = settings.seed + payload["run"]
     task = digits_task(settings.seed)
@@ -131,7 +131,7 @@ def run_cell(payload: Json) -> Json:
     return record
 
 
-def _scores(arch: Arch, settings: DigitsConfig, task: Task) -> dict[str, float | None]:
+def _scores(arch: Arch, settings: BuildConfig, task: Task) -> dict[str, float | None]:
     """Every registered proxy that can be computed; None where it has no value."""
     from foretell.proxies import make_batches, proxies, score
 

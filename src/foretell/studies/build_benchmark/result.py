@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from foretell.arch import Arch
 from foretell.spaces import get_space
-from foretell.studies.digits_benchmark.config import DigitsConfig
+from foretell.studies.build_benchmark.config import BuildConfig
 from foretell.types import Json
 
-__all__ = ["DigitsBuild"]
+__all__ = ["BenchmarkBuild"]
 
 _VAL, _TEST = 539, 540
 """Images of the parts of ``digits_task``."""
 
 
 @dataclass(frozen=True)
-class DigitsBuild:
+class BenchmarkBuild:
     """The runs of a build.
 
     Args:
@@ -27,7 +27,7 @@ class DigitsBuild:
         command: what repeats it.
     """
 
-    config: DigitsConfig
+    config: BuildConfig
     runs: Mapping[str, tuple[Arch, int]]
     records: Mapping[str, Json]
     file: str

@@ -9,10 +9,10 @@ from foretell.files import user_path
 from foretell.spaces import Skeleton
 from foretell.studies._base import StudyConfig
 
-__all__ = ["DigitsConfig"]
+__all__ = ["BuildConfig"]
 
 
-class DigitsConfig(StudyConfig, frozen=True, kw_only=True):
+class BuildConfig(StudyConfig, frozen=True, kw_only=True):
     """Everything that the numbers of the table follow from, and where it is written.
 
     Args:
@@ -32,7 +32,7 @@ class DigitsConfig(StudyConfig, frozen=True, kw_only=True):
         workers: processes, each with one thread.
     """
 
-    KIND: ClassVar[str] = "digits_benchmark"
+    KIND: ClassVar[str] = "build_benchmark"
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("cells", "file", "workers")
 
     cells: int = 1600
@@ -61,7 +61,7 @@ class DigitsConfig(StudyConfig, frozen=True, kw_only=True):
         Args:
             out: the run folder.
         """
-        usual = DigitsConfig()
+        usual = BuildConfig()
         words = ["foretell", "benchmark", "build", "digits-nb201"]
         for name, option in (
             ("cells", "--cells"), ("epochs", "--epochs"), ("workers", "--workers"),

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from foretell.arch import Arch
 from foretell.benchmarks import Metric, TableData
 from foretell.spaces import get_space
-from foretell.studies.digits_benchmark.config import DigitsConfig
-from foretell.studies.digits_benchmark.run_cell import digits_task
+from foretell.studies.build_benchmark.config import BuildConfig
+from foretell.studies.build_benchmark.run_cell import digits_task
 from foretell.types import Json
 
 __all__ = ["table_data"]
@@ -21,7 +21,7 @@ UNKNOWN = np.iinfo(np.uint16).max
 
 
 def table_data(
-    archs: Sequence[Arch], records: Mapping[str, Json], settings: DigitsConfig
+    archs: Sequence[Arch], records: Mapping[str, Json], settings: BuildConfig
 ) -> TableData:
     """The table of a finished build.
 
@@ -151,7 +151,7 @@ def _nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _facts(archs: Sequence[Arch], runs: list[list[Json]], settings: DigitsConfig) -> dict[str, str]:
+def _facts(archs: Sequence[Arch], runs: list[list[Json]], settings: BuildConfig) -> dict[str, str]:
     import torch
 
     space = get_space("nb201")
