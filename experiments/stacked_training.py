@@ -21,7 +21,7 @@ from foretell.networks import build
 from foretell.networks.cells import CONV1, CONV3, POOL, SKIP, Cell, ReLUConvBN, ResidualReduction
 from foretell.networks.nb201 import NB201Network
 from foretell.spaces import Skeleton
-from foretell.studies.build_benchmark.study import draw_cells
+from foretell.studies.build_benchmark.draw import draw_cells
 
 IMAGES, RATE = 128, 0.01
 SKELETON = Skeleton((1, 8, 8), 10, 4, 1)

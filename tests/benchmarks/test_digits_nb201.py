@@ -10,8 +10,9 @@ from foretell import get_space
 from foretell.benchmarks import open_benchmark, table_path
 from foretell.proxies import make_batches, proxies, score
 from foretell.studies.build_benchmark.config import BuildConfig
-from foretell.studies.build_benchmark.run_cell import digits_task, run_cell
-from foretell.studies.build_benchmark.study import draw_cells
+from foretell.studies.build_benchmark.data import digits_task
+from foretell.studies.build_benchmark.draw import CellRun, draw_cells
+from foretell.studies.build_benchmark.run_cell import payload_of, run_cell
 
 NAME = "digits-nb201"
 PAGE = Path(__file__).parents[2] / "docs" / "digits-nb201.md"
@@ -39,7 +40,7 @@ def measured(table, name):
     """Values (n, 2, epochs), and whether each run was made, (n, 2)."""
     values = table.read(f"digits/{name}")
     runs = np.ones((len(values), 2), dtype=bool)
-    runs[:, 1] = np.arange(len(values)) % SETTINGS.second_every == 0
+    runs[:, 1] = np.arange(len(values)) % SETTINGS.repeat_every == 0
     return values, runs
 
 
@@ -140,8 +141,8 @@ def test_training_a_cell_again_gives_its_row_again(table, archs):
     costs = get_space("nb201").costs(archs, SETTINGS.skeleton)
     small = int(np.argmin(np.where(costs.alive, costs.flops, costs.flops.max())))
     cell = archs[small]
-    payload = {"genes": list(cell.genes), "run": 0, "settings": SETTINGS.to_json()}
-    found = run_cell(payload)
+    run = CellRun(cell, 0, SETTINGS.epochs)
+    found = run_cell(payload_of(run, SETTINGS.to_json()))
     listed = {
         name: table.curves([cell], f"digits/{name}", seed=0)[0]
         for name in ("train_loss", "val_loss", "test_loss", "val_accuracy", "test_accuracy")

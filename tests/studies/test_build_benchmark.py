@@ -24,8 +24,10 @@ from foretell.rng import stream_seed
 from foretell.robustness import evaluate
 from foretell.studies.build_benchmark import study as build_benchmark
 from foretell.studies.build_benchmark.config import BuildConfig
-from foretell.studies.build_benchmark.run_cell import digits_task, run_cell
-from foretell.studies.build_benchmark.study import draw_cells, read
+from foretell.studies.build_benchmark.data import digits_task
+from foretell.studies.build_benchmark.draw import CellRun, draw_cells
+from foretell.studies.build_benchmark.run_cell import payload_of, run_cell
+from foretell.studies.build_benchmark.study import read
 from foretell.studies.build_benchmark.table import table_data
 from foretell.studies.run.progress import silent
 from foretell.studies.run.session import reading
@@ -37,7 +39,7 @@ CELL = Arch("nb201", (1, 4, 0, 1, 0, 0))
 
 
 def payload(arch=CELL, index=0, settings=TINY):
-    return {"genes": list(arch.genes), "run": index, "settings": settings.to_json()}
+    return payload_of(CellRun(arch, index, settings.epochs), settings.to_json())
 
 
 def values(path):
@@ -264,7 +266,7 @@ def test_no_workers(tmp_path):
 
 
 def test_the_defaults_are_those_of_the_page():
-    assert (BuildConfig().epochs, len(BuildConfig().eps), BuildConfig().second_every) == (
+    assert (BuildConfig().epochs, len(BuildConfig().eps), BuildConfig().repeat_every) == (
         20,
         5,
         3,

@@ -14,7 +14,7 @@ from foretell.cli._app import run
 from foretell.data import Split, load_task, make_task
 from foretell.errors import UsageError
 from foretell.spaces import get_space
-from foretell.studies.build_benchmark.run_cell import digits_task
+from foretell.studies.build_benchmark.data import digits_task
 from foretell.studies.score.expected import Expected
 from foretell.studies.score.explain import Explained, ExplainedScore
 from foretell.studies.score.reference import differences

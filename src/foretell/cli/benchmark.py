@@ -218,45 +218,49 @@ def download(name: str, folder: Path | None, file: str | None, as_json: bool, qu
 @benchmark_command.command(
     epilog=examples(
         "foretell benchmark build digits-nb201 --cells 8 --epochs 2 --out small.foretell",
-        "foretell benchmark build digits-nb201 --workers 2",
+        "foretell benchmark build clutter-nb201 --workers 2",
     ),
 )
-@click.argument("name", metavar="digits-nb201")
-@click.option("--cells", default=1600, show_default=True, help="How many to train.")
-@click.option("--epochs", default=20, show_default=True, help="Length of each training.")
+@click.argument("name", metavar="NAME")
+@click.option("--cells", type=int, help="How many to train [default: those of the table].")
+@click.option("--epochs", type=int, help="Length of each training [default: that of the table].")
 @click.option("--workers", default=1, show_default=True, help="Processes.")
-@click.option(
-    "--out", type=FilePath(), default="digits-nb201.foretell", show_default=True,
-    help="File to write.",
-)  # fmt: skip
+@click.option("--out", type=FilePath(), help="File to write [default: NAME.foretell].")
 @click.option("--work", type=FilePath(), help="Run folder [default: OUT.runs].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def build(
     name: str,
-    cells: int,
-    epochs: int,
+    cells: int | None,
+    epochs: int | None,
     workers: int,
-    out: Path,
+    out: Path | None,
     work: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train the embedded benchmark again.
+    """Train an embedded benchmark again: digits-nb201 or clutter-nb201.
 
     The same command goes on where it stopped, and makes the same numbers, seconds apart.
     """
+    from msgspec.structs import replace
+
     from foretell.cli._progress import progress
     from foretell.cli._study import run_in_folder
-    from foretell.errors import UsageError
-    from foretell.studies.build_benchmark.study import BuildConfig
+    from foretell.studies.build_benchmark.config import plan_of
 
-    if name != "digits-nb201":
-        raise UsageError(f"{name!r} is not built here: the embedded benchmark is digits-nb201.")
-    config = BuildConfig(cells=cells, epochs=epochs, workers=workers, file=str(out))
+    plan = plan_of(name)
+    config = replace(
+        plan,
+        cells=plan.cells if cells is None else cells,
+        epochs=plan.epochs if epochs is None else epochs,
+        file=plan.file if out is None else str(out),
+        workers=workers,
+    )
+    path = Path(config.file)
     with progress(quiet or as_json) as tell:
-        run_in_folder(config, work or out.with_suffix(".runs"), tell)
-    _wrote(out, as_json)
+        run_in_folder(config, work or path.with_suffix(".runs"), tell)
+    _wrote(path, as_json)
 
 
 def _wrote(path: Path, as_json: bool) -> None:

@@ -47,13 +47,13 @@ def head(build: BenchmarkBuild) -> Head:
     agreement = float(kendall(twice[:, 0], twice[:, 1])) if len(twice) > 1 else math.nan
     facts = (
         f"{config.cells:,} cells of NAS-Bench-201",
-        f"{config.epochs} epochs on the embedded digits",
+        f"{config.epochs} epochs on {config.data}",
         f"seed {config.seed}",
     )
     waiting = len(build.runs) - len(build.records)
     note = Note(f"{waiting:,} runs are not finished: foretell resume goes on with them.", "note")
     return Head(
-        title="Build of digits-nb201",
+        title=f"Build of {config.benchmark}",
         facts=" · ".join(facts),
         hero=Hero(
             what="Finished runs",
@@ -193,7 +193,7 @@ def _two_seeds(build: BenchmarkBuild) -> Array:
     by_cell: dict[object, list[float]] = {}
     for arch, value in zip(runs["arch"], _values(runs["val_accuracy"]).tolist(), strict=True):
         by_cell.setdefault(arch, []).append(value)
-    pairs = [v for v in by_cell.values() if len(v) == 2 and np.isfinite(v).all()]
+    pairs = [v[:2] for v in by_cell.values() if len(v) > 1 and np.isfinite(v[:2]).all()]
     return np.array(pairs).reshape(-1, 2)
 
 

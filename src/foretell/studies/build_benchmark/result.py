@@ -4,15 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from foretell.arch import Arch
 from foretell.spaces import get_space
 from foretell.studies.build_benchmark.config import BuildConfig
+from foretell.studies.build_benchmark.data import task_of
+from foretell.studies.build_benchmark.draw import CellRun
 from foretell.types import Json
 
 __all__ = ["BenchmarkBuild"]
-
-_VAL, _TEST = 539, 540
-"""Images of the parts of ``digits_task``."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +19,14 @@ class BenchmarkBuild:
 
     Args:
         config: its settings.
-        runs: key of a run -> cell and number of its seed, in the order of the draw.
+        runs: key of a run -> the run, in the order of the draw.
         records: key of a run -> what ``run_cell`` found, of the finished ones.
         file: the table; empty until all runs are finished.
         command: what repeats it.
     """
 
     config: BuildConfig
-    runs: Mapping[str, tuple[Arch, int]]
+    runs: Mapping[str, CellRun]
     records: Mapping[str, Json]
     file: str
     command: str
@@ -41,27 +39,29 @@ class BenchmarkBuild:
     def tables(self) -> dict[str, Mapping[str, Sequence[object]]]:
         """One row for each finished run: accuracies after the last epoch, losses and seconds."""
         space = get_space("nb201")
-        rows = [(*self.runs[key], self.records[key]) for key in self.runs if key in self.records]
+        task = task_of(self.config)
+        done = {key: run for key, run in self.runs.items() if key in self.records}
+        runs, records = list(done.values()), [self.records[key] for key in done]
         columns: dict[str, Sequence[object]] = {
-            "arch": [space.format(arch) for arch, _, _ in rows],
-            "seed": [self.config.seed + run for _, run, _ in rows],
-            "epochs": [len(r["val_loss"]) for _, _, r in rows],
-            "train_loss": [_last(r["train_loss"]) for _, _, r in rows],
-            "val_loss": [_last(r["val_loss"]) for _, _, r in rows],
-            "val_accuracy": [_last(r["val_right"], _VAL) for _, _, r in rows],
-            "test_accuracy": [_last(r["test_right"], _TEST) for _, _, r in rows],
+            "arch": [space.format(run.arch) for run in runs],
+            "seed": [self.config.seed + run.seed for run in runs],
+            "epochs": [len(r["val_loss"]) for r in records],
+            "train_loss": [_last(r["train_loss"]) for r in records],
+            "val_loss": [_last(r["val_loss"]) for r in records],
+            "val_accuracy": [_last(r["val_right"], len(task.val)) for r in records],
+            "test_accuracy": [_last(r["test_right"], len(task.test)) for r in records],
         }
         for attack in self.config.attacks:
             for place, eps in enumerate(self.config.eps):
                 columns[f"{attack}_eps{eps:g}_accuracy"] = [
                     r[attack][place] / self.config.attacked if attack in r else math.nan
-                    for _, _, r in rows
+                    for r in records
                 ]
         return {
             "runs": {
                 **columns,
-                "seconds": [_last(r["seconds"]) for _, _, r in rows],
-                "failure": [r["failure"] for _, _, r in rows],
+                "seconds": [_last(r["seconds"]) for r in records],
+                "failure": [r["failure"] for r in records],
             }
         }
 

@@ -1,10 +1,9 @@
-"""Building the embedded benchmark ``digits-nb201``: trained here, by this library's own code."""
+"""Building an embedded benchmark: trained here, by this library's own code."""
 
 import platform
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,14 @@ from msgspec.structs import replace as with_
 
 from foretell.arch import Arch
 from foretell.benchmarks.table import write_table
-from foretell.errors import UsageError, WorkerError
+from foretell.errors import WorkerError
 from foretell.files import user_path
-from foretell.rng import stream
-from foretell.spaces import get_space
 from foretell.store import State, Store
 from foretell.studies._base import NO_RESOURCES, MakeExecutor, Resources
 from foretell.studies.build_benchmark.config import BuildConfig
+from foretell.studies.build_benchmark.draw import cell_runs, draw_cells
 from foretell.studies.build_benchmark.result import BenchmarkBuild
+from foretell.studies.build_benchmark.run_cell import payload_of
 from foretell.studies.build_benchmark.table import table_data
 from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.inside import watch
@@ -30,7 +29,7 @@ from foretell.studies.run.session import Session, open_session, reading, stored_
 from foretell.studies.run.workers import executor_for
 from foretell.types import Json
 
-__all__ = ["CONFIG", "BenchmarkBuild", "BuildConfig", "draw_cells", "read", "run"]
+__all__ = ["CONFIG", "BenchmarkBuild", "BuildConfig", "read", "run"]
 
 CONFIG = BuildConfig
 """The settings of this kind of study."""
@@ -48,7 +47,7 @@ def run(
     executor: MakeExecutor | None = None,
     on_progress: OnProgress = silent,
 ) -> BenchmarkBuild:
-    """Train, attack and score the cells of ``digits-nb201``, and write the table.
+    """Train, attack and score the cells of an embedded benchmark, and write its table.
 
     Every finished run is in the store before the next begins, so that a build that is stopped, in
     whatever way, goes on where it was. All values but the seconds are the same for any number of
@@ -92,41 +91,6 @@ def read(out: Path | str) -> BenchmarkBuild:
         return _stored(store, config, user_path(out).resolve())
 
 
-def draw_cells(count: int, seed: int = 0) -> list[Arch]:
-    """Distinct cells of NAS-Bench-201 in the order of the draw; fewer are a beginning of more.
-
-    One cell, drawn at random, stands for each of the 6,466 classes of equal published strings;
-    dead ones, and such with operations that nothing reaches, are among them as in the whole space.
-
-    Raises:
-        UsageError: there are not so many classes.
-    """
-    classes = _classes()
-    if not 1 <= count <= len(classes):
-        raise UsageError(f"Expected 1 to {len(classes)} cells, but got {count}.")
-    order = stream(seed, "cells").permutation(len(classes))
-    members = stream(seed, "members").random(len(classes))
-    return [classes[i][int(members[i] * len(classes[i]))] for i in order[:count].tolist()]
-
-
-@lru_cache(maxsize=1)
-def _classes() -> tuple[tuple[Arch, ...], ...]:
-    space = get_space("nb201")
-    found: dict[str, list[Arch]] = {}
-    for arch in space.enumerate():
-        found.setdefault(space.graph(arch).expression(as_published=True), []).append(arch)
-    return tuple(tuple(archs) for archs in found.values())
-
-
-def _runs(archs: list[Arch], config: BuildConfig) -> dict[str, tuple[Arch, int]]:
-    """Cell and number of the seed, in the order of the draw: what is stopped has drawn fewer."""
-    return {
-        f"{arch}/{run}": (arch, run)
-        for i, arch in enumerate(archs)
-        for run in range(2 if i % config.second_every == 0 else 1)
-    }
-
-
 def _train(
     session: Session, config: BuildConfig, archs: list[Arch], make: MakeExecutor | None
 ) -> None:
@@ -135,14 +99,11 @@ def _train(
     Raises:
         WorkerError: one ended without a result.
     """
-    runs = _runs(archs, config)
+    runs = cell_runs(archs, config)
     there = {t.key for t in session.store.trials(session.kind, State.done)}
     count = len(there & runs.keys())
     settings = config.identity()
-    payloads = [
-        (key, {"genes": list(arch.genes), "run": run, "settings": settings})
-        for key, (arch, run) in runs.items()
-    ]
+    payloads = [(key, payload_of(run, settings)) for key, run in runs.items()]
     work = len(runs) - count
     workers = config.workers if config.workers > 1 else 0
     opened = make(_FUNCTION) if make and work else executor_for(_FUNCTION, workers, work)
@@ -172,7 +133,7 @@ def _train(
 
 def _stored(store: Store, config: BuildConfig, folder: Path) -> BenchmarkBuild:
     cells = store.value(CONFIG.KIND, _CELLS) or ()
-    runs = _runs([Arch("nb201", tuple(genes)) for genes in cells], config)
+    runs = cell_runs([Arch("nb201", tuple(genes)) for genes in cells], config)
     done = {t.key: t.value for t in store.trials(CONFIG.KIND, State.done) if t.key in runs}
     file = store.value(CONFIG.KIND, _FILE) if runs and len(done) == len(runs) else None
     return BenchmarkBuild(config, runs, done, file or "", config.command(folder))
