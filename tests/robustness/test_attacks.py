@@ -14,7 +14,7 @@ from torch import nn
 from foretell.data import load_task
 from foretell.errors import ModuleRaisedError, UnknownNameError, UsageError
 from foretell.robustness import Normalised, attacks, evaluate, fgsm, pgd
-from foretell.robustness.linf import loss_and_gradient
+from foretell.robustness.linf import loss_and_gradient, pgd_until_wrong
 
 
 def network(seed=0, classes=4):
@@ -124,6 +124,39 @@ def test_pgd_is_its_formula():
     expected = torch.stack([visited[k][i] for i, k in enumerate(best)]).detach()
     got = pgd(model, x, y, 8, generator(7), steps=steps, step_size=3)
     torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("eps", [2.0, 8.0, 40.0])
+def test_pgd_until_wrong_breaks_the_images_that_any_visited_point_breaks(eps):
+    model = network().eval()
+    x, _ = images(60)
+    y = model(x).argmax(1)
+    y[::7] = (y[::7] + 1) % 4  # wrong from the start
+    noise, steps = torch.rand(x.shape, generator=generator(3)), 10
+    z = (x + (2 * noise - 1) * eps / 255).clip(x - eps / 255, x + eps / 255).clip(0, 1)
+    wrong = model(x).argmax(1) != y
+    seen = []
+    for step in range(steps + 1):
+        seen.append(int(wrong.sum()))
+        z = z.detach().requires_grad_()
+        logits = model(z)
+        wrong |= logits.argmax(1) != y
+        F.cross_entropy(logits, y).backward()
+        if step < steps:
+            moved = z + 2.5 * eps / steps / 255 * z.grad.sign()
+            z = torch.max(torch.min(moved, x + eps / 255), x - eps / 255).clip(0, 1)
+    counted = []
+
+    def counting(images):
+        counted.append(len(images))
+        return model(images)
+
+    got = pgd_until_wrong(counting, x, y, eps, generator(3))
+    assert torch.equal(model(got).argmax(1) != y, wrong)
+    assert 9 <= int(wrong.sum()) <= 60
+    assert counted[0] == 60
+    assert counted[1:] == [60 - n for n in seen][: len(counted) - 1]
+    assert torch.equal(got[::7], x[::7])
 
 
 @settings(deadline=None, max_examples=25)

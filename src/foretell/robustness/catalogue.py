@@ -20,7 +20,7 @@ attacks.register(
 )
 attacks.register(
     "pgd",
-    "foretell.robustness.linf:pgd",
+    "foretell.robustness.linf:pgd_until_wrong",
     summary="Repeated small steps along the sign of the gradient, projected back into the ball.",
     reference="Madry et al., ICLR 2018, section 2.1",
 )

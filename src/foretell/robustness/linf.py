@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from foretell.errors import UsageError
 
-__all__ = ["Attack", "Normalised", "fgsm", "pgd"]
+__all__ = ["Attack", "Normalised", "fgsm", "pgd", "pgd_until_wrong"]
 
 Model: TypeAlias = Callable[[Tensor], Tensor]
 """Images (n, c, h, w) in [0, 1] to logits (n, classes)."""
@@ -138,6 +138,7 @@ def pgd(
     steps: int = 10,
     step_size: float | None = None,
     random_start: bool = True,
+    until_wrong: bool = False,
 ) -> Tensor:
     """Repeated small steps along the sign of the gradient, projected back into the ball.
 
@@ -154,6 +155,8 @@ def pgd(
         step_size: in 1/255; by default 2.5 * eps / steps, so that the ball's edge can be reached
             from anywhere in it.
         random_start: whether to begin at a uniformly drawn point of the ball.
+        until_wrong: whether the first point that is misclassified is kept and ends the attack on
+            its image: accuracy needs no more, and most steps are saved.
 
     Returns:
         Adversarial images, (n, c, h, w) in [0, 1].
@@ -172,26 +175,47 @@ def pgd(
     stride = (2.5 * eps / steps if step_size is None else step_size) / 255
     low, high = (images - radius).clamp(0, 1), (images + radius).clamp(0, 1)
     with torch.no_grad():
-        best_loss = hardness(_single(model(images)), labels)
+        logits = _single(model(images))
+    hardest, right = hardness(logits, labels), logits.argmax(1) == labels
     best = images.clone()
-
-    def keep(x: Tensor, logits: Tensor) -> None:
-        loss = hardness(logits, labels)
-        better = loss > best_loss
-        best[better] = x[better]
-        best_loss[better] = loss[better]
-
     x = images
     if random_start:
         noise = torch.rand(images.shape, generator=generator).to(images)
         x = torch.minimum(torch.maximum(images + (2 * noise - 1) * radius, low), high)
-    for _ in range(steps):
-        logits, gradient = logits_and_gradient(model, x, labels)
-        keep(x, logits)
-        x = torch.minimum(torch.maximum(x + stride * _steps(gradient), low), high)
-    with torch.no_grad():
-        keep(x, _single(model(x)))
+    left = torch.arange(len(images), device=images.device)
+    for step in range(steps + 1):
+        if until_wrong and not right.all():
+            left, x, low, high = left[right], x[right], low[right], high[right]
+        if not len(left):
+            break
+        own = labels[left]
+        if step < steps:
+            logits, gradient = logits_and_gradient(model, x, own)
+        else:
+            with torch.no_grad():
+                logits = _single(model(x))
+        loss, right = hardness(logits, own), logits.argmax(1) == own
+        better = loss > hardest[left]
+        if until_wrong:
+            better |= ~right
+        best[left[better]], hardest[left[better]] = x[better], loss[better]
+        if step < steps:
+            x = torch.minimum(torch.maximum(x + stride * _steps(gradient), low), high)
     return best
+
+
+def pgd_until_wrong(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    eps: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Repeated small steps along the sign of the gradient, projected back into the ball.
+
+    ``pgd`` that leaves an image as soon as it is misclassified: what accuracy needs.
+    """
+    return pgd(model, images, labels, eps, generator, until_wrong=True)
 
 
 def _check(eps: float) -> None:
