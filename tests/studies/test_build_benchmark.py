@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,15 +18,15 @@ from msgspec.structs import replace
 from foretell import Arch, get_space
 from foretell.benchmarks import Table, from_data
 from foretell.data.digits import read_digits
-from foretell.errors import RunFolderError, StoreError, UsageError, WorkerError
+from foretell.errors import RunFolderError, StoreError, UnknownNameError, UsageError, WorkerError
 from foretell.networks import build as build_network
 from foretell.proxies import make_batches, score
 from foretell.rng import stream_seed
 from foretell.robustness import evaluate
 from foretell.studies.build_benchmark import study as build_benchmark
-from foretell.studies.build_benchmark.config import BuildConfig
-from foretell.studies.build_benchmark.data import digits_task
-from foretell.studies.build_benchmark.draw import CellRun, draw_cells
+from foretell.studies.build_benchmark.config import CLUTTER, PLANS, BuildConfig, plan_of
+from foretell.studies.build_benchmark.data import digits_task, task_of
+from foretell.studies.build_benchmark.draw import CellRun, cell_runs, draw_cells
 from foretell.studies.build_benchmark.run_cell import payload_of, run_cell
 from foretell.studies.build_benchmark.study import read
 from foretell.studies.build_benchmark.table import table_data
@@ -116,6 +117,7 @@ def test_a_run_is_what_the_public_functions_give():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     alone = train(module, task, recipe, seed=stream_seed(0, "order", CELL))
+    module.to(memory_format=torch.channels_last)
     robust = evaluate(module, task, eps=TINY.eps, images=40)
     names = list(found["scores"])
     batches = make_batches(task, batch_size=64, count=2, seed=0)
@@ -194,6 +196,120 @@ def test_an_interrupted_build_gives_the_same_table_with_any_number_of_workers(wh
     assert done == [3, 4]
     assert {k: v for k, v in trials(work).items() if k in first} == first
     assert values(path) == values(whole[0])
+
+
+LONG = {"repeats": 3, "repeat_every": 2, "long_every": 2, "long_epochs": 3, "test_curve": False}
+
+
+def test_which_runs_a_cell_has():
+    cells = draw_cells(5)
+    config = replace(TINY, **LONG)
+    runs = cell_runs(cells, config)
+    assert [key.rsplit("/")[-1] for key in runs] == [
+        *("0", "1", "2", "long"), "0", *("0", "1", "2", "long"), "0", *("0", "1", "2", "long"),
+    ]  # fmt: skip
+    assert [r.epochs for r in runs.values() if r.long] == [3, 3, 3]
+    assert {r.epochs for r in runs.values() if not r.long} == {2}
+    assert all(key.startswith(str(run.arch)) and run.key == key for key, run in runs.items())
+    fewer = list(cell_runs(cells[:3], config))
+    assert fewer == list(runs)[: len(fewer)]
+
+
+@pytest.fixture(scope="module")
+def clutter(tmp_path_factory):
+    """A build on images that a data source makes: three seeds, a long run, no test curves."""
+    folder = tmp_path_factory.mktemp("clutter")
+    config = replace(
+        CLUTTER, data="clutter?train=60&val=40&test=50&size=8", input_shape=(1, 8, 8), channels=2,
+        cells=2, epochs=2, eps=(4.0,), attacked=20, file=str(folder / "c.foretell"), **LONG,
+    )  # fmt: skip
+    return build_benchmark.run(config, folder / "work"), Table.open(config.file)
+
+
+def test_more_seeds_and_long_runs_have_their_columns(clutter):
+    built, table = clutter
+    assert (table.name, table.facts["long runs"]) == (
+        "clutter-nb201", "3 epochs, once, for 1 of the cells",
+    )  # fmt: skip
+    assert table.facts["seeds"] == "0 for every cell, 1 for 1 of them, 2 for 1 of them"
+    assert table.facts["failures"] == "0 of 5 runs diverged"
+    first, second = built.runs.values(), built.records
+    records = {run.key: second[run.key] for run in first}
+    cell = table.archs()[0]
+    for name, size in (("val_accuracy", 40), ("test_accuracy", 50)):
+        values = table.read(f"clutter/{name}")
+        assert values.shape == (2, 3, 2 if name == "val_accuracy" else 1)
+        expected = [records[f"{cell}/{s}"][name.replace("accuracy", "right")] for s in range(3)]
+        assert values[0] == pytest.approx(np.array(expected) / size)
+        assert np.isnan(values[1, 1:]).all()
+        assert not np.isnan(values[1, 0]).any()
+    long = table.read("clutter/long_val_loss")
+    assert table.metrics["clutter/long_val_loss"].epochs == (1, 2, 3)
+    assert long[0, 0] == pytest.approx(records[f"{cell}/long"]["val_loss"])
+    assert np.isnan(long[1]).all()
+    assert "clutter/long_pgd_eps4_accuracy" not in table.metrics
+    assert "clean" not in records[f"{cell}/long"]
+
+
+def test_rows_of_a_build_say_which_runs_are_long(clutter):
+    rows = clutter[0].tables()["runs"]
+    assert rows["long"] == [False, False, False, True, False]
+    assert rows["epochs"] == [2, 2, 2, 3, 2]
+    assert rows["seed"] == [0, 1, 2, 0, 0]
+
+
+def test_cells_share_random_numbers_where_that_is_asked_for(monkeypatch):
+    import foretell.networks
+    import foretell.training
+
+    asked = []
+
+    def noted(which, function):
+        def call(*args, seed, **more):
+            asked.append((which, seed))
+            return function(*args, seed=seed, **more)
+
+        return call
+
+    monkeypatch.setattr(foretell.networks, "build", noted("weights", foretell.networks.build))
+    monkeypatch.setattr(foretell.training, "train", noted("order", foretell.training.train))
+    other = Arch("nb201", (0, 1, 0, 1, 0, 0))
+    for common in (True, False):
+        for arch in (CELL, other):
+            run_cell(payload(arch, 1, replace(TINY, common=common, epochs=1, attacks=())))
+    weights = [seed for which, seed in asked if which == "weights"]
+    order = [seed for which, seed in asked if which == "order"]
+    assert weights == [stream_seed(1)] * 2 + [stream_seed(1, CELL), stream_seed(1, other)]
+    assert order == [stream_seed(1, "order")] * 2 + [
+        stream_seed(1, "order", CELL), stream_seed(1, "order", other),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs >= 1, but got 0"),
+        ({"repeats": 0}, "repeats >= 1"),
+        ({"repeat_every": 0}, "repeat_every >= 1"),
+        ({"long_every": 3, "long_epochs": 0}, "long_epochs >= 1"),
+    ],
+)
+def test_numbers_out_of_range(tmp_path, change, words):
+    with pytest.raises(UsageError, match=words):
+        build(tmp_path, tmp_path / "d.foretell", **change)
+
+
+def test_plans_have_the_names_of_the_tables_that_they_make():
+    for name, plan in PLANS.items():
+        assert (plan.benchmark, plan.file) == (name, f"{name}.foretell")
+        assert task_of(plan).input_shape == plan.input_shape
+        assert plan_of(name) is plan
+        words = shlex.split(replace(plan, cells=9, workers=2).command("w"))
+        assert words == [
+            "foretell", "benchmark", "build", name, "--cells", "9", "--workers", "2", "--work", "w",
+        ]  # fmt: skip
+    with pytest.raises(UnknownNameError, match="clutter-nb201"):
+        plan_of("cluter-nb201")
 
 
 @pytest.mark.slow

@@ -191,8 +191,10 @@ def _two_seeds(build: BenchmarkBuild) -> Array:
     """Validation accuracies of the cells that were trained twice, (cells, 2)."""
     runs = build.tables()["runs"]
     by_cell: dict[object, list[float]] = {}
-    for arch, value in zip(runs["arch"], _values(runs["val_accuracy"]).tolist(), strict=True):
-        by_cell.setdefault(arch, []).append(value)
+    values = _values(runs["val_accuracy"]).tolist()
+    for arch, long, value in zip(runs["arch"], runs["long"], values, strict=True):
+        if not long:
+            by_cell.setdefault(arch, []).append(value)
     pairs = [v[:2] for v in by_cell.values() if len(v) > 1 and np.isfinite(v[:2]).all()]
     return np.array(pairs).reshape(-1, 2)
 

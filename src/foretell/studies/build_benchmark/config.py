@@ -31,6 +31,8 @@ class BuildConfig(StudyConfig, frozen=True, kw_only=True):
         long_every: each cell whose place is a multiple of this has a long run too; 0 for none.
         long_epochs: of a long run.
         seed: of the draw, of the split, of batches, weights, order and attacks.
+        common: whether all cells share the random numbers of a seed, for weights and for the order
+            of images, so that two cells differ less by luck; else each cell has its own.
         channels: of the first stage.
         stage_cells: cells in each stage.
         epochs: of training.
@@ -58,6 +60,7 @@ class BuildConfig(StudyConfig, frozen=True, kw_only=True):
     long_every: int = 0
     long_epochs: int = 0
     seed: int = 0
+    common: bool = False
     channels: int = 4
     stage_cells: int = 1
     epochs: int = 20
@@ -123,12 +126,13 @@ CLUTTER = BuildConfig(
     repeat_every=5,
     long_every=15,
     long_epochs=40,
+    common=True,
     channels=8,
     epochs=8,
     batch_size=64,
     test_curve=False,
-    eps=(4.0, 8.0, 12.0),
-    attacked=500,
+    eps=(2.0, 4.0, 8.0),
+    attacked=300,
     file="clutter-nb201.foretell",
 )
 """The settings of clutter-nb201."""

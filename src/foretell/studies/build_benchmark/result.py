@@ -45,6 +45,7 @@ class BenchmarkBuild:
         columns: dict[str, Sequence[object]] = {
             "arch": [space.format(run.arch) for run in runs],
             "seed": [self.config.seed + run.seed for run in runs],
+            "long": [run.long for run in runs],
             "epochs": [len(r["val_loss"]) for r in records],
             "train_loss": [_last(r["train_loss"]) for r in records],
             "val_loss": [_last(r["val_loss"]) for r in records],

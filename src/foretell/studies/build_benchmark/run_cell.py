@@ -39,8 +39,9 @@ def payload_of(run: CellRun, settings: Json) -> Json:
 def run_cell(payload: Json) -> Json:
     """Train one cell; attack it unless the run is a long one; score it in its first run.
 
-    The initial weights follow from the seed and the cell as they do in ``foretell.proxies.score``,
-    so that the proxies of the first seed look at the very weights that are trained.
+    Where each cell has random numbers of its own, the initial weights follow from the seed and the
+    cell as they do in ``foretell.proxies.score``: the proxies of the first seed look at the very
+    weights that are trained. Where the cells share them, proxies look at other weights.
 
     Args:
         payload: of ``payload_of``.
@@ -91,12 +92,13 @@ def run_cell(payload: Json) -> Json:
         curves["test_right"].append(accuracy * len(task.test))
 
     tell = part_teller()
+    own = () if settings.common else (arch,)
     record: dict[str, Json] = {"failure": ""}
     with one_thread():
-        module = build(arch, settings.skeleton, seed=stream_seed(run_seed, arch))
+        module = build(arch, settings.skeleton, seed=stream_seed(run_seed, *own))
         ticks.append((0.0, time.process_time()))
         try:
-            order = stream_seed(run_seed, "order", arch)
+            order = stream_seed(run_seed, "order", *own)
             train(module, task, recipe, seed=order, on_epoch=on_epoch, test=False)
         except NonFiniteLossError as error:
             record["failure"] = f"{type(error).__name__}: {error}"
@@ -105,12 +107,13 @@ def run_cell(payload: Json) -> Json:
                 test()
             if not payload["long"]:
                 robust = attacked(
-                    module,
+                    module.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
                     task,
                     attacks=settings.attacks,
                     eps=settings.eps,
                     images=settings.attacked,
                     seed=settings.seed,
+                    warn=False,
                 )
                 record["clean"] = round(robust.clean * robust.images)
                 for name, right in robust.accuracy.items():
