@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -32,3 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first, so that no worker is left alone with them at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+# Modules and tests stay: once is enough to see them, so that each test pays for its own objects.
+gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """Put what was collected out of the collector's sight."""
+    gc.freeze()
