@@ -1,6 +1,6 @@
 """Find a network for the embedded digits, in Python.
 
-The same as ``foretell search --max-params 50k --pool 40 --trials 4``; running it twice resumes.
+The same as ``foretell search --max-params 50k --pool 24 --trials 3``; running it twice resumes.
 """
 
 import foretell
@@ -9,10 +9,10 @@ config = foretell.SearchConfig(
     space="nb201",
     data="digits",
     constraints=("params<=50k",),
-    pool=40,
-    trials=4,
-    epochs=4,
-    final_epochs=10,
+    pool=24,
+    trials=3,
+    epochs=2,
+    final_epochs=6,
 )
 result = foretell.find(config, "runs/first_search")
 winner = result.winner
