@@ -1,6 +1,8 @@
 """Shared fixtures."""
 
+import contextlib
 import gc
+import importlib
 import os
 import tempfile
 from pathlib import Path
@@ -16,6 +18,8 @@ settings.load_profile("foretell")
 _data = tempfile.TemporaryDirectory(prefix="foretell-data-")
 os.environ["XDG_DATA_HOME"] = _data.name
 
+MANY = 1000
+"""Tests from which on a whole run is assumed."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -39,6 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 gc.set_threshold(20_000, 20, 20)
 
 
-def pytest_collection_finish() -> None:
-    """Put what was collected out of the collector's sight."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Import what searches need late, once for all copies of this process; then hide all of it."""
+    if len(session.items) > MANY:
+        for name in ("torch._dynamo", "torch.onnx", "onnx", "onnxruntime"):
+            with contextlib.suppress(ImportError):  # of an extra
+                importlib.import_module(name)
     gc.freeze()

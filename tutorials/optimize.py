@@ -13,7 +13,7 @@ from foretell.studies.optimize.trial import LiveTrial
 from foretell.training import get_recipe, train
 
 space = foretell.get_space(f"{Path(__file__).parent}/my_space.py:space")
-task = foretell.load_task("digits")
+task = foretell.load_task("digits?limit=700")
 skeleton = space.skeleton(task.input_shape, task.classes)
 recipe = replace(get_recipe("short"), epochs=3)
 

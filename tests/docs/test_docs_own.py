@@ -71,7 +71,7 @@ def test_the_commands_of_objectives(command, tmp_path, monkeypatch, capsys):
         if command == "search":  # as shown, but shorter, and loose enough for one epoch
             words = [w.replace(">=60%", ">=0%").replace("<=4ms", "<=1s") for w in words]
             words = [w.replace("<=30", "<=100") for w in words]
-            words += ["--pool", "6", "--trials", "1", "--epochs", "1", "--final-epochs", "1"]
+            words += ["--pool", "4", "--trials", "1", "--epochs", "1", "--final-epochs", "1"]
             words += ["--attacks", "", "--no-onnx"]
         assert command_line(words) == 0, capsys.readouterr().err
 
