@@ -1,6 +1,7 @@
 """Find a network for the embedded digits, in Python.
 
-The same as ``foretell search --max-params 50k --pool 20 --trials 3``, but shorter; running it twice resumes.
+The same as ``foretell search --max-params 50k --pool 20 --trials 3``, with shorter trainings;
+running it twice resumes.
 """
 
 import foretell

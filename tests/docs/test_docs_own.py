@@ -72,7 +72,7 @@ def test_the_commands_of_objectives(command, tmp_path, monkeypatch, capsys):
             words = [w.replace(">=60%", ">=0%").replace("<=4ms", "<=1s") for w in words]
             words = [w.replace("<=30", "<=100") for w in words]
             words += ["--pool", "4", "--trials", "1", "--epochs", "1", "--final-epochs", "1"]
-            words += ["--attacks", "", "--no-onnx"]
+            words += ["--attacks", "", "--no-onnx", "--data", "digits?limit=400"]
         assert command_line(words) == 0, capsys.readouterr().err
 
 

@@ -21,6 +21,7 @@ from foretell.studies import (
 from foretell.studies.search.study import run
 
 SMALL = SearchConfig(
+    data="digits?limit=400",
     pool=12,
     trials=3,
     epochs=1,
@@ -93,10 +94,10 @@ def test_a_second_call_trains_nothing_and_says_the_same(finished, monkeypatch):
 
 def test_a_larger_budget_keeps_the_trials_of_the_smaller(finished, tmp_path):
     more = changed(SMALL, trials=5)
-    first = run_search(SMALL, tmp_path)
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
     both = run_search(more, tmp_path)
     assert both.reused_trials == 3
-    assert [t.key for t in both.trials[:3]] == [t.key for t in first.trials]
+    assert [t.key for t in both.trials[:3]] == [t.key for t in finished.trials]
     whole = run_search(more, tmp_path / "whole")
     assert [t.key for t in whole.trials] == [t.key for t in both.trials]
     values = [t.value["values"]["accuracy"] for t in whole.trials]
@@ -265,7 +266,7 @@ def test_percentages_refer_to_the_reference(tmp_path):
 def test_settings_are_remembered_and_written_as_a_command(finished):
     assert stored_config(finished.folder) == SMALL
     text = SMALL.command("runs/x")
-    assert text.startswith("foretell search --constraint 'params<=30k'")
+    assert text.startswith("foretell search --data 'digits?limit=400' --constraint 'params<=30k'")
     assert "--no-onnx" in text
     assert text.endswith("--out runs/x")
 
