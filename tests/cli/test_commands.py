@@ -155,7 +155,7 @@ def test_dead_networks_have_no_scores(capsys):
 
 def test_a_search_writes_its_folder_and_resumes(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    argv = ["search", *SMALL, "--max-params", "50k", "--out", "run"]
+    argv = ["search", *SMALL, "--max-params", "50k", "--attacks", "fgsm", "--out", "run"]
     first = json.loads(say(capsys, *argv, "--json"))
     assert first["reused_trials"] == 0
     assert first["params"] <= 50_000

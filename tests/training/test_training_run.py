@@ -332,7 +332,7 @@ def test_the_full_recipe_passes_98_percent_on_digits():
     task = load_task("digits")
     space = get_space("nb201")
     skeleton = space.skeleton(task.input_shape, task.classes)
-    network = build(Arch("nb201", (1, 2, 3, 3, 1, 2)), skeleton, seed=0)
+    network = build(Arch("nb201", (2, 0, 0, 3, 0, 0)), skeleton, seed=0)
     assert sum(p.numel() for p in network.parameters()) < 100_000
     result = train(network, task, get_recipe("full"), seed=0)
     assert result.val_accuracy > 0.98
