@@ -16,6 +16,7 @@ from foretell.studies.search.read import read
 from foretell.studies.search.study import run
 
 SMALL = SearchConfig(
+    data="digits?limit=400",
     searcher="random",
     trials=4,
     epochs=1,
