@@ -46,8 +46,8 @@ SETTINGS = {
         "encodings": "scores+onehot", "data": "digits", "sample": 12, "level": 0.0,
     },
     "search": {
-        "data": "digits?limit=400", "pool": 8, "trials": 3, "epochs": 1, "final_epochs": 1, "attacks": (), "onnx": False,
-        "proxies": ("params", "synflow"),
+        "data": "digits?limit=400", "pool": 8, "trials": 3, "epochs": 1, "final_epochs": 1,
+        "attacks": (), "onnx": False, "proxies": ("params", "synflow"),
     },
 }  # fmt: skip
 """Small settings of each kind."""

@@ -1,11 +1,12 @@
 """A page as one HTML file that loads nothing from anywhere."""
 
 import base64
+import functools
 import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from foretell.errors import MissingExtraError, RunFolderError
 from foretell.files import whole
@@ -13,6 +14,9 @@ from foretell.report._base import Page, Section, charts_of
 from foretell.report.html.charts import jsonable
 from foretell.report.html.format import joints, size, stacked
 from foretell.types import Json
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["figures", "render", "save"]
 
@@ -42,7 +46,6 @@ def render(page: Page[Data], data: Data) -> str:
     Raises:
         MissingExtraError: plotly is not installed.
     """
-    import jinja2  # loads slowly
     from markupsafe import Markup
 
     plotly = _plotly()
@@ -52,13 +55,8 @@ def render(page: Page[Data], data: Data) -> str:
         _figures(sections), allow_nan=False, ensure_ascii=True, separators=(",", ":")
     )
     drawn = drawn.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["joints"] = joints
-    environment.filters["stacked"] = stacked
     mark = "@@file-size@@"
-    html = environment.from_string(_resource("html/base.html.j2")).render(
+    html = _template().render(
         head=page.head(data),
         sections=sections,
         units=page.units,
@@ -71,6 +69,18 @@ def render(page: Page[Data], data: Data) -> str:
         file_size=Markup(mark),
     )
     return html.replace(mark, size(len(html.encode())), 1)
+
+
+@functools.cache
+def _template() -> "jinja2.Template":
+    import jinja2  # loads slowly
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["joints"] = joints
+    environment.filters["stacked"] = stacked
+    return environment.from_string(_resource("html/base.html.j2"))
 
 
 def _figures(sections: tuple[Section, ...]) -> dict[str, Json]:
