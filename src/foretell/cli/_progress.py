@@ -19,6 +19,7 @@ _LABELS = {
     "train": "train trials",
     "final": "train the winner",
     "attack": "attack it",
+    "baselines": "compare it",
     "explain": "explain",
     "export": "write results",
     "fit": "fit predictors",

@@ -61,6 +61,10 @@ def _list(text: str | None) -> tuple[str, ...]:
 @click.option("--final-epochs", type=int, help="Length of the winner's training.")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option(
+    "--baselines", default=0, show_default=True, metavar="N",
+    help="Random networks, and the biggest, trained to say what the search won.",
+)  # fmt: skip
+@click.option(
     "--attacks", default="fgsm,pgd", show_default=True, help="On the winner; '' for none."
 )
 @click.option("--no-onnx", is_flag=True, help="Export no ONNX model.")
@@ -96,6 +100,7 @@ def search_command(
     epochs: int | None,
     final_epochs: int | None,
     lr: float | None,
+    baselines: int,
     attacks: str,
     no_onnx: bool,
     preset: str | None,
@@ -138,6 +143,7 @@ def search_command(
         epochs=epochs,
         final_epochs=final_epochs,
         lr=lr,
+        baselines=baselines,
         attacks=_list(attacks),
         onnx=not no_onnx,
         seed=seed,
@@ -165,6 +171,11 @@ def _numbers(result: "SearchResult") -> dict[str, object]:
     winner, resumed = result.winner, result.resumed
     if winner is None:  # not after a run: it ends with a winner or an error
         return {"folder": result.folder}
+    tables = {
+        name: [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+        for name, table in result.tables().items()
+        if name != "trials"
+    }
     row = next(r for r in result.trials if r.number == winner.number)
     return {
         "arch": winner.arch,
@@ -175,6 +186,7 @@ def _numbers(result: "SearchResult") -> dict[str, object]:
         "memory": int(winner.memory),
         "values": dict(row.values),
         "robustness": {a: {str(e): v for e, v in r.items()} for a, r in winner.robustness.items()},
+        **tables,
         "trials": len(result.trials),
         "failed": sum(r.state not in ("done", "infeasible") for r in result.trials),
         "infeasible": sum(r.state == "infeasible" for r in result.trials),

@@ -1,6 +1,6 @@
 """Short and full training runs of one network."""
 
-from foretell.training._train import RECIPES, get_recipe, tensor_task, train
+from foretell.training._train import RECIPES, get_recipe, outcomes, tensor_task, train
 from foretell.training.loop import Curves, Epoch, Part, Recipe, TensorTask, TrainingResult
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "TensorTask",
     "TrainingResult",
     "get_recipe",
+    "outcomes",
     "tensor_task",
     "train",
 ]

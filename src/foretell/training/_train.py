@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from foretell.data import Split, Task
@@ -17,6 +19,7 @@ from foretell.errors import (
 )
 from foretell.networks import check_parameters
 from foretell.training.loop import (
+    EVALUATION_BATCH,
     DivergenceError,
     Epoch,
     OtherRunError,
@@ -29,7 +32,7 @@ from foretell.training.loop import (
     normalise,
 )
 
-__all__ = ["RECIPES", "get_recipe", "tensor_task", "train"]
+__all__ = ["RECIPES", "get_recipe", "outcomes", "tensor_task", "train"]
 
 RECIPES = MappingProxyType({"short": Recipe(epochs=10), "full": Recipe(epochs=40, lr=0.1)})
 """Short for the trials of a search, full for its winner; see the page on training."""
@@ -99,6 +102,25 @@ def train(
         raise NonFiniteLossError(error.epoch, error.loss) from error
     except OtherRunError as error:
         raise CheckpointError(f"{error}: delete it to start anew, or give another path.") from error
+
+
+@torch.inference_mode()
+def outcomes(module: nn.Module, task: Task) -> NDArray[np.bool_]:
+    """Which validation images a trained module classifies right, (n,).
+
+    Args:
+        module: maps normalised images (n, c, h, w) to logits (n, classes).
+        task: the data.
+    """
+    tensors, right = tensor_task(task), []
+    home = next(module.parameters()).device
+    with eval_mode(module):
+        for start in range(0, len(tensors.val), EVALUATION_BATCH):
+            part = slice(start, start + EVALUATION_BATCH)
+            images = normalise(tensors.val.images[part].to(home), tensors.mean, tensors.std)
+            right.append(module(images).argmax(1).cpu() == tensors.val.labels[part])
+    found: NDArray[np.bool_] = torch.cat(right).numpy()
+    return found
 
 
 def _check_output(module: nn.Module, tensors: TensorTask, task: Task) -> None:

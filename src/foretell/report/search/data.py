@@ -2,6 +2,8 @@
 
 from foretell.studies.search.result import (
     BASELINES,
+    BaselineRow,
+    BaselineTable,
     ConstraintRow,
     CurveRow,
     ObjectiveRow,
@@ -11,10 +13,13 @@ from foretell.studies.search.result import (
     TaskRow,
     TrialRow,
     Winner,
+    WonRow,
 )
 
 __all__ = [
     "BASELINES",
+    "BaselineRow",
+    "BaselineTable",
     "ConstraintRow",
     "CurveRow",
     "ObjectiveRow",
@@ -24,6 +29,7 @@ __all__ = [
     "TaskRow",
     "TrialRow",
     "Winner",
+    "WonRow",
 ]
 
 RunData = SearchResult

@@ -24,7 +24,7 @@ from foretell.report.search.proxies import proxies
 from foretell.report.search.reproduce import reproduce
 from foretell.report.search.robustness import robustness
 from foretell.report.search.trials import failures, trials
-from foretell.report.search.winner import winner
+from foretell.report.search.winner import baselines, winner
 from foretell.types import Json
 
 __all__ = ["PAGE", "figures", "render", "write"]
@@ -65,6 +65,8 @@ def _hero(run: RunData) -> Hero:
             f"on {run.task.test:,} test images that the search never saw; 95 % interval "
             f"{100 * info.low:.1f} to {100 * info.high:.1f} %"
         )
+    if found is not None and (won := tables.won_sentence(run)):
+        spread = f"{spread.rstrip('.')}. Trained as in the search it won {won}."
     return Hero(
         what="Test accuracy of the winner" if found else "No winner",
         number=f"{100 * info.test_accuracy:.2f}" if known else DASH,
@@ -176,7 +178,19 @@ def _notes(run: RunData) -> tuple[Note, ...]:
 
 PAGE: Page[RunData] = Page(
     head,
-    (winner, front, progress, prediction, costs, proxies, robustness, failures, trials, reproduce),
+    (
+        winner,
+        baselines,
+        front,
+        progress,
+        prediction,
+        costs,
+        proxies,
+        robustness,
+        failures,
+        trials,
+        reproduce,
+    ),
     "Accuracy is a share of images, flops are multiply-adds, tau-b is Kendall's, eps is in units "
     "of 1/255.",
 )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foretell.metrics import kendall, non_dominated, spearman
-from foretell.report.html.format import inline, many, quantity
+from foretell.report.html.format import DASH, inline, many, quantity, signed
 from foretell.report.search.data import (
     BASELINES,
     ConstraintRow,
@@ -22,6 +22,7 @@ from foretell.report.search.data import (
     RunData,
     TrialRow,
     Winner,
+    WonRow,
 )
 from foretell.types import Array
 
@@ -45,6 +46,7 @@ __all__ = [
     "limit_text",
     "main_objective",
     "outcome_of",
+    "over_text",
     "pareto_info",
     "prediction_info",
     "progress_info",
@@ -54,6 +56,8 @@ __all__ = [
     "verb_of",
     "violation_of",
     "why_no_winner",
+    "won_sentence",
+    "won_text",
 ]
 
 NAN = float("nan")
@@ -295,6 +299,54 @@ def funnel_info(run: RunData) -> tuple[FunnelRow, ...]:
     if run.winner:
         rows.append(FunnelRow("winner", 1))
     return tuple(rows)
+
+
+def won_text(won: WonRow, unit: str) -> str:
+    """A gain with its sign, and its interval where there is one.
+
+    >>> won_text(WonRow("random", 3, 0.031, 0.012, 0.05), "fraction")
+    '+3.1 points [1.2, 5.0]'
+    >>> won_text(WonRow("biggest", 1, -0.0004), "s")
+    '−400 µs'
+    """
+    if not math.isfinite(won.mean):
+        return DASH
+    sign = "−" if won.mean < 0 else "+"
+    if unit != "fraction":
+        text = sign + quantity(abs(won.mean), unit)
+        if math.isfinite(won.low):
+            text += f" [{_bound(won.low, unit)}, {_bound(won.high, unit)}]"
+        return text
+    text = f"{sign}{100 * abs(won.mean):.1f} points"
+    if math.isfinite(won.low):
+        text += f" [{signed(100 * won.low, 1)}, {signed(100 * won.high, 1)}]"
+    return text
+
+
+def _bound(value: float, unit: str) -> str:
+    return "−" * (value < 0) + quantity(abs(value), unit)
+
+
+def over_text(won: WonRow) -> str:
+    """What a gain is over, as the end of a sentence."""
+    if won.over == "biggest":
+        return "over the biggest that fits" + ", which it is itself" * won.same
+    networks = many(won.n, "random network") if won.n else "random networks"
+    return f"over {networks} that {'fits' if won.n == 1 else 'fit'}"
+
+
+def won_sentence(run: RunData) -> str:
+    """What the search won, in one line; empty where no baseline was asked for."""
+    if run.baselines is None:
+        return ""
+    unit = main_objective(run).unit
+
+    def part(won: WonRow) -> str:
+        none = "nothing" if won.same else "no number"
+        text = won_text(won, unit) if math.isfinite(won.mean) else none
+        return f"{text} {over_text(won)}"
+
+    return ", ".join(map(part, run.baselines.won))
 
 
 # --------------------------------------------------------------------------------------- progress

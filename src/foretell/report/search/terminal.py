@@ -95,6 +95,7 @@ def _facts(run: RunData) -> RenderableType:
         row("limits", limits)
         if run.task is not None:
             row("validation", percent(winner.val_accuracy))
+        row("won", tables.won_sentence(run))
     for attack in tables.robustness_info(run):
         pairs = zip(attack.eps, attack.accuracy, strict=True)
         row(attack.attack, *(f"{percent(float(a), 1)} at {e:g}/255" for e, a in pairs if e))

@@ -1,18 +1,33 @@
-"""The winner: its drawing, its costs, its files and its curves."""
+"""The winner: its drawing, its costs, its files, its curves, and what it won over others."""
 
 import math
 
 from markupsafe import Markup
 
-from foretell.report._base import Card, Chart, Drawing, Files, Grid, Note, Pair, Pairs, Section
-from foretell.report.html.format import DASH, duration, inline, many, quantity, size
+from foretell.report._base import (
+    Block,
+    Card,
+    Cell,
+    Chart,
+    Column,
+    Drawing,
+    Files,
+    Grid,
+    Line,
+    Note,
+    Pair,
+    Pairs,
+    Section,
+    Table,
+)
+from foretell.report.html.format import DASH, amount, duration, inline, many, quantity, size
 from foretell.report.html.layout import place
 from foretell.report.html.svg import graph_svg
 from foretell.report.search import plots, tables
-from foretell.report.search.data import RunData, Winner
+from foretell.report.search.data import BaselineRow, ObjectiveRow, RunData, Winner
 from foretell.report.search.front import columns_of
 
-__all__ = ["winner"]
+__all__ = ["baselines", "winner"]
 
 
 def winner(run: RunData) -> Section:
@@ -129,4 +144,51 @@ def _loss(run: RunData) -> Chart:
         "Training and validation loss in the final training." if found is not None else "",
         plots.loss_plot(found) if found is not None and known else None,
         "No loss was recorded for the winner.",
+    )
+
+
+_ROLES = {"winner": "winner, trained anew", "random": "random", "biggest": "biggest that fits"}
+
+
+def baselines(run: RunData) -> Section | tuple[Section, ...]:
+    """What the search won over random networks and over the biggest."""
+    if run.baselines is None or run.winner is None:
+        return ()
+    objective = tables.main_objective(run)
+    on = "on the validation images" if objective.name == "accuracy" else "as in a trial"
+    lead = (
+        f"Each was trained by the short recipe of the trials from random numbers that no trial "
+        f"used; {inline(objective.label)} was measured {on}. The search had looked at the same "
+        f"images to choose its winner, so what it won may be a little too high."
+    )
+    pairs = tuple(
+        Pair(f"Won {tables.over_text(won)}", tables.won_text(won, objective.unit))
+        for won in run.baselines.won
+    )
+    notes = tuple(Note(won.text, "note") for won in run.baselines.won if won.text)
+    rows = run.baselines.rows
+    table = Table(
+        "Networks that the winner was compared with",
+        (
+            Column("Network"), Column(objective.label, "n"), Column("Params", "n"),
+            Column("Multiply-adds", "n"), Column("Architecture", "arch"),
+        ),
+        tuple(_baseline(row, objective) for row in rows),
+        starred=frozenset(i for i, row in enumerate(rows) if row.role == "winner"),
+        tight=False,
+    )  # fmt: skip
+    blocks: tuple[Block, ...] = (Pairs(pairs), table, *notes)
+    return Section("won", "What the search won", lead, blocks, link="Won")
+
+
+def _baseline(row: BaselineRow, objective: ObjectiveRow) -> Line:
+    shown: Cell | str = quantity(row.value, objective.unit)
+    if shown == DASH:
+        shown = Cell(row.state.replace("_", " "), bad=row.state != "infeasible")
+    return (
+        _ROLES[row.role],
+        shown,
+        amount(row.params),
+        amount(row.flops),
+        Cell(row.arch, below=(row.message,) if row.message else ()),
     )

@@ -54,6 +54,8 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
         epochs: length of a trial's training; None takes the short recipe's own.
         final_epochs: length of the winner's training; None takes the full recipe's own.
         lr: learning rate; None takes the recipe's own.
+        baselines: how many random networks are trained beside the winner and the biggest, by the
+            recipe of the trials, to say what the search won; 0 trains none.
         attacks: names of attacks on the winner; empty for none.
         eps: their strengths in 1/255.
         attack_images: how many images are attacked.
@@ -70,8 +72,8 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
 
     KIND: ClassVar[str] = "search"
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
-        "trials", "prefer", "final_epochs", "attacks", "eps", "attack_images", "onnx", "device",
-        "workers", "timeout", "memory_limit",
+        "trials", "prefer", "final_epochs", "baselines", "attacks", "eps", "attack_images", "onnx",
+        "device", "workers", "timeout", "memory_limit",
     )  # fmt: skip
 
     space: str = "nb201"
@@ -90,6 +92,7 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
     epochs: int | None = None
     final_epochs: int | None = None
     lr: float | None = None
+    baselines: int = 0
     attacks: tuple[str, ...] = ("fgsm", "pgd")
     eps: tuple[float, ...] = (1, 2, 4, 8)
     attack_images: int = 500
@@ -109,7 +112,7 @@ class SearchConfig(StudyConfig, frozen=True, kw_only=True):
         """
         for name, least in (
             ("pool", 1), ("trials", 1), ("round", 1), ("workers", 0), ("seed", 0),
-            ("score_batch", 2), ("attack_images", 1),
+            ("score_batch", 2), ("attack_images", 1), ("baselines", 0),
         ):  # fmt: skip
             if (value := getattr(self, name)) < least:
                 raise UsageError(f"{name} must be at least {least}, but is {value}.")

@@ -136,6 +136,11 @@ class Loop:
         tell(self.searcher, self.goals, archs, done)
         self.rows += done
 
+    def payload_of(self, arch: Arch) -> dict[str, Json]:
+        """What one more training of an architecture is claimed with: costs and early values."""
+        ((measured, why),) = self._before_training([arch], self._early())
+        return self._payload(arch, math.nan, measured, why, len(self.rows))
+
     def _told(self, most: int, done: float, words: str) -> None:
         """Say how far the trials of a round are."""
         done = min(done, most)
@@ -164,7 +169,7 @@ class Loop:
         measured: Mapping[str, float],
         why: tuple[str, str] | None,
         number: int,
-    ) -> Json:
+    ) -> dict[str, Json]:
         payload: dict[str, Json] = {
             "genes": list(arch.genes),
             "text": self._text_of(arch),

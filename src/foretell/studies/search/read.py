@@ -19,6 +19,7 @@ from foretell.store import Trial
 from foretell.studies.run.costs import FAILED
 from foretell.studies.run.damaged import refuses_damage
 from foretell.studies.run.session import Session, is_running, reading
+from foretell.studies.search.baselines import KEY, STUDY, baselines_of
 from foretell.studies.search.cautions import cautions
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
@@ -120,6 +121,8 @@ def read(out: Path | str) -> SearchResult:
         config = SearchConfig.from_json(values["settings"])
         scores = store.scores(kind, "proxies")
         trials = store.trials(kind)
+        chosen = _chosen(values, config)
+        baselines = store.trials(STUDY) if chosen else ()
     goals = Goals.of(config)
     about = values.get("about", {})
     versions = dict(about.get("versions", {}))
@@ -158,6 +161,7 @@ def read(out: Path | str) -> SearchResult:
         proxy_batch=f"2 batches of up to {config.score_batch} training images",
         objectives=objectives_of(goals),
         preferred=goals.prefer if len(goals.objectives) > 1 else "",
+        baselines=baselines_of(chosen, baselines, goals, config.baselines) if chosen else None,
         state=_state(values),
         folder=str(out),
         notes=(
@@ -169,6 +173,13 @@ def read(out: Path | str) -> SearchResult:
         ),
     )
     return replace(result, notes=(*result.notes, *cautions(result)))
+
+
+def _chosen(values: Mapping[str, Json], config: SearchConfig) -> Json:
+    """The baselines of the winner that is stored; None where there are none, or none are asked."""
+    chosen = values.get(KEY) if config.baselines else None
+    number = (values.get("winner") or {}).get("number")
+    return chosen if chosen is not None and chosen["number"] == number else None
 
 
 def _task_notes(about: Mapping[str, Json]) -> tuple[str, ...]:

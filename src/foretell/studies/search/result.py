@@ -17,6 +17,8 @@ from foretell.types import Array, Direction
 
 __all__ = [
     "BASELINES",
+    "BaselineRow",
+    "BaselineTable",
     "ConstraintRow",
     "CurveRow",
     "ObjectiveRow",
@@ -26,6 +28,7 @@ __all__ = [
     "TaskRow",
     "TrialRow",
     "Winner",
+    "WonRow",
 ]
 
 NAN = float("nan")
@@ -219,6 +222,65 @@ class Winner:
 
 
 @dataclass(frozen=True)
+class BaselineRow:
+    """One network that was trained to say what the search won.
+
+    Args:
+        role: "winner" (trained anew), "random" or "biggest".
+        arch: text.
+        value: of the first objective; NaN if it failed or broke a limit.
+        params: trainable parameters.
+        flops: multiply-adds of one image.
+        state: as of a trial.
+        message: how it failed or broke a limit; empty if it did not.
+    """
+
+    role: str
+    arch: str
+    value: float = NAN
+    params: float = NAN
+    flops: float = NAN
+    state: str = "done"
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class WonRow:
+    """What the winner gained over some networks, in the unit of the first objective.
+
+    Args:
+        over: "random" or "biggest".
+        n: how many networks it was compared with.
+        mean: mean difference, above 0 where the winner is better; NaN where there is none.
+        low: lower end of the 95 % interval; NaN where there is none.
+        high: upper end.
+        text: what the interval holds and what not, or why there is no number, in sentences.
+        same: whether the winner itself is what it would be compared with.
+    """
+
+    over: str
+    n: int
+    mean: float = NAN
+    low: float = NAN
+    high: float = NAN
+    text: str = ""
+    same: bool = False
+
+
+@dataclass(frozen=True)
+class BaselineTable:
+    """The networks that a search's winner is compared with, and what was won over them.
+
+    Args:
+        rows: the winner, trained anew; random networks; the biggest, unless that is the winner.
+        won: over random networks and over the biggest.
+    """
+
+    rows: tuple[BaselineRow, ...]
+    won: tuple[WonRow, ...]
+
+
+@dataclass(frozen=True)
 class ConstraintRow:
     """A limit that every network had to keep.
 
@@ -301,6 +363,7 @@ class SearchResult:
         objectives: what the search was after; none stands for the accuracy.
         preferred: how the winner was chosen from the front; empty with one objective.
         state: "running", "stopped" or "finished".
+        baselines: what was won over random networks and the biggest; None if not asked for.
         folder: the run folder; empty if there is none.
         outcome: what is in memory after a run, such as the trained network; None after ``read``.
     """
@@ -329,6 +392,7 @@ class SearchResult:
     objectives: tuple[ObjectiveRow, ...] = ()
     preferred: str = ""
     state: str = "finished"
+    baselines: BaselineTable | None = None
     folder: str = ""
     outcome: Any = field(default=None, repr=False, compare=False)
 
@@ -343,7 +407,7 @@ class SearchResult:
         return self.winner.not_exported if self.winner is not None else ()
 
     def tables(self) -> dict[str, Mapping[str, Sequence[object]]]:
-        """``trials``: a row for each trial, with its values, costs, violation and scores."""
+        """``trials`` with values, costs and scores; ``baselines``; what was ``won`` over them."""
         rows = self.trials
         values = dict.fromkeys(name for row in rows for name in row.values)
         fixed: dict[str, Sequence[object]] = {
@@ -365,7 +429,34 @@ class SearchResult:
         }
         named = dict.fromkeys(name for row in rows for name in row.scores if name not in fixed)
         scores = {name: [r.scores.get(name, NAN) for r in rows] for name in named}
-        return {"trials": {**fixed, **scores}}
+        return {"trials": {**fixed, **scores}, **self._baselines()}
+
+    def _baselines(self) -> dict[str, Mapping[str, Sequence[object]]]:
+        if self.baselines is None:
+            return {}
+        rows, won = self.baselines.rows, self.baselines.won
+        objective = self.objectives[0].name if self.objectives else "accuracy"
+        return {
+            "baselines": {
+                "role": [r.role for r in rows],
+                "arch": [r.arch for r in rows],
+                "state": [r.state for r in rows],
+                "objective": [objective for _ in rows],
+                "value": [r.value for r in rows],
+                "params": [_whole(r.params) for r in rows],
+                "flops": [_whole(r.flops) for r in rows],
+                "message": [r.message for r in rows],
+            },
+            "won": {
+                "over": [w.over for w in won],
+                "objective": [objective for _ in won],
+                "n": [w.n for w in won],
+                "mean": [w.mean for w in won],
+                "low": [w.low for w in won],
+                "high": [w.high for w in won],
+                "holds": [w.text for w in won],
+            },
+        }
 
 
 def _column(name: str) -> str:

@@ -36,6 +36,7 @@ from foretell.studies.run.session import Session, open_session, reading, stored_
 from foretell.studies.run.threads import one_thread
 from foretell.studies.run.trust import check_trusted
 from foretell.studies.run.workers import COUNTING, TORCH
+from foretell.studies.search.baselines import train_baselines
 from foretell.studies.search.budget import Choice, choose_skeleton, explaining, narrow
 from foretell.studies.search.config import SearchConfig
 from foretell.studies.search.goals import Goals
@@ -188,17 +189,22 @@ def run(
             session.put("predicted", [None if np.isnan(v) else float(v) for v in predicted])
             ending = Ending(session, config, book, pool_of_workers)
             final, exported = _close(session, ending, loop.goals, trials, checked, onnx=config.onnx)
+            session.lap("export")
+            train_baselines(session, config, loop, pool_of_workers, book, feasible, pool, final)
+            if config.baselines:
+                session.lap("baselines")
         files, left_out, problems = exported
         store_winner(
             session, final, checked.space, len(checked.task.test), files, left_out, problems
         )
-        session.lap("export")
         session.put("stages", session.laps)
         outcome = SearchOutcome(
             config, session.folder.path, checked.space, checked.task, checked.skeleton,
             book, pool, tuple(trials), predicted, final, reused, session.laps,
         )  # fmt: skip
         result = replace(read(session.folder.path), outcome=outcome, state="finished")
+        for name in ("baselines", "won"):  # of an earlier call that was asked for them
+            (session.folder.path / f"{name}.csv").unlink(missing_ok=True)
         session.write_tables(result.tables())
         for note in result.notes:
             session.log.write(f"caution: {note}")

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from foretell.arch import Arch
 from foretell.data import Task, load_task
 from foretell.errors import QuantityError, UsageError
@@ -151,9 +153,10 @@ class Job:
         trained, or not attacked.
 
         Returns:
-            values by quantity, details of each, how a constraint is broken, and the curves.
+            values by quantity, details of each, how a constraint is broken, and the curves; of a
+            fresh training also which validation images were classified right, as bits in hex.
         """
-        from foretell.training import get_recipe, train
+        from foretell.training import get_recipe, outcomes, train
 
         if why := payload.get("unmeasured"):
             raise QuantityError(*why)
@@ -170,7 +173,8 @@ class Job:
         if config.lr is not None:
             recipe = replace(recipe, lr=config.lr)
         with one_thread():
-            module, seed = self._build(arch, "trial")
+            fresh = bool(payload.get("fresh"))
+            module, seed = self._build(arch, "baseline" if fresh else "trial")
             tell = part_teller()
             result = train(
                 module, task, recipe, seed=seed, device=config.device, test=False,
@@ -184,6 +188,10 @@ class Job:
             values["accuracy"] = result.val_accuracy
             values["loss"] = result.curves.val_loss[-1]
             values["seconds"] = result.seconds
+            if fresh:
+                right = outcomes(module, task)
+                found["right"] = np.packbits(right).tobytes().hex()
+                found["images"] = len(right)
             subject = self._subject(arch, module=module.eval(), task=task, training=result)
             for stage in (Stage.TRAINED, Stage.ATTACKED):
                 for quantity in goals.at(stage):
