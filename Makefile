@@ -36,7 +36,8 @@ $(STAMPS)/docs: $(STAMPS)/venv pyproject.toml constraints.txt
 	@touch $@
 
 search: $(STAMPS)/run
-	$(BIN)/foretell search --space nb201 --data digits --max-params 100k --workers 2 --out $(RUN)
+	$(BIN)/foretell search --space nb201 --data digits --max-params 100k --workers 2 --baselines 3 \
+	  --out $(RUN)
 
 # Compiled files are kept whatever the surroundings say: a hundred processes import this package.
 test: $(STAMPS)/test
