@@ -342,7 +342,7 @@ def won_sentence(run: RunData) -> str:
     unit = main_objective(run).unit
 
     def part(won: WonRow) -> str:
-        none = "nothing" if won.same else "no number"
+        none = "nothing" if won.same else "nothing that could be measured"
         text = won_text(won, unit) if math.isfinite(won.mean) else none
         return f"{text} {over_text(won)}"
 

@@ -5,7 +5,6 @@ import math
 from markupsafe import Markup
 
 from foretell.report._base import (
-    Block,
     Card,
     Cell,
     Chart,
@@ -24,7 +23,7 @@ from foretell.report.html.format import DASH, amount, duration, inline, many, qu
 from foretell.report.html.layout import place
 from foretell.report.html.svg import graph_svg
 from foretell.report.search import plots, tables
-from foretell.report.search.data import BaselineRow, ObjectiveRow, RunData, Winner
+from foretell.report.search.data import BaselineRow, ObjectiveRow, RunData, Winner, WonRow
 from foretell.report.search.front import columns_of
 
 __all__ = ["baselines", "winner"]
@@ -147,7 +146,7 @@ def _loss(run: RunData) -> Chart:
     )
 
 
-_ROLES = {"winner": "winner, trained anew", "random": "random", "biggest": "biggest that fits"}
+_ROLES = {"winner": "winner again", "random": "random", "biggest": "biggest"}
 
 
 def baselines(run: RunData) -> Section | tuple[Section, ...]:
@@ -155,17 +154,16 @@ def baselines(run: RunData) -> Section | tuple[Section, ...]:
     if run.baselines is None or run.winner is None:
         return ()
     objective = tables.main_objective(run)
-    on = "on the validation images" if objective.name == "accuracy" else "as in a trial"
     lead = (
         f"Each was trained by the short recipe of the trials from random numbers that no trial "
-        f"used; {inline(objective.label)} was measured {on}. The search had looked at the same "
-        f"images to choose its winner, so what it won may be a little too high."
+        f"used, and {inline(objective.label)} measured as in a trial."
     )
-    pairs = tuple(
-        Pair(f"Won {tables.over_text(won)}", tables.won_text(won, objective.unit))
-        for won in run.baselines.won
-    )
-    notes = tuple(Note(won.text, "note") for won in run.baselines.won if won.text)
+    if objective.name == "accuracy":
+        lead += (
+            " The winner was chosen on the same validation images, so what it won may be a little "
+            "too high."
+        )
+    notes = tuple(Note(_gain(won, objective.unit), "note") for won in run.baselines.won)
     rows = run.baselines.rows
     table = Table(
         "Networks that the winner was compared with",
@@ -177,8 +175,13 @@ def baselines(run: RunData) -> Section | tuple[Section, ...]:
         starred=frozenset(i for i, row in enumerate(rows) if row.role == "winner"),
         tight=False,
     )  # fmt: skip
-    blocks: tuple[Block, ...] = (Pairs(pairs), table, *notes)
-    return Section("won", "What the search won", lead, blocks, link="Won")
+    return Section("won", "What the search won", lead, (*notes, table), link="Won")
+
+
+def _gain(won: WonRow, unit: str) -> str:
+    if not math.isfinite(won.mean):
+        return won.text
+    return f"Won {tables.won_text(won, unit)} {tables.over_text(won)}. {won.text}"
 
 
 def _baseline(row: BaselineRow, objective: ObjectiveRow) -> Line:
