@@ -62,10 +62,11 @@ def rooms(package: Path) -> dict[str, Room]:
             found[path.name] = path
         elif path.suffix == ".py" and path.stem != "__init__":
             found[path.stem] = path
+    files = {path: _module_imports(path) for path in sorted(package.rglob("*.py"))}
     reads = {
-        name: _imports_of(path, package.name, set(found) - {name}) for name, path in found.items()
+        name: _imports_of(path, files, package.name, set(found) - {name})
+        for name, path in found.items()
     }
-    files = {path: _module_imports(path) for path in package.rglob("*.py")}
     loaded = _loads_torch(package, files)
     result = {}
     for name, path in found.items():
@@ -236,6 +237,8 @@ def _module_imports(path: Path) -> list[tuple[str, bool]]:
 
     def walk(node: ast.AST, late: bool) -> None:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):  # holds no statement
+                continue
             if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
                 continue
             if isinstance(child, ast.Import):
@@ -248,11 +251,13 @@ def _module_imports(path: Path) -> list[tuple[str, bool]]:
     return found
 
 
-def _imports_of(path: Path, package: str, others: set[str]) -> dict[str, bool]:
+def _imports_of(
+    path: Path, files: Mapping[Path, list[tuple[str, bool]]], package: str, others: set[str]
+) -> dict[str, bool]:
     """Other rooms that a room imports -> whether only on use."""
     found: dict[str, bool] = {}
-    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-        for name, late in _module_imports(file):
+    for names in (names for file, names in files.items() if file.is_relative_to(path)):
+        for name, late in names:
             parts = name.split(".")
             if parts[0] == package and len(parts) > 1 and parts[1] in others:
                 found[parts[1]] = found.get(parts[1], True) and late
