@@ -306,6 +306,8 @@ def won_text(won: WonRow, unit: str) -> str:
 
     >>> won_text(WonRow("random", 3, 0.031, 0.012, 0.05), "fraction")
     '+3.1 points [1.2, 5.0]'
+    >>> won_text(WonRow("biggest", 1, -0.0001), "fraction")
+    '0.0 points'
     >>> won_text(WonRow("biggest", 1, -0.0004), "s")
     '−400 µs'
     """
@@ -317,7 +319,8 @@ def won_text(won: WonRow, unit: str) -> str:
         if math.isfinite(won.low):
             text += f" [{_bound(won.low, unit)}, {_bound(won.high, unit)}]"
         return text
-    text = f"{sign}{100 * abs(won.mean):.1f} points"
+    points = f"{100 * abs(won.mean):.1f}"
+    text = f"{sign if float(points) else ''}{points} points"
     if math.isfinite(won.low):
         text += f" [{signed(100 * won.low, 1)}, {signed(100 * won.high, 1)}]"
     return text
