@@ -16,7 +16,7 @@ from foretell.networks import build
 from foretell.studies.predict.study import PredictConfig, predict_values
 from foretell.training import Recipe, train
 
-MEASURED, CHECKED = 12, 6
+MEASURED, CHECKED = 12, 10
 
 space = get_space(f"{Path(__file__).parent}/my_space.py:space")
 task = load_task("digits?limit=400")
