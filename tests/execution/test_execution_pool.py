@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
@@ -26,13 +28,53 @@ def pids(executor):
     return set(values(executor, [["pid"]] * 8))
 
 
-def test_workers_stay_and_have_one_thread_and_no_torch(pool):
+def test_workers_stay_and_have_one_thread_and_torch_only_where_this_process_has(pool):
     assert values(pool, [["threads"]]) == ["1"]
-    assert values(pool, [["torch"]]) == [False]
+    assert values(pool, [["torch"]]) == ["torch" in sys.modules]
     assert values(pool, [["interrupt"]]) == [True], "Ctrl-C is the parent's to handle"
     first, second = pids(pool), pids(pool)
     assert len(first | second) <= 2
     assert os.getpid() not in first
+
+
+COPIES = """
+import os, sys, time
+import torch
+from foretell.execution import Claim, PoolExecutor
+
+def look(payload):
+    import torch
+    parent = open(f"/proc/{os.getppid()}/cmdline").read()
+    return [os.environ.get("LAMP"), torch.get_num_threads(), os.getcwd(), "forkserver" in parent]
+
+def one(threads=1):
+    with PoolExecutor(look, 1, threads_per_worker=threads) as pool:
+        return next(iter(pool.map([Claim(0, None)]))).value
+
+if __name__ == "__main__":
+    os.environ["LAMP"] = "on"
+    assert one() == ["on", 1, os.getcwd(), True], one()
+    os.environ["LAMP"] = "off"
+    os.chdir("below")
+    assert one() == ["off", 1, os.getcwd(), True], one()
+    del os.environ["LAMP"]
+    assert one() == [None, 1, os.getcwd(), True], one()
+    assert one(2)[1:] == [2, os.getcwd(), False], one(2)
+    if (child := os.fork()) == 0:
+        os._exit(0 if one() == [None, 1, os.getcwd(), False] else 7)
+    assert os.waitpid(child, 0)[1] == 0
+    print("good")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
+def test_copies_have_the_environment_of_the_moment_in_which_they_start(tmp_path):
+    (tmp_path / "copies.py").write_text(COPIES)
+    (tmp_path / "below").mkdir()
+    told = subprocess.run(
+        [sys.executable, "copies.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert told.stdout == "good\n", told.stderr
 
 
 def test_claims_run_side_by_side(pool):
