@@ -13,12 +13,13 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "foretell"
 ORDER = [
     ["errors", "types"],
-    ["rng", "arch", "graph", "registry", "unpickle", "files", "gaussian", "trust"],
+    ["rng", "arch", "graph", "registry", "unpickle", "files", "gaussian", "trust", "prediction"],
     ["metrics"],
     ["store"],
     ["execution"],
     ["spaces"],
     ["benchmarks", "tables"],
+    ["curves"],
     ["encodings"],
     ["data"],
     ["networks"],
@@ -41,7 +42,7 @@ LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 WITHOUT_TORCH = {
     "errors", "types", "rng", "arch", "graph", "registry", "unpickle", "files", "gaussian", "trust",
     "metrics", "store", "execution", "spaces", "benchmarks", "encodings", "data", "predictors",
-    "quantities", "search", "studies", "report", "tables", "api", "cli",
+    "curves", "prediction", "quantities", "search", "studies", "report", "tables", "api", "cli",
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 MOST_FILES = {"cli": 20}

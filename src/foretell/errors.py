@@ -14,6 +14,7 @@ __all__ = [
     "BrokenImageError",
     "CheckpointError",
     "ConstraintError",
+    "CurveError",
     "DataError",
     "DataWarning",
     "DeadNetworkError",
@@ -203,6 +204,10 @@ class EmptySplitError(DataError):
 
 class PredictorError(ForetellError):
     """A predictor cannot be fitted on the given data, or be used as requested."""
+
+
+class CurveError(ForetellError):
+    """Learning curves are invalid, or lack what a predictor of curves needs."""
 
 
 class BenchmarkError(ForetellError):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foretell.curves import Curves
 from foretell.encodings import adjacency, onehot, path_encoding, score_encoding, unrolled, wl
 from foretell.encodings._forms import column_names, shortened
 from foretell.encodings.registry import EncodingContext, encode, encodings
@@ -298,7 +299,8 @@ def test_names_are_safe_and_distinct(name):
     space, archs = sample(name, 150)
     scores = {"mine.py:proxy": np.arange(150.0), "mine.py,proxy": np.arange(150.0)}
     costs = space.costs(archs, space.skeleton())
-    context = EncodingContext(space, archs, costs, scores)
+    curves = Curves({"val_loss": np.ones((150, 20))}, np.arange(1, 21))
+    context = EncodingContext(space, archs, costs, scores, curves=curves)
     for kind in encodings.names():
         if (kind == "costs" and costs is None) or (kind == "graf_compat"):
             continue
@@ -317,7 +319,8 @@ def test_libraries_of_trees_take_the_names():
     xgboost = pytest.importorskip("xgboost")
     space, archs = sample("nb201", 120)
     costs, scores = space.costs(archs, space.skeleton()), {"nwot": np.arange(120.0)}
-    context = EncodingContext(space, archs, costs, scores)
+    curves = Curves({"val_loss": np.ones((120, 20))}, np.arange(1, 21))
+    context = EncodingContext(space, archs, costs, scores, curves=curves)
     kinds = [kind for kind in encodings.names() if kind != "graf_compat"]
     encoded = encode("+".join(kinds), context)
     x, names = encoded.matrix(), list(encoded.names)

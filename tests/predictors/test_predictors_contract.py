@@ -12,7 +12,7 @@ from foretell.predictors import predictors
 
 FAST = {"auto": {"seconds": 0.0}, "lightgbm": {"trees": 60}, "extra_trees": {"trees": 20},
         "random_forest": {"trees": 20}, "xgboost": {"trees": 40},
-        "ngboost": {"trees": 60}}  # fmt: skip
+        "ngboost": {"trees": 60}, "lc_svr": {"trials": 3}}  # fmt: skip
 
 
 @pytest.fixture(params=predictors.names())
@@ -32,7 +32,10 @@ def make(name):
 @pytest.fixture
 def split(name, cells, cell_labels):
     encodings, y = cells
-    if predictors.entry(name).facts.get("needs") == "wl":
+    needs = predictors.entry(name).facts.get("needs")
+    if needs == "curve":
+        encodings = Encodings({**encodings.tables, "curve": encodings.tables["graf"]})
+    if needs == "wl":
         encodings = Encodings({**encodings.tables, "wl": cell_labels}, encodings.identity | {"wl"})
     return encodings.take(np.arange(120)), y[:120], encodings.take(np.arange(120, 400)), y[120:]
 

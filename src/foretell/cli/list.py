@@ -11,6 +11,7 @@ KINDS = {
     "spaces": "foretell.spaces:spaces",
     "proxies": "foretell.proxies:proxies",
     "predictors": "foretell.predictors:predictors",
+    "curve-predictors": "foretell.curves:curve_predictors",
     "encodings": "foretell.encodings:encodings",
     "searchers": "foretell.search:searchers",
     "quantities": "foretell.quantities:quantities",

@@ -2,6 +2,7 @@
 
 from foretell.encodings._base import Encodings, EncodingTable
 from foretell.encodings.adjacency import adjacency
+from foretell.encodings.curve import curve_encoding
 from foretell.encodings.graf.compat import (
     graf_darts,
     graf_nb101,
@@ -30,6 +31,7 @@ __all__ = [
     "adjacency",
     "categorical",
     "cost_encoding",
+    "curve_encoding",
     "encode",
     "encodings",
     "graf",

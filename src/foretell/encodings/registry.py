@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import TypeAlias, cast
 
 from foretell.arch import Arch
+from foretell.curves import Curves
 from foretell.encodings._base import Encodings, EncodingTable
 from foretell.encodings.adjacency import adjacency
+from foretell.encodings.curve import curve_encoding
 from foretell.encodings.graf.own import graf
 from foretell.encodings.onehot import categorical, onehot
 from foretell.encodings.paths import path_encoding
@@ -34,6 +36,7 @@ class EncodingContext:
         scores: name of a proxy -> (n,), if they were scored.
         graphs: of their networks, if they were traced; ``graf`` then takes them instead of the
             space's own.
+        curves: partial learning curves, if they were trained for some epochs.
     """
 
     space: Space
@@ -41,6 +44,7 @@ class EncodingContext:
     costs: CostTable | None = None
     scores: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
     graphs: Sequence[Graph] | None = None
+    curves: Curves | None = None
 
 
 Encoding: TypeAlias = Callable[[EncodingContext], EncodingTable]
@@ -65,7 +69,7 @@ def encode(text: str, context: EncodingContext) -> Encodings:
 
     Raises:
         UnknownNameError: no such encoding.
-        UsageError: it needs scores or costs that are not there, or a name stands twice.
+        UsageError: it needs scores, costs or curves that are not there, or a name stands twice.
         ArchError: it does not work on this space.
     """
     names = [name.strip() for name in text.split("+")]
@@ -99,6 +103,18 @@ def _scores(context: EncodingContext) -> EncodingTable:
     if not context.scores:
         raise UsageError("The encoding 'scores' needs scores: compute some, or leave it out.")
     return score_encoding(context.scores)
+
+
+@encodings.add("curve", reference="Baker et al., ICLR 2018 workshop")
+def _curve(context: EncodingContext) -> EncodingTable:
+    """Partial learning curves: values at epochs, mean and spread of curve and changes."""
+    if context.curves is None:
+        raise UsageError("The encoding 'curve' needs learning curves: give some, or leave it out.")
+    if len(context.curves) != len(context.archs):
+        raise UsageError(
+            f"Expected curves of {len(context.archs)} architectures, but got {len(context.curves)}."
+        )
+    return curve_encoding(context.curves)
 
 
 @encodings.add("costs")

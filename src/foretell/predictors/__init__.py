@@ -7,6 +7,7 @@ from foretell.predictors.dngo import DNGO
 from foretell.predictors.gp.exact import GaussianProcess
 from foretell.predictors.gp.sparse import SparseGaussianProcess, VariationalGaussianProcess
 from foretell.predictors.gp.wl import GraphGaussianProcess
+from foretell.predictors.lc_svr import LcSVR
 from foretell.predictors.linear import BayesianLinear, Linear
 from foretell.predictors.neural.bananas import BANANAS
 from foretell.predictors.neural.bohamiann import BOHAMIANN
@@ -30,6 +31,7 @@ __all__ = [
     "GaussianProcess",
     "GraphGaussianProcess",
     "Intervals",
+    "LcSVR",
     "LightGBM",
     "Linear",
     "NGBoost",

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from inspect import signature
 from typing import Self
 
@@ -11,23 +10,11 @@ import numpy as np
 
 from foretell.encodings import Encodings
 from foretell.errors import PredictorError
+from foretell.prediction import Prediction
 from foretell.registry import Registry
 from foretell.types import Array
 
 __all__ = ["Prediction", "Predictor", "predictors", "seeded"]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Predicted values.
-
-    Args:
-        mean: (n,) in the unit of the values that were fitted.
-        std: (n,) predictive standard deviations in the same unit; None where the method gives none.
-    """
-
-    mean: Array
-    std: Array | None = None
 
 
 class Predictor(ABC):

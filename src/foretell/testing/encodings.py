@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from foretell.curves import Curves
 from foretell.encodings import EncodingContext, EncodingTable, encode, encodings
 from foretell.spaces import get_space
 
@@ -38,7 +39,7 @@ class EncodingContract:
         raise NotImplementedError("give the fixture `encoding` in your subclass")
 
     def context(self, *, reverse: bool = False) -> EncodingContext:
-        """Thirty architectures, with the costs of their networks.
+        """Thirty architectures, with the costs of their networks and three epochs of curves.
 
         Args:
             reverse: the same in the opposite order.
@@ -47,7 +48,10 @@ class EncodingContract:
         rng = np.random.default_rng(0)
         archs = list(dict.fromkeys(space.sample(rng) for _ in range(60)))[:30]
         archs = archs[::-1] if reverse else archs
-        return EncodingContext(space, archs, costs=space.costs(archs, space.skeleton((3, 8, 8), 4)))
+        level = np.array([(1 + sum(a.genes)) / (2 + sum(a.genes)) for a in archs])
+        curves = Curves({"val_accuracy": level[:, None] * [0.2, 0.5, 0.6]}, np.arange(1, 4))
+        costs = space.costs(archs, space.skeleton((3, 8, 8), 4))
+        return EncodingContext(space, archs, costs=costs, curves=curves)
 
     def table(self, encoding: str, context: EncodingContext) -> EncodingTable:
         """What the encoding gives."""
