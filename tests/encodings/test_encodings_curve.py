@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from foretell.curves import Curves
 from foretell.encodings import EncodingContext, curve_encoding, encode
@@ -11,7 +12,7 @@ from foretell.spaces import get_space
 
 def test_columns_by_hand():
     y = np.array([[0.1, 0.3, 0.4, 0.8], [0.2, 0.2, 0.6, 0.7]])
-    table = curve_encoding(Curves({"val_accuracy": y}, [1, 2, 4, 5]))
+    table = curve_encoding(Curves({"val_accuracy": y}, [1, 2, 4, 5]), quantiles=False)
     slope = np.array([[0.2, 0.05, 0.4], [0.0, 0.2, 0.1]])
     bend = np.diff(slope, axis=1) / 1.5
     expected = {f"val_accuracy_{e}": y[:, i] for i, e in enumerate((1, 2, 4, 5))}
@@ -22,6 +23,10 @@ def test_columns_by_hand():
     assert table.names == tuple(expected)
     for name, column in expected.items():
         np.testing.assert_allclose(table.column(name), column, atol=1e-12)
+    quantiles = curve_encoding(Curves({"val_accuracy": y}, [1, 2, 4, 5]))
+    assert quantiles.names == table.names
+    half = norm.ppf(0.75)
+    np.testing.assert_allclose(quantiles.column("val_accuracy_1"), [-half, half])
 
 
 @pytest.mark.parametrize(("epochs", "columns"), [(1, 3), (2, 6), (3, 9), (40, 22)])
@@ -41,7 +46,7 @@ def test_short_and_long_curves(epochs, columns):
 def test_gaps_are_interpolated_and_marked():
     nan = np.nan
     y = [[1.0, nan, nan, 4.0], [nan, 2.0, nan, nan], [nan] * 4, [0.0, 0.0, nan, 0.0]]
-    table = curve_encoding(Curves({"val_loss": y}, [1, 2, 3, 5]))
+    table = curve_encoding(Curves({"val_loss": y}, [1, 2, 3, 5]), quantiles=False)
     assert "val_loss_3" not in table.names  # nobody has it
     np.testing.assert_allclose(table.column("val_loss_2"), [1.75, 2.0, 1.75, 0.0])
     np.testing.assert_allclose(table.column("val_loss_1"), [1.0, 2.0, 1.0, 0.0])

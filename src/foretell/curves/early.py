@@ -34,7 +34,10 @@ def _last(values: Array) -> Array:
     reference=_WHITE,
 )  # fmt: skip
 class EarlyStopAccuracy(CurvePredictor):
-    """Early stopping: the last measured validation accuracy, a fraction."""
+    """Early stopping: the last measured validation accuracy, a fraction.
+
+    Reference: White et al., NeurIPS 2021, section 3.
+    """
 
     def _predict(self, values: Array, epochs: IntArray, final_epoch: int) -> _Result:
         return _last(values), None, {}
@@ -44,7 +47,10 @@ class EarlyStopAccuracy(CurvePredictor):
     "early_stop_loss", metric="val_loss", unit="-nats", std=False, alone=True, reference=_WHITE
 )
 class EarlyStopLoss(CurvePredictor):
-    """Early stopping: minus the last measured validation loss, in nats."""
+    """Early stopping: minus the last measured validation loss, in nats.
+
+    Reference: White et al., NeurIPS 2021, section 3.
+    """
 
     metric = "val_loss"
     unit = "-nats"
@@ -75,7 +81,8 @@ class SumOfLosses(CurvePredictor):
     A sum over fewer epochs would look better, so an architecture that lacks one of the epochs has
     no prediction.
 
-    Differs from automl/NASLib@0e58dfe: there NaN is not told from a value.
+    Reference: Ru et al., NeurIPS 2021, section 3. Differs from automl/NASLib@0e58dfe: there a
+    missing epoch is not noticed.
     """
 
     metric = "train_loss"
@@ -98,7 +105,10 @@ class SumOfLossesEMA(SumOfLosses):
     as in the survey's code; with its .99 it is close to SoTL.
 
     Args:
-        momentum: weight of the newest loss, in (0, 1].
+        momentum: weight of the newest loss, in (0, 1]; another one raises CurveError on
+            ``predict``.
+
+    Reference: Ru et al., NeurIPS 2021, section 3.
     """
 
     def __init__(self, momentum: float = 0.99) -> None:
@@ -120,7 +130,10 @@ class SumOfLossesEMA(SumOfLosses):
     "sotl_e", metric="train_loss", unit="-nats", std=False, alone=True, reference=_RU
 )
 class LastLoss(CurvePredictor):
-    """SoTL-E: minus the last measured epoch's training loss, in nats."""
+    """SoTL-E: minus the last measured epoch's training loss, in nats.
+
+    Reference: Ru et al., NeurIPS 2021, section 3.
+    """
 
     metric = "train_loss"
     unit = "-nats"

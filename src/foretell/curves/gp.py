@@ -49,6 +49,9 @@ class CurveGaussianProcess(CurvePredictor):
     their means, m and -b (beta / (t + beta))^alpha, which are integrated. The five hyper-parameters
     maximise evidence times prior on the curves at hand, so that predictions depend on the company;
     the order of rows has no influence. Means are limited to [0, 1].
+    As for ``LCE``, the standard deviation knows nothing of schedules.
+
+    Reference: Swersky et al., Freeze-Thaw Bayesian Optimization, 2014, section 3.
 
     Differs from the paper: the decay has a mean, as accuracies rise; there is no kernel over
     configurations, as nothing but curves is seen; hyper-parameters are optimised, not sampled.

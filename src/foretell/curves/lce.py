@@ -35,7 +35,10 @@ class LCE(CurvePredictor):
     of schedules: where the learning rate falls to 0 at the end, accuracies rise above it.
 
     Args:
-        families: names of ``FAMILIES``.
+        families: names of ``FAMILIES``; unknown ones raise UnknownNameError on ``predict``, none at
+            all raises CurveError.
+
+    Reference: Domhan et al., IJCAI 2015, section 3.
 
     Differs from automl/NASLib@3da089f: the same kind of posterior is integrated (coefficients and
     noise in closed form, shapes by quadrature) where there Markov chains sample it, so that nothing
@@ -86,6 +89,11 @@ class LCEM(LCE):
 
     The curve at the final epoch is at least the last measured value and at most 1, and families are
     weighed by their evidence.
+
+    Args:
+        families: names of ``FAMILIES``, as for ``LCE``.
+
+    Reference: Domhan et al., IJCAI 2015, section 3; White et al., NeurIPS 2021, appendix.
 
     Differs from automl/NASLib@3448add: integrated, not sampled by 50 walkers; families that are the
     same in other parameters are one, with their number as prior weight; ``loglog_linear`` and

@@ -5,12 +5,13 @@ import numpy as np
 from foretell.curves import Curves
 from foretell.encodings._base import EncodingTable
 from foretell.errors import CurveError
+from foretell.metrics import normal_scores
 from foretell.types import Array
 
 __all__ = ["curve_encoding"]
 
 
-def curve_encoding(curves: Curves, *, most: int = 16) -> EncodingTable:
+def curve_encoding(curves: Curves, *, most: int = 16, quantiles: bool = True) -> EncodingTable:
     """Each metric's values at some epochs, and mean and standard deviation of curve and changes.
 
     For each metric: its value at ``most`` epochs evenly spread over the measured ones, with the
@@ -25,16 +26,19 @@ def curve_encoding(curves: Curves, *, most: int = 16) -> EncodingTable:
     Args:
         curves: of n architectures, labelled or not, all up to the same epoch.
         most: number of epochs whose values are columns, at least 1.
+        quantiles: whether columns are turned into normal quantiles over all given architectures,
+            as scores are: accuracies have a long tail of bad networks.
 
     Returns:
-        (n, columns) in units of the metrics.
+        (n, columns): normal quantiles, or the units of the metrics; ``<metric>_missing`` always is
+        a share.
 
     Raises:
         CurveError: a metric has no value at all.
 
     Reference: Baker et al., Accelerating Neural Architecture Search using Performance Prediction,
     ICLR 2018 workshop, section 3. Differs from automl/NASLib@072c572, whose columns are the six
-    summaries of validation accuracy only: values at epochs and other metrics too.
+    summaries of validation accuracy only: values at epochs and other metrics too, as quantiles.
     """
     names: list[str] = []
     columns: list[Array] = []
@@ -57,7 +61,8 @@ def curve_encoding(curves: Curves, *, most: int = 16) -> EncodingTable:
         empty = lost == 1
         for name, column in parts.items():
             names.append(name)
-            columns.append(np.where(empty, np.median(column[~empty]), column))
+            filled = np.where(empty, np.median(column[~empty]), column)
+            columns.append(normal_scores(filled) if quantiles else filled)
         if lost.any():
             names.append(f"{metric}_missing")
             columns.append(lost)

@@ -107,7 +107,7 @@ def _scores(context: EncodingContext) -> EncodingTable:
 
 @encodings.add("curve", reference="Baker et al., ICLR 2018 workshop")
 def _curve(context: EncodingContext) -> EncodingTable:
-    """Partial learning curves: values at epochs, mean and spread of curve and changes."""
+    """Partial learning curves as normal quantiles: values at epochs, mean and spread of changes."""
     if context.curves is None:
         raise UsageError("The encoding 'curve' needs learning curves: give some, or leave it out.")
     if len(context.curves) != len(context.archs):

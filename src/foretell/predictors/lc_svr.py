@@ -24,6 +24,8 @@ class LcSVR(SVR):
     each table weighs the same. Cost, width and nu are those of the least squared error in three
     folds among a fixed number of random ones, whatever time that takes.
 
+    Reference: Baker et al., ICLR 2018 workshop, section 3.
+
     Differs from automl/NASLib@072c572: fewer random choices from narrower ranges, columns that are
     scaled, seeded folds and choices, targets as normal quantiles by default.
 
@@ -31,6 +33,9 @@ class LcSVR(SVR):
         trials: random configurations beside the default.
         normal_target: whether to transform values to normal quantiles.
         seed: of trials and folds.
+
+    Fitting raises PredictorError where no table is named ``curve``, and MissingExtraError without
+    scikit-learn.
     """
 
     def __init__(self, trials: int = 60, normal_target: bool = True, seed: int = 0) -> None:
