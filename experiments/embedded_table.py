@@ -85,7 +85,8 @@ def noise(table: Benchmark, keys: Sequence[tuple[str, int, str]], again: Mask) -
     """One row for each column of values: how well a run foretells another."""
     heading(
         "Noise", "two runs of a cell", "Spearman", "Kendall", "Kendall, upper half by mean",
-        "Kendall, upper half by a third run", "spread of cells", "spread of runs", "reliability of one run",
+        "Kendall, upper half by a third run", "spread of cells", "spread of runs",
+        "reliability of one run",
     )  # fmt: skip
     for key, column, words in keys:
         runs = last(table, key, column)[again]
