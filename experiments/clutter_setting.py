@@ -27,17 +27,20 @@ from foretell.studies.build_benchmark.draw import CellRun, draw_cells
 from foretell.studies.build_benchmark.run_cell import payload_of, run_cell
 
 CIFAR = Path(__file__).parents[2] / "shared" / "data" / "nb201.parquet"
-SMALL = "clutter?train=2000&val=1000&test=4000&size=12"
+PARTS = "clutter?train=2000&val=1000&test=4000"
+LARGE: dict[str, Any] = {"data": PARTS, "input_shape": (1, 16, 16), "stage_cells": 1, "epochs": 8}
 SETTINGS: dict[str, dict[str, Any]] = {
     "chosen": {},
-    "own": {"common": False},
-    "own-lr05": {"common": False, "lr": 0.05},
-    "lr05": {"lr": 0.05},
-    "small": {"data": SMALL + "&fragments=4", "input_shape": (1, 12, 12), "common": False},
-    "small-clutter": {"data": SMALL, "input_shape": (1, 12, 12)},
-    "long": {"epochs": 12},
-    "wide": {"channels": 16},
-}
+    "eight epochs": {"epochs": 8},
+    "one cell": {"stage_cells": 1, "epochs": 8},
+    "one cell, less clutter": {
+        "data": PARTS + "&size=12&fragments=4", "stage_cells": 1, "epochs": 8,
+    },
+    "large": LARGE,
+    "large, common": LARGE | {"common": True},
+    "large, lr .05": LARGE | {"lr": 0.05},
+    "large, lr .05, common": LARGE | {"lr": 0.05, "common": True},
+}  # fmt: skip
 """Name -> what differs from the settings of the table."""
 
 
