@@ -27,15 +27,18 @@ from foretell.studies.build_benchmark.draw import CellRun, draw_cells
 from foretell.studies.build_benchmark.run_cell import payload_of, run_cell
 
 CIFAR = Path(__file__).parents[2] / "shared" / "data" / "nb201.parquet"
-PARTS = "clutter?train=2000&val=1000&test=4000"
-LARGE: dict[str, Any] = {"data": PARTS, "input_shape": (1, 16, 16), "stage_cells": 1, "epochs": 8}
+PARTS = "clutter?train=2000&val=500&test=4000"
+LARGE: dict[str, Any] = {"data": PARTS, "input_shape": (1, 16, 16), "stage_cells": 1}
+TEN: dict[str, Any] = {"data": PARTS + "&size=10", "input_shape": (1, 10, 10)}
 SETTINGS: dict[str, dict[str, Any]] = {
     "chosen": {},
-    "eight epochs": {"epochs": 8},
-    "one cell": {"stage_cells": 1, "epochs": 8},
-    "one cell, less clutter": {
-        "data": PARTS + "&size=12&fragments=4", "stage_cells": 1, "epochs": 8,
-    },
+    "six epochs": {"epochs": 6},
+    "twelve epochs": {"epochs": 12},
+    "ten pixels, ten epochs": TEN | {"epochs": 10},
+    "ten pixels, twelve pieces, ten epochs": TEN
+    | {"epochs": 10, "data": PARTS + "&size=10&fragments=12"},
+    "one cell": {"stage_cells": 1},
+    "one cell, less clutter": {"data": PARTS + "&size=12&fragments=4", "stage_cells": 1},
     "large": LARGE,
     "large, common": LARGE | {"common": True},
     "large, lr .05": LARGE | {"lr": 0.05},

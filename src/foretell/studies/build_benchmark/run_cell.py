@@ -3,6 +3,7 @@
 import math
 import time
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from foretell.studies.build_benchmark.draw import CellRun
 from foretell.studies.run.inside import part_teller
 from foretell.studies.run.threads import one_thread
 from foretell.types import Json
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["payload_of", "run_cell"]
 
@@ -56,7 +60,6 @@ def run_cell(payload: Json) -> Json:
     import torch
 
     from foretell.networks import build
-    from foretell.robustness import evaluate as attacked
     from foretell.training import Recipe, tensor_task, train
     from foretell.training.loop import Epoch, evaluate
 
@@ -106,18 +109,7 @@ def run_cell(payload: Json) -> Json:
             if not settings.test_curve:
                 test()
             if not payload["long"]:
-                robust = attacked(
-                    module.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-                    task,
-                    attacks=settings.attacks,
-                    eps=settings.eps,
-                    images=settings.attacked,
-                    seed=settings.seed,
-                    warn=False,
-                )
-                record["clean"] = round(robust.clean * robust.images)
-                for name, right in robust.accuracy.items():
-                    record[name] = [round(right[e] * robust.images) for e in settings.eps]
+                record |= _attacked(module, task, settings)
         if payload["run"] == 0 and not payload["long"]:
             record["scores"] = _scores(arch, settings, task)
     tell(1.0, "")
@@ -127,6 +119,28 @@ def run_cell(payload: Json) -> Json:
     record["seconds"] = [round(float(s), 4) for s in spent]
     record["all_seconds"] = round(time.process_time() - begin, 2)
     return record
+
+
+def _attacked(module: "nn.Module", task: Task, settings: BuildConfig) -> dict[str, Json]:
+    """Numbers of attacked images that are right, without attack and under each."""
+    import torch
+
+    from foretell.robustness import evaluate
+
+    robust = evaluate(
+        module.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        task,
+        attacks=settings.attacks,
+        eps=settings.eps,
+        images=settings.attacked,
+        seed=settings.seed,
+        warn=False,
+    )
+    right = {
+        name: [round(accuracy[e] * robust.images) for e in settings.eps]
+        for name, accuracy in robust.accuracy.items()
+    }
+    return {"clean": round(robust.clean * robust.images), **right}
 
 
 def _scores(arch: Arch, settings: BuildConfig, task: Task) -> dict[str, float | None]:
