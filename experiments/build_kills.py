@@ -8,6 +8,7 @@ were finished, how many were made twice, and whether the tables are equal but fo
 """
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -37,10 +38,9 @@ SETTINGS = replace(
     attacked=40,
 )
 CODE = """
-import sys
+import json, sys
 from foretell.studies.build_benchmark.study import BuildConfig, run
 if __name__ == "__main__":
-    import json
     run(BuildConfig.from_json(json.loads(sys.argv[1])), sys.argv[2])
 """
 
@@ -61,8 +61,6 @@ def values(path: Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    import json
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)

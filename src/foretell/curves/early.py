@@ -63,13 +63,10 @@ class EarlyStopLoss(CurvePredictor):
     "train_accuracy", metric="train_accuracy", unit="fraction", std=False, alone=True,
     reference=_WHITE,
 )  # fmt: skip
-class LastTrainAccuracy(CurvePredictor):
+class LastTrainAccuracy(EarlyStopAccuracy):
     """The last measured training accuracy, a fraction; its noise is less than validation's."""
 
     metric = "train_accuracy"
-
-    def _predict(self, values: Array, epochs: IntArray, final_epoch: int) -> _Result:
-        return _last(values), None, {}
 
 
 @curve_predictors.add(
@@ -129,17 +126,13 @@ class SumOfLossesEMA(SumOfLosses):
 @curve_predictors.add(
     "sotl_e", metric="train_loss", unit="-nats", std=False, alone=True, reference=_RU
 )
-class LastLoss(CurvePredictor):
+class LastLoss(EarlyStopLoss):
     """SoTL-E: minus the last measured epoch's training loss, in nats.
 
     Reference: Ru et al., NeurIPS 2021, section 3.
     """
 
     metric = "train_loss"
-    unit = "-nats"
-
-    def _predict(self, values: Array, epochs: IntArray, final_epoch: int) -> _Result:
-        return -_last(values), None, {}
 
 
 def _incomplete(values: Array, epochs: IntArray) -> dict[int, str]:

@@ -12,7 +12,9 @@ __all__ = ["digits_task", "task_of"]
 
 def task_of(config: BuildConfig) -> Task:
     """The images of a benchmark: the digits in parts of its own, or what its data source gives."""
-    return digits_task(config.seed) if config.data == "digits" else _loaded(config.data)
+    if config.data == "digits":
+        return digits_task(config.seed)
+    return _loaded(config.data, config.seed)
 
 
 @lru_cache(maxsize=2)
@@ -38,5 +40,5 @@ def digits_task(seed: int = 0) -> Task:
 
 
 @lru_cache(maxsize=2)
-def _loaded(data: str) -> Task:
-    return load_task(data)
+def _loaded(data: str, seed: int) -> Task:
+    return load_task(data, seed=seed)
